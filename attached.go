@@ -1,0 +1,310 @@
+package sse
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"sync"
+	"time"
+)
+
+// drainTimeout is how long a client may take for what it is sent once the
+// server is shutting down, if its write timeout is not shorter anyway.
+const drainTimeout = 5 * time.Second
+
+// nudge sees to it that what is pending gets written. It waits for nobody.
+func (s *EventSource) nudge() {
+	if s.turn.claim() {
+		s.start()
+	}
+}
+
+// start gives the caller's turn to the handler that is parked in Wait, or to a
+// goroutine that ends when nothing is pending; Close and Wait wait for it.
+func (s *EventSource) start() {
+	s.mu.Lock()
+	parked := s.parked
+	s.mu.Unlock()
+	if parked {
+		s.wake <- struct{}{} // has room: there is one turn
+	} else {
+		go s.run()
+	}
+}
+
+// hand gives the turn back, or to another goroutine if there is more to write.
+func (s *EventSource) hand() {
+	if !s.turn.yield() {
+		s.start()
+	}
+}
+
+// run writes until nothing is pending.
+func (s *EventSource) run() {
+	for {
+		if ended := s.writePending(); ended || s.turn.yield() {
+			return
+		}
+	}
+}
+
+// writePending writes all that is pending at this moment, in one flush, and
+// reports whether the stream has ended with it. The caller has the turn; after
+// the end nobody gets it any more.
+func (s *EventSource) writePending() (ended bool) {
+	b := batches.Get().(*batch)
+	defer b.release()
+	s.mu.Lock()
+	ended = s.reason != nil // then this is the rest
+	b.items = s.take(b.items)
+	s.mu.Unlock()
+	if len(b.items) > 0 {
+		if err := s.flush(b); err != nil {
+			s.shut(err)
+			ended = true
+		}
+	}
+	if ended {
+		s.finish()
+	}
+	return ended
+}
+
+// take appends all that is pending to items, in order. The caller holds s.mu.
+func (s *EventSource) take(items []item) []item {
+	inputs := 0
+	// Whatever one goroutine has sent before the last stamp is in our inputs by
+	// now. Newer events may be in one, and older ones of the same goroutine not
+	// yet seen in another: they are for the next time.
+	horizon := stamps.Load()
+	for _, m := range s.members {
+		if n := len(items); !m.held {
+			if items = m.take(items, horizon); len(items) > n {
+				inputs++
+			}
+		}
+	}
+	if len(s.queue) > 0 {
+		items = append(items, s.queue...)
+		clear(s.queue)
+		s.queue, s.queued = s.queue[:0], 0
+		if cap(s.queue) > 64 {
+			s.queue = nil
+		}
+		inputs++
+	}
+	if inputs > 1 {
+		slices.SortFunc(items, byStamp)
+	}
+	if s.room != nil {
+		close(s.room)
+		s.room = nil
+	}
+	if s.pinged && len(items) == 0 {
+		items = append(items, item{block: comment})
+	}
+	s.pinged = false
+	return items
+}
+
+func byStamp(a, b item) int { return cmp.Compare(a.stamp, b.stamp) }
+
+var comment = []byte(":\n")
+
+// flush writes the batch to the client. The deadline is there for the time of
+// the write alone: none at all would let a stalled client hold the goroutine
+// for ever, and one that is left behind resets an idle HTTP/2 stream.
+func (s *EventSource) flush(b *batch) error {
+	if s.ctx.Err() != nil {
+		return s.contextError()
+	}
+	s.mu.Lock()
+	s.writing = time.Now()
+	deadline := s.deadline(s.writing)
+	s.control.SetWriteDeadline(deadline) // a writer without deadlines is used as it is
+	s.mu.Unlock()
+
+	err := b.writeTo(s)
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.writing = time.Time{}
+	now := time.Now()
+	if err != nil {
+		if errors.Is(err, os.ErrDeadlineExceeded) || !deadline.IsZero() && !now.Before(deadline) {
+			return ErrSlow
+		}
+		return fmt.Errorf("%w: %w", ErrGone, err)
+	}
+	s.control.SetWriteDeadline(time.Time{})
+	s.wrote = now
+	if b.items[0].stamp > 0 {
+		s.updated = now
+	}
+	return nil
+}
+
+// deadline returns when a write that begins now must have ended. The caller
+// holds s.mu.
+func (s *EventSource) deadline(now time.Time) time.Time {
+	var d time.Time
+	if s.writeTimeout > 0 {
+		d = now.Add(s.writeTimeout)
+	}
+	if !s.drainBy.IsZero() && (d.IsZero() || s.drainBy.Before(d)) {
+		d = s.drainBy
+	}
+	return d
+}
+
+func (s *EventSource) contextError() error {
+	if cause := context.Cause(s.ctx); cause != context.Canceled {
+		return cause
+	}
+	return ErrGone
+}
+
+// ping has a comment sent if the stream was silent for its keep-alive interval.
+func (s *EventSource) ping() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reason != nil {
+		return
+	}
+	rest := s.keepAlive - time.Since(s.wrote)
+	if rest <= 0 {
+		rest = s.keepAlive
+		s.pinged = true
+		defer s.nudge() // before it, deferred later: the unlock
+	}
+	s.silence.Reset(rest)
+}
+
+// end ends the stream, if nothing has ended it before. It waits for nobody.
+func (s *EventSource) end(reason error) {
+	s.shut(reason)
+	s.nudge()
+}
+
+// graceful reports whether a stream that ends for that reason still gets what
+// was dispatched before.
+func graceful(reason error) bool { return reason == ErrClosed || reason == ErrShutdown }
+
+// shut is end without a nudge, for those who have the turn or take it.
+func (s *EventSource) shut(reason error) {
+	s.mu.Lock()
+	if reason == ErrShutdown && s.drainBy.IsZero() {
+		s.drainBy = time.Now().Add(drainTimeout)
+		if !s.writing.IsZero() {
+			s.control.SetWriteDeadline(s.deadline(s.writing))
+		}
+	}
+	if s.reason != nil {
+		s.mu.Unlock()
+		return
+	}
+	s.reason = reason
+	if graceful(reason) {
+		s.queue = s.take(nil)
+		if reason == ErrShutdown {
+			s.queue = append(s.queue, item{block: retryBlock(s.comeback())})
+		}
+	} else {
+		s.queue = nil
+		if reason == ErrSlow && !s.writing.IsZero() {
+			s.control.SetWriteDeadline(time.Unix(1, 0)) // fails the write in progress
+		}
+	}
+	members := s.members
+	s.members = nil
+	s.mu.Unlock()
+	for _, m := range members {
+		m.set.leave(m)
+	}
+}
+
+// comeback returns when a client should come back to a server that is being
+// restarted: not all clients at once, and not before it may be up again, since
+// Firefox gives up for good when a connection is refused.
+func (s *EventSource) comeback() time.Duration {
+	base := s.retry
+	if base == 0 {
+		base = time.Second
+	}
+	return base + rand.N(4*time.Second)
+}
+
+// finish ends the stream for those who wait for it. The caller has the turn,
+// and keeps it.
+func (s *EventSource) finish() {
+	s.mu.Lock()
+	s.err = s.reason
+	s.queue, s.queued = nil, 0
+	if s.silence != nil {
+		s.silence.Stop()
+	}
+	if s.stopWatch != nil {
+		s.stopWatch()
+	}
+	if s.http1 && s.ctx.Err() == nil {
+		// For the last chunk, which net/http writes, and then clears the deadline.
+		s.control.SetWriteDeadline(s.deadline(time.Now()))
+	}
+	s.mu.Unlock()
+	if s.drain != nil {
+		s.drain.remove(s)
+	}
+	close(s.done)
+}
+
+// A batch is what one flush writes.
+type batch struct {
+	items []item
+	buf   []byte
+}
+
+// batchBuffer is how much is put together before it is written: small events
+// cost one copy, not one write each, and large ones are not copied.
+const batchBuffer = 32 << 10
+
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+func (b *batch) writeTo(s *EventSource) error {
+	if len(b.items) == 1 {
+		if _, err := s.w.Write(b.items[0].block); err != nil {
+			return err
+		}
+		return s.control.Flush()
+	}
+	for _, it := range b.items {
+		if len(b.buf) > 0 && len(b.buf)+len(it.block) > batchBuffer {
+			if _, err := s.w.Write(b.buf); err != nil {
+				return err
+			}
+			b.buf = b.buf[:0]
+		}
+		if len(it.block) <= batchBuffer {
+			b.buf = append(b.buf, it.block...)
+		} else if _, err := s.w.Write(it.block); err != nil {
+			return err
+		}
+	}
+	if len(b.buf) > 0 {
+		if _, err := s.w.Write(b.buf); err != nil {
+			return err
+		}
+	}
+	return s.control.Flush()
+}
+
+func (b *batch) release() {
+	clear(b.items)
+	b.items, b.buf = b.items[:0], b.buf[:0]
+	if cap(b.items) <= 1024 {
+		batches.Put(b)
+	}
+}

@@ -1,0 +1,2 @@
+// Package sse serves server-sent events.
+package sse

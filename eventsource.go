@@ -1,0 +1,294 @@
+package sse
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// ReadyState is the state of a stream, with the values of the browser's
+// EventSource.readyState.
+type ReadyState int
+
+const (
+	Connecting ReadyState = iota // not accepted yet
+	Open                         // events can be dispatched
+	Closed                       // ended, or about to: what was dispatched before may still be on its way
+)
+
+// An EventSource is the sending end of one event stream, the counterpart of the
+// browser's object of that name. [Accept] makes one for a request.
+//
+// Its methods may be called from any goroutine. A nil source is a closed one.
+type EventSource struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	ctx     context.Context // the request's: once it is done, w must not be touched
+
+	url, lastEventID string
+	opened           time.Time
+	keepAlive        time.Duration
+	writeTimeout     time.Duration
+	backlog          int
+	retry            time.Duration
+	http1            bool
+	drain            *drain // of the server, nil without one
+
+	turn turn          // to write to w
+	wake chan struct{} // hands the turn to the goroutine parked in Wait
+	done chan struct{} // closed by finish, after the last write
+	err  error         // why it ended, readable once done is closed
+
+	mu        sync.Mutex
+	reason    error // why it is ending; no event is taken once it is set
+	drainBy   time.Time
+	parked    bool // a goroutine is in Wait
+	queue     []item
+	queued    int           // bytes in queue
+	room      chan struct{} // closed when the queue has been taken; nil if nobody waits
+	members   []*member     // of sets
+	resumed   []*log        // which have made use of lastEventID
+	pinged    bool          // a comment is due
+	writing   time.Time     // when the write in progress began, else zero
+	wrote     time.Time     // the end of the last write
+	updated   time.Time     // the end of the last write of an event
+	silence   *time.Timer
+	stopWatch func() bool // of the context
+}
+
+// An item is a piece of a stream that waits to be written.
+type item struct {
+	stamp uint64
+	block []byte
+}
+
+// Dispatch sends an event of the given type, "" for "message". It is
+// DispatchEvent(Event{Type: typ, Data: data}).
+func (s *EventSource) Dispatch(typ, data string) error {
+	return s.DispatchEvent(Event{Type: typ, Data: data})
+}
+
+// DispatchEvent sends an event to this client alone.
+//
+// While the client's backlog is full it waits, which slows a producer, say a
+// loop over the tokens of a language model, to the pace of its reader; it does
+// so for the write timeout at most, then the stream ends. A nil error means that the
+// event was taken: it is written in the order of the calls, unless the stream
+// ends before for another reason than [EventSource.Close] or a shutdown.
+//
+// An event that cannot be sent is an [ErrInvalidEvent] and changes nothing.
+// Once the stream has ended the error is the one that [EventSource.Err] tells.
+func (s *EventSource) DispatchEvent(e Event) error {
+	if s == nil {
+		return ErrClosed
+	}
+	block, err := e.encode(0)
+	if err != nil {
+		return err
+	}
+	if err := s.waitForRoom(len(block)); err != nil {
+		return err
+	}
+	if err := s.push(block); err != nil {
+		return err
+	}
+	if !s.turn.claim() {
+		return nil // whoever has the turn will see it
+	}
+	if !s.writePending() {
+		s.hand() // what came meanwhile is for others to write
+		return nil
+	}
+	if graceful(s.err) {
+		return nil
+	}
+	return s.err
+}
+
+// waitForRoom waits until size bytes fit into the queue.
+func (s *EventSource) waitForRoom(size int) error {
+	var expired <-chan time.Time
+	for {
+		s.mu.Lock()
+		if s.reason != nil || s.queued == 0 || s.queued+size <= s.backlog {
+			err := s.reason
+			s.mu.Unlock()
+			return err
+		}
+		if s.room == nil {
+			s.room = make(chan struct{})
+		}
+		room := s.room
+		s.mu.Unlock()
+		if expired == nil && s.writeTimeout > 0 {
+			timer := time.NewTimer(s.writeTimeout)
+			defer timer.Stop()
+			expired = timer.C
+		}
+		select {
+		case <-room:
+		case <-s.done:
+		case <-expired:
+			s.end(ErrSlow)
+			return ErrSlow
+		}
+	}
+}
+
+// push puts a block at the end of the queue.
+func (s *EventSource) push(block []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reason != nil {
+		return s.reason
+	}
+	// The stamp is taken under the lock, so that the queue is in their order.
+	s.queue = append(s.queue, item{stamp: stamps.Add(1), block: block})
+	s.queued += len(block)
+	return nil
+}
+
+// offer is DispatchEvent for callers that wait for nobody: a source without
+// room is ended.
+func (s *EventSource) offer(block []byte) bool {
+	s.mu.Lock()
+	full := s.reason == nil && s.queued > 0 && s.waiting()+int64(len(block)) > int64(s.backlog)
+	s.mu.Unlock()
+	if full {
+		s.end(ErrSlow)
+	}
+	if s.push(block) != nil {
+		return false
+	}
+	s.nudge()
+	return true
+}
+
+// Detach leaves the stream open and returns, where the stream can go on
+// without its handler: HTTP/1.1 on a plain TCP connection, on Linux. Elsewhere
+// it is [EventSource.Wait]. It is meant as the handler's last statement, since
+// nothing may use the ResponseWriter after it.
+//
+// No connection is taken over yet: Detach waits.
+func (s *EventSource) Detach() error { return s.Wait() }
+
+// Wait returns when the stream has ended, with the error that tells why; see
+// [EventSource.Err]. Nothing touches the ResponseWriter afterwards.
+func (s *EventSource) Wait() error {
+	if s == nil {
+		return ErrClosed
+	}
+	s.mu.Lock()
+	s.parked = true
+	s.mu.Unlock()
+	for {
+		select {
+		case <-s.wake:
+			s.run()
+		case <-s.done:
+			return s.err
+		}
+	}
+}
+
+// Close takes no more events, sends what waits, and ends the stream; it waits
+// for that, for the write timeout at most. Nothing touches the ResponseWriter
+// afterwards. A stream that has ended already is left as it is.
+//
+// The response itself ends when its handler returns.
+func (s *EventSource) Close() error {
+	if s == nil {
+		return nil
+	}
+	s.shut(ErrClosed)
+	if s.turn.claim() { // rather than wait for another goroutine to do it
+		s.run()
+	}
+	s.Wait()
+	return nil
+}
+
+// Done returns a channel that is closed when the stream has ended, for
+// whatever reason.
+func (s *EventSource) Done() <-chan struct{} {
+	if s == nil {
+		return closed
+	}
+	return s.done
+}
+
+var closed = func() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// Err returns nil until Done is closed, and then why the stream ended:
+// [ErrClosed], [ErrGone], [ErrSlow], [ErrShutdown], or the cause of the
+// request's context if the program gave it one.
+func (s *EventSource) Err() error {
+	if s == nil {
+		return ErrClosed
+	}
+	select {
+	case <-s.done:
+		return s.err
+	default:
+		return nil
+	}
+}
+
+// ReadyState returns [Open] until the stream is closed from either end.
+func (s *EventSource) ReadyState() ReadyState {
+	if s == nil {
+		return Closed
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.done == nil:
+		return Connecting
+	case s.reason != nil:
+		return Closed
+	}
+	return Open
+}
+
+// URL returns the URL of the request, as the server received it: in general
+// the path and the query alone.
+func (s *EventSource) URL() string {
+	if s == nil {
+		return ""
+	}
+	return s.url
+}
+
+// LastEventID returns the id of the last event that the client has seen, by
+// its own account: the request's Last-Event-ID header, or else the query
+// parameter lastEventId. It is empty for a client that is new.
+func (s *EventSource) LastEventID() string {
+	if s == nil {
+		return ""
+	}
+	return s.lastEventID
+}
+
+// OpenedAt returns when the stream was accepted.
+func (s *EventSource) OpenedAt() time.Time {
+	if s == nil {
+		return time.Time{}
+	}
+	return s.opened
+}
+
+// UpdatedAt returns when an event was last written to the client, or else when
+// the stream was accepted. Keep-alive comments do not count.
+func (s *EventSource) UpdatedAt() time.Time {
+	if s == nil {
+		return time.Time{}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.updated
+}

@@ -1,0 +1,3 @@
+module example.org/sse
+
+go 1.25.0

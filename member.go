@@ -1,0 +1,204 @@
+package sse
+
+import (
+	"maps"
+	"slices"
+)
+
+// A member is a source's place in a set: a cursor into the set's events.
+type member struct {
+	set    *Set
+	source *EventSource
+	value  any // of a Map
+	at     int // in set.members, guarded by set.mu
+
+	// Guarded by the log's mu.
+	counted bool // in set.open
+	left    bool
+
+	// Guarded by source.mu.
+	held   bool   // the snapshot comes first
+	cursor *entry // the first that was not taken
+	start  int64  // of the backlog, in bytes of the set: a replay does not count
+	latest map[string]item
+	kept   int64 // bytes in latest
+}
+
+// enter makes the source a member that is held, and has no cursor yet.
+func (s *Set) enter(source *EventSource, value any) *member {
+	if source == nil {
+		return nil
+	}
+	s.init()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	source.mu.Lock()
+	defer source.mu.Unlock()
+	if source.reason != nil || s.index[source] != nil {
+		return nil
+	}
+	m := &member{set: s, source: source, value: value, at: len(s.members), held: true}
+	if s.index == nil {
+		s.index = make(map[*EventSource]*member)
+	}
+	s.index[source] = m
+	s.members = append(s.members, m)
+	source.members = append(source.members, m)
+	return m
+}
+
+// join lets new members, all of the same source and log, begin to read: from
+// one place, so that what is dispatched to several sets keeps its order.
+func join(source *EventSource, members []*member) {
+	l := members[0].set.log
+	l.mu.Lock()
+	source.mu.Lock()
+	stamp, resumes := source.resume(l)
+	for _, m := range members {
+		if m.left {
+			continue // the stream has ended meanwhile
+		}
+		m.cursor = m.set.tail
+		m.start = m.cursor.bytes
+		if resumes {
+			m.cursor = l.after(stamp, m.set)
+		}
+		m.counted = true
+		m.set.open++
+	}
+	source.mu.Unlock()
+	l.mu.Unlock()
+	for _, m := range members {
+		if !resumes && m.set.Snapshot != nil {
+			m.set.Snapshot(source)
+		}
+	}
+	source.mu.Lock()
+	for _, m := range members {
+		m.held = m.cursor == nil
+	}
+	source.mu.Unlock()
+	source.nudge()
+}
+
+// resume returns where in the log the source goes on, if it can. The caller
+// holds l.mu and s.mu.
+func (s *EventSource) resume(l *log) (stamp uint64, ok bool) {
+	if s.lastEventID == "" || slices.Contains(s.resumed, l) {
+		return 0, false
+	}
+	s.resumed = append(s.resumed, l)
+	return l.find(s.lastEventID)
+}
+
+// leave takes the member out of its set. It reports whether it was in it.
+func (s *Set) leave(m *member) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.index[m.source] != m {
+		return false
+	}
+	delete(s.index, m.source)
+	last := len(s.members) - 1
+	s.members[m.at] = s.members[last]
+	s.members[m.at].at = m.at
+	s.members[last] = nil
+	s.members = s.members[:last]
+	if last == 0 { // neither gives memory back by itself
+		s.members, s.index = nil, nil
+	}
+	s.log.mu.Lock()
+	defer s.log.mu.Unlock()
+	m.left = true
+	if m.counted {
+		s.open--
+	}
+	return true
+}
+
+// delete takes the member out of its set and leaves its source open. What was
+// dispatched before goes into the source's own queue.
+func (m *member) delete() bool {
+	if !m.set.leave(m) {
+		return false
+	}
+	s := m.source
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.Index(s.members, m); i >= 0 {
+		s.members = slices.Delete(s.members, i, i+1)
+		if !m.held {
+			s.queue = append(s.queue, m.take(nil, stamps.Load())...)
+			slices.SortFunc(s.queue, byStamp)
+			s.queued = 0
+			for _, it := range s.queue {
+				s.queued += len(it.block)
+			}
+		}
+	}
+	return true
+}
+
+// take appends to items what waits for the member, up to a stamp, and moves
+// the cursor on. The caller holds source.mu.
+func (m *member) take(items []item, horizon uint64) []item {
+	if m.set.Slow == LatestPerKey && (m.latest != nil || m.several()) {
+		m.compact(horizon)
+		first := len(items)
+		items = slices.AppendSeq(items, maps.Values(m.latest))
+		slices.SortFunc(items[first:], byStamp)
+		m.latest, m.kept = nil, 0
+		return items
+	}
+	for ; m.cursor.filled.Load() && m.cursor.stamp <= horizon; m.cursor = m.cursor.next {
+		items = append(items, item{stamp: m.cursor.stamp, block: m.cursor.block})
+	}
+	return items
+}
+
+// several reports whether more than one event waits. The caller holds
+// source.mu.
+func (m *member) several() bool {
+	return m.cursor.filled.Load() && (len(m.latest) > 0 || m.cursor.next.filled.Load())
+}
+
+// waiting returns how many bytes wait for the member. The caller holds
+// source.mu.
+func (m *member) waiting() int64 {
+	if m.cursor == nil {
+		return 0
+	}
+	return max(m.set.total.Load()-max(m.cursor.bytes, m.start), 0) + m.kept
+}
+
+// waiting returns how many bytes wait for the source. The caller holds s.mu.
+func (s *EventSource) waiting() int64 {
+	n := int64(s.queued)
+	for _, m := range s.members {
+		n += m.waiting()
+	}
+	return n
+}
+
+// compact moves what waits for the member into latest, where an event takes
+// the place of an older one with its key. The caller holds source.mu.
+func (m *member) compact(horizon uint64) {
+	if m.latest == nil {
+		m.latest = make(map[string]item)
+	}
+	for ; m.cursor.filled.Load() && m.cursor.stamp <= horizon; m.cursor = m.cursor.next {
+		e := m.cursor
+		m.kept += int64(len(e.block) - len(m.latest[e.key].block))
+		m.latest[e.key] = item{stamp: e.stamp, block: e.block}
+	}
+}
+
+// skip drops what waits for the member but for the newest event, and returns
+// how many events it dropped. The caller holds source.mu.
+func (m *member) skip() (n uint64) {
+	for m.several() {
+		m.cursor = m.cursor.next
+		n++
+	}
+	return n
+}

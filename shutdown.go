@@ -1,0 +1,133 @@
+package sse
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"os/signal"
+	"runtime"
+	"sync"
+	"syscall"
+	"weak"
+)
+
+// drainGrace is how long ListenAndServe waits for requests that are being
+// answered: longer than the streams take, shorter than what usually sends the
+// signal is willing to wait.
+const drainGrace = 2 * drainTimeout
+
+// ListenAndServe serves until ctx is done or the process gets a SIGTERM or an
+// interrupt, and then shuts the server down: it takes no more connections,
+// ends the streams, and waits for what is being answered, for 10 seconds at
+// most. A second signal ends the process at once.
+//
+// It serves TLS if srv.TLSConfig has a certificate. It returns nil after a
+// complete shutdown, the error of [http.Server.Shutdown] after another, or
+// that of listening. It is the only function of this package that touches
+// signals; a program that has its own way to call srv.Shutdown does not need
+// it.
+func ListenAndServe(ctx context.Context, srv *http.Server) error {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	drainOf(srv)
+	served := make(chan error, 1)
+	go func() { served <- listenAndServe(srv) }()
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	stop() // from here on a signal does what it does by default
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainGrace)
+	defer cancel()
+	err := srv.Shutdown(grace)
+	if err != nil {
+		srv.Close()
+	}
+	if e := <-served; !errors.Is(e, http.ErrServerClosed) {
+		return e
+	}
+	return err
+}
+
+func listenAndServe(srv *http.Server) error {
+	if c := srv.TLSConfig; c != nil && (len(c.Certificates) > 0 || c.GetCertificate != nil || c.GetConfigForClient != nil) {
+		return srv.ListenAndServeTLS("", "")
+	}
+	return srv.ListenAndServe()
+}
+
+// A drain ends the streams of one server when that shuts down.
+type drain struct {
+	mu      sync.Mutex
+	over    bool
+	sources map[*EventSource]struct{}
+}
+
+// drains finds the drain of a server, for as long as the server exists.
+var drains sync.Map // of weak.Pointer[http.Server] to *drain
+
+// drainOf returns the server's drain, made and registered at first use.
+func drainOf(srv *http.Server) *drain {
+	key := weak.Make(srv)
+	if d, ok := drains.Load(key); ok {
+		return d.(*drain)
+	}
+	made := &drain{sources: make(map[*EventSource]struct{})}
+	d, loaded := drains.LoadOrStore(key, made)
+	if loaded {
+		return d.(*drain)
+	}
+	srv.RegisterOnShutdown(made.start)
+	runtime.AddCleanup(srv, func(key weak.Pointer[http.Server]) { drains.Delete(key) }, key)
+	if isShutDown(srv) {
+		made.start() // it was too late to register
+	}
+	return made
+}
+
+// isShutDown asks the server whether it is shutting down, by the one way that
+// net/http offers: such a server refuses to serve.
+func isShutDown(srv *http.Server) bool {
+	return errors.Is(srv.Serve(noListener{}), http.ErrServerClosed)
+}
+
+// A noListener has no connections.
+type noListener struct{}
+
+func (noListener) Accept() (net.Conn, error) { return nil, net.ErrClosed }
+func (noListener) Close() error              { return nil }
+func (noListener) Addr() net.Addr            { return &net.TCPAddr{} }
+
+// add reports whether the server still takes streams.
+func (d *drain) add(s *EventSource) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.over {
+		return false
+	}
+	d.sources[s] = struct{}{}
+	return true
+}
+
+func (d *drain) remove(s *EventSource) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.sources, s)
+	if len(d.sources) == 0 && !d.over {
+		d.sources = make(map[*EventSource]struct{}) // a map does not shrink by itself
+	}
+}
+
+// start ends all streams. It waits for none: Shutdown does.
+func (d *drain) start() {
+	d.mu.Lock()
+	d.over = true
+	sources := d.sources
+	d.sources = nil
+	d.mu.Unlock()
+	for s := range sources {
+		s.end(ErrShutdown)
+	}
+}
