@@ -133,14 +133,14 @@ func (s *EventSource) flush(b *batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.writing = time.Time{}
-	now := time.Now()
 	if err != nil {
-		if errors.Is(err, os.ErrDeadlineExceeded) || !deadline.IsZero() && !now.Before(deadline) {
+		if errors.Is(err, os.ErrDeadlineExceeded) || expired(deadline) {
 			return ErrSlow
 		}
 		return fmt.Errorf("%w: %w", ErrGone, err)
 	}
 	s.control.SetWriteDeadline(time.Time{})
+	now := time.Now()
 	s.wrote = now
 	if b.items[0].stamp > 0 {
 		s.updated = now
@@ -161,27 +161,42 @@ func (s *EventSource) deadline(now time.Time) time.Time {
 	return d
 }
 
+// contextError returns why the request's context is done.
 func (s *EventSource) contextError() error {
 	if cause := context.Cause(s.ctx); cause != context.Canceled {
 		return cause
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.writing.IsZero() && expired(s.deadline(s.writing)) {
+		return ErrSlow // HTTP/2 resets the stream, and tells the context first
+	}
 	return ErrGone
 }
 
+func expired(deadline time.Time) bool { return !deadline.IsZero() && !time.Now().Before(deadline) }
+
 // ping has a comment sent if the stream was silent for its keep-alive interval.
 func (s *EventSource) ping() {
+	if s.restartSilence() {
+		s.nudge()
+	}
+}
+
+// restartSilence reports whether a comment is due, and sets the timer for the
+// next time it may be.
+func (s *EventSource) restartSilence() (due bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.reason != nil {
-		return
+		return false
 	}
 	rest := s.keepAlive - time.Since(s.wrote)
 	if rest <= 0 {
-		rest = s.keepAlive
-		s.pinged = true
-		defer s.nudge() // before it, deferred later: the unlock
+		s.pinged, rest = true, s.keepAlive
 	}
 	s.silence.Reset(rest)
+	return s.pinged
 }
 
 // end ends the stream, if nothing has ended it before. It waits for nobody.

@@ -73,12 +73,18 @@ func join(source *EventSource, members []*member) {
 			m.set.Snapshot(source)
 		}
 	}
+	pending := false
 	source.mu.Lock()
 	for _, m := range members {
-		m.held = m.cursor == nil
+		if m.cursor != nil {
+			m.held = false
+			pending = pending || m.cursor.filled.Load()
+		}
 	}
 	source.mu.Unlock()
-	source.nudge()
+	if pending {
+		source.nudge()
+	}
 }
 
 // resume returns where in the log the source goes on, if it can. The caller

@@ -1,0 +1,2 @@
+package sse_test
+func childMain(string) {}
