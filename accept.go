@@ -29,7 +29,8 @@ type AcceptOptions struct {
 
 	// Backlog is how many bytes may wait for a client that is slower than the
 	// events. Beyond it, [EventSource.Dispatch] waits for the client, and a
-	// [Set] does what its Slow policy says. An event larger than the backlog
+	// [Set] does what its Slow policy says; a set grants a client that still
+	// reads, if slowly, four times as much. An event larger than the backlog
 	// is taken while nothing else waits. 0: 1 MiB.
 	Backlog int
 

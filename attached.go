@@ -124,6 +124,7 @@ func (s *EventSource) flush(b *batch) error {
 	}
 	s.mu.Lock()
 	s.writing = time.Now()
+	s.moved.Store(s.writing.UnixNano())
 	deadline := s.deadline(s.writing)
 	s.control.SetWriteDeadline(deadline) // a writer without deadlines is used as it is
 	s.mu.Unlock()
@@ -282,38 +283,44 @@ type batch struct {
 	buf   []byte
 }
 
-// batchBuffer is how much is put together before it is written: small events
-// cost one copy, not one write each, and large ones are not copied.
-const batchBuffer = 32 << 10
+// batchPiece is how much is written at a time. Small events are put together,
+// which costs a copy and not a write each; large ones are not copied, but cut,
+// so that it shows whether the client gets on.
+const batchPiece = 32 << 10
 
 var batches = sync.Pool{New: func() any { return new(batch) }}
 
 func (b *batch) writeTo(s *EventSource) error {
-	if len(b.items) == 1 {
-		if _, err := s.w.Write(b.items[0].block); err != nil {
-			return err
-		}
-		return s.control.Flush()
-	}
 	for _, it := range b.items {
-		if len(b.buf) > 0 && len(b.buf)+len(it.block) > batchBuffer {
-			if _, err := s.w.Write(b.buf); err != nil {
+		block := it.block
+		if len(b.buf)+len(block) > batchPiece && len(b.buf) > 0 {
+			if err := s.writePiece(b.buf); err != nil {
 				return err
 			}
 			b.buf = b.buf[:0]
 		}
-		if len(it.block) <= batchBuffer {
-			b.buf = append(b.buf, it.block...)
-		} else if _, err := s.w.Write(it.block); err != nil {
-			return err
+		if len(block) <= batchPiece && len(b.items) > 1 {
+			b.buf = append(b.buf, block...)
+			continue
+		}
+		for piece := range slices.Chunk(block, batchPiece) {
+			if err := s.writePiece(piece); err != nil {
+				return err
+			}
 		}
 	}
 	if len(b.buf) > 0 {
-		if _, err := s.w.Write(b.buf); err != nil {
+		if err := s.writePiece(b.buf); err != nil {
 			return err
 		}
 	}
 	return s.control.Flush()
+}
+
+func (s *EventSource) writePiece(piece []byte) error {
+	_, err := s.w.Write(piece)
+	s.moved.Store(time.Now().UnixNano())
+	return err
 }
 
 func (b *batch) release() {

@@ -2,22 +2,6 @@ package sse
 
 import "time"
 
-const (
-	// paceBytes is how far a set may be ahead of the last walk over its members
-	// before dispatching waits for the next one.
-	paceBytes = 64 << 10
-
-	// paceWait is the longest that one dispatch is held up.
-	paceWait = 20 * time.Millisecond
-
-	// paceWrite is how long a write may take before its client is taken for the
-	// cause, and no longer the processor.
-	paceWrite = 50 * time.Millisecond
-
-	// paceTick is the time between walks while the members are behind.
-	paceTick = time.Millisecond
-)
-
 // deliver walks over the members until all of them know of all events: it sees
 // to it that somebody writes to each, and that none is too far behind. It waits
 // for no client. The caller has the turn.
@@ -31,25 +15,43 @@ func (s *Set) deliver() {
 	}
 }
 
-// walk visits each member once and reports whether most of them are behind.
+// walk visits each member once and reports whether the members are behind for
+// want of processor time.
 func (s *Set) walk() (behind bool) {
-	var slow []*EventSource
-	lagging := 0
 	total := s.total.Load()
 	s.mu.Lock()
+	n := len(s.members)
+	busy := 0
+	var late []*member // more than a quarter of its backlog waits
 	for _, m := range s.members {
 		switch m.visit() {
-		case visitLagging:
-			lagging++
-		case visitSlow:
-			slow = append(slow, m.source)
+		case visitBusy:
+			busy++
+		case visitLate:
+			busy++
+			late = append(late, m)
 		}
 	}
-	behind = lagging > len(s.members)/2
 	s.mu.Unlock()
-	for _, source := range slow {
-		source.end(ErrSlow)
+
+	if len(late) > 0 {
+		saturated := saturated()
+		moving := 0
+		for _, m := range late {
+			if m.source.moving(paceStall(n, saturated)) {
+				moving++
+			}
+		}
+		behind = saturated && moving > 0 || busy > n/2 && moving > n/16
+		for _, m := range late {
+			if m.source.moving(paceStall(n, true)) {
+				m.limit(readingBacklogs)
+			} else {
+				m.limit(1)
+			}
+		}
 	}
+
 	s.log.mu.Lock()
 	defer s.log.mu.Unlock()
 	s.walked, s.behind = total, behind
@@ -64,9 +66,9 @@ func (s *Set) walk() (behind bool) {
 type visit int
 
 const (
-	visitWell    visit = iota
-	visitLagging       // half of the backlog waits, and the processor may be why
-	visitSlow          // too far behind
+	visitWell visit = iota // somebody begins to write to it, if anything waits
+	visitBusy              // somebody writes to it, and more waits
+	visitLate              // much more
 )
 
 // visit has somebody write to the source, or looks at how far the member is
@@ -82,49 +84,40 @@ func (m *member) visit() visit {
 	if m.cursor == nil || s.reason != nil || claimed && !m.held {
 		return visitWell
 	}
-	waiting := s.waiting()
-	if waiting > int64(s.backlog) && m.several() {
-		switch m.set.Slow {
-		case SkipSlow:
-			m.set.skipped.Add(m.skip())
-		case LatestPerKey:
-			m.compact(stamps.Load())
-			if s.waiting() > int64(s.backlog) && len(m.latest) > 1 {
-				return visitSlow
-			}
-		default:
-			return visitSlow
-		}
-		waiting = s.waiting()
+	switch waiting := s.waiting(); {
+	case waiting == 0:
+		return visitWell
+	case waiting <= int64(s.backlog)/4:
+		return visitBusy
 	}
-	if waiting > int64(s.backlog)/2 && (s.writing.IsZero() || time.Since(s.writing) < paceWrite) {
-		return visitLagging
-	}
-	return visitWell
+	return visitLate
 }
 
-// ahead reports whether the set has got ahead of its members as far as it may.
-// The caller holds log.mu.
-func (s *Set) ahead() bool { return s.behind || s.total.Load()-s.walked > paceBytes }
-
-// tooFast returns nil, or a channel to wait for because the program dispatches
-// faster than the machine can write. The caller holds log.mu.
-func (s *Set) tooFast() <-chan struct{} {
-	if s.open == 0 || !s.ahead() {
-		return nil
-	}
-	if s.calm == nil {
-		s.calm = make(chan struct{})
-	}
-	return s.calm
+// moving reports whether the client has taken something lately, or was not
+// offered anything yet.
+func (s *EventSource) moving(stall time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.writing.IsZero() || time.Since(time.Unix(0, s.moved.Load())) < stall
 }
 
-// wait waits for the machine, not for a client.
-func wait(calm <-chan struct{}) {
-	timer := time.NewTimer(paceWait)
-	defer timer.Stop()
-	select {
-	case <-calm:
-	case <-timer.C:
+// limit does what the set's policy says if more than so many backlogs wait for
+// the member.
+func (m *member) limit(backlogs int64) {
+	s := m.source
+	s.mu.Lock()
+	most := backlogs * int64(s.backlog)
+	slow := s.reason == nil && s.waiting() > most && m.several()
+	if slow && m.set.Slow == SkipSlow {
+		m.set.skipped.Add(m.skip())
+		slow = false
+	}
+	if slow && m.set.Slow == LatestPerKey {
+		m.compact(stamps.Load())
+		slow = s.waiting() > most && len(m.latest) > 1
+	}
+	s.mu.Unlock()
+	if slow {
+		s.end(ErrSlow)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -35,10 +36,11 @@ type EventSource struct {
 	http1            bool
 	drain            *drain // of the server, nil without one
 
-	turn turn          // to write to w
-	wake chan struct{} // hands the turn to the goroutine parked in Wait
-	done chan struct{} // closed by finish, after the last write
-	err  error         // why it ended, readable once done is closed
+	turn  turn          // to write to w
+	wake  chan struct{} // hands the turn to the goroutine parked in Wait
+	moved atomic.Int64  // when the client last took a piece, in Unix nanoseconds
+	done  chan struct{} // closed by finish, after the last write
+	err   error         // why it ended, readable once done is closed
 
 	mu        sync.Mutex
 	reason    error // why it is ending; no event is taken once it is set

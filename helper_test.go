@@ -121,6 +121,7 @@ func (tr transport) start(t *testing.T, handler http.Handler, l net.Listener, di
 	client := &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
 		Protocols:   memhttp.Protocols(tr.http2),
+		HTTP2:       &http.HTTP2Config{MaxReceiveBufferPerStream: socketBuffer}, // else 4 MiB
 	}
 	s.client = &http.Client{Transport: client}
 	go func() { s.served <- s.server.Serve(l) }()

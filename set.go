@@ -77,7 +77,7 @@ type Set struct {
 	tail   *entry // the empty one
 	open   int    // members that are counted
 	walked int64  // total, at the last walk over the members
-	behind bool   // most of the members are, for want of processor time
+	behind bool   // the members are, for want of processor time
 	calm   chan struct{}
 }
 
@@ -103,7 +103,7 @@ func (s *Set) Dispatch(typ, data string) (int, error) {
 // It never waits for a client: the event is encoded, added to the set's log,
 // and each member is sent it at the member's own pace. A program that
 // dispatches faster than the machine can write is slowed down a little, by at
-// most 20 ms a call.
+// most 40 ms a call.
 //
 // An event that cannot be sent is an [ErrInvalidEvent], and nobody gets it.
 func (s *Set) DispatchEvent(e Event) (int, error) {
