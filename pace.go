@@ -32,7 +32,7 @@ const (
 // itself the cause that it is behind.
 func paceStall(n int, saturated bool) time.Duration {
 	if !saturated {
-		return 10 * time.Millisecond
+		return 50 * time.Millisecond
 	}
 	return min(250*time.Millisecond+time.Duration(n)*time.Millisecond, time.Second)
 }
