@@ -15,7 +15,11 @@ check() { # what, command...
 	if "$@"; then echo ok; else failed+="; $what"; fi
 }
 
-formatted() { [ -z "$(ours '*.go' | xargs gofmt -l | tee /dev/stderr)" ]; }
+formatted() {
+	local files
+	files=$(ours '*.go' | xargs gofmt -l) || return
+	[ -z "$files" ] || { echo "$files"; false; }
+}
 
 # The users' go commands select versions by all requirements, used or not.
 requires_nothing() { [ "$(go list -m all)" = "$(go list -m)" ] && [ ! -e go.sum ]; }
