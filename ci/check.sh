@@ -25,12 +25,9 @@ formatted() {
 requires_nothing() { [ "$(go list -m all)" = "$(go list -m)" ] && [ ! -e go.sum ]; }
 
 workspace() {
-	local root
-	root=$(pwd -P)
-	diff <(modules | sed "s|^\.|$root|" | sort) \
-		<(GOWORK=$root/go.work go list -m -f '{{.Dir}}' | sort) && return
-	echo "go work use -r . puts it right" >&2
-	false
+	diff <(modules | sed "s|^\.|$PWD|" | sort) \
+		<(GOWORK=$PWD/go.work go list -m -f '{{.Dir}}' | sort) ||
+		{ echo "go work use -r . puts it right"; false; }
 }
 
 generated() {
@@ -59,5 +56,4 @@ check "generated files" generated
 for target in $targets; do
 	check "builds for $target" builds "$target"
 done
-[ -z "$failed" ] || heading "FAILED${failed/;/:}"
-[ -z "$failed" ]
+[ -z "$failed" ] || { heading "FAILED${failed/;/:}"; false; }

@@ -3,7 +3,7 @@
 # What the scripts have in common: each sources it first, and is then in the
 # root of the repository. They run in the bash of macOS too, which is of 2007.
 
-cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
+cd -P "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 . ci/versions.sh
 
 # Each module is built as its own go.mod says, since that is what its users
