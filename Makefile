@@ -1,0 +1,25 @@
+# The targets' work is done by the scripts in ci/, which say what and why.
+
+ARGS  ?=
+BENCH ?= .
+COUNT ?= 1
+
+.PHONY: help demo test lint check bench
+
+help: ## print this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## run the demo, with all set-up; ARGS='-flag value' are its arguments
+	@ci/demo.sh $(ARGS)
+
+test: ## run all tests of all modules, with all set-up
+	@ci/test.sh
+
+lint: ## run the linters, which are built first if need be
+	@ci/lint.sh
+
+check: ## check formatting, go.mod files, generated files and other systems' builds
+	@ci/check.sh
+
+bench: ## run the library's benchmarks; BENCH=regexp selects, COUNT=10 repeats
+	@go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) .
