@@ -126,7 +126,7 @@ func retryBlock(retry time.Duration) []byte {
 
 // cutLine cuts data after its first line end.
 func cutLine(data string, hasCR bool) (line, rest string, more bool) {
-	i := -1
+	var i int
 	if hasCR {
 		i = strings.IndexAny(data, "\r\n")
 	} else {

@@ -12,6 +12,7 @@ import (
 // EventSource.readyState.
 type ReadyState int
 
+// The states of a stream.
 const (
 	Connecting ReadyState = iota // not accepted yet
 	Open                         // events can be dispatched

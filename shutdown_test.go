@@ -1,2 +1,3 @@
 package sse_test
+
 func childMain(string) {}
