@@ -30,8 +30,8 @@ type AcceptOptions struct {
 	// Backlog is how many bytes may wait for a client that is slower than the
 	// events. Beyond it, [EventSource.Dispatch] waits for the client, and a
 	// [Set] does what its Slow policy says; a set grants a client that still
-	// reads, if slowly, four times as much. An event larger than the backlog
-	// is taken while nothing else waits. 0: 1 MiB.
+	// reads, if slowly, four times as much. The first event that waits does
+	// not count, so that one of any size can be sent. 0: 1 MiB.
 	Backlog int
 
 	// Retry is told to the client as its reconnection time, in milliseconds,

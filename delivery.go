@@ -22,7 +22,7 @@ func (s *Set) walk() (behind bool) {
 	s.mu.Lock()
 	n := len(s.members)
 	busy := 0
-	var late []*member // more than a quarter of its backlog waits
+	var late []*member
 	for _, m := range s.members {
 		switch m.visit() {
 		case visitBusy:
@@ -87,7 +87,7 @@ func (m *member) visit() visit {
 	switch waiting := s.waiting(); {
 	case waiting == 0:
 		return visitWell
-	case waiting <= int64(s.backlog)/4:
+	case waiting <= min(int64(s.backlog)/4, paceLate):
 		return visitBusy
 	}
 	return visitLate

@@ -109,12 +109,13 @@ func (s *EventSource) DispatchEvent(e Event) error {
 	return s.err
 }
 
-// waitForRoom waits until size bytes fit into the queue.
+// waitForRoom waits until size bytes fit into the queue. The first in it does
+// not count.
 func (s *EventSource) waitForRoom(size int) error {
 	var expired <-chan time.Time
 	for {
 		s.mu.Lock()
-		if s.reason != nil || s.queued == 0 || s.queued+size <= s.backlog {
+		if s.reason != nil || len(s.queue) == 0 || s.queued-len(s.queue[0].block)+size <= s.backlog {
 			err := s.reason
 			s.mu.Unlock()
 			return err
@@ -156,7 +157,7 @@ func (s *EventSource) push(block []byte) error {
 // room is ended.
 func (s *EventSource) offer(block []byte) bool {
 	s.mu.Lock()
-	full := s.reason == nil && s.queued > 0 && s.waiting()+int64(len(block)) > int64(s.backlog)
+	full := s.reason == nil && len(s.queue) > 0 && s.waiting()+int64(len(block)) > int64(s.backlog)
 	s.mu.Unlock()
 	if full {
 		s.end(ErrSlow)

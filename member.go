@@ -168,22 +168,28 @@ func (m *member) several() bool {
 	return m.cursor.filled.Load() && (len(m.latest) > 0 || m.cursor.next.filled.Load())
 }
 
-// waiting returns how many bytes wait for the member. The caller holds
-// source.mu.
-func (m *member) waiting() int64 {
-	if m.cursor == nil {
-		return 0
+// waiting returns how many bytes wait for the member, and for how many of them
+// the event accounts that is the next to be sent. The caller holds source.mu.
+func (m *member) waiting() (bytes, next int64) {
+	if m.cursor == nil || !m.cursor.filled.Load() {
+		return m.kept, 0
 	}
-	return max(m.set.total.Load()-max(m.cursor.bytes, m.start), 0) + m.kept
+	return max(m.set.total.Load()-max(m.cursor.bytes, m.start), 0) + m.kept, int64(len(m.cursor.block))
 }
 
-// waiting returns how many bytes wait for the source. The caller holds s.mu.
+// waiting returns how many bytes wait for the source, not counting the next
+// event: one of any size can be sent. The caller holds s.mu.
 func (s *EventSource) waiting() int64 {
-	n := int64(s.queued)
-	for _, m := range s.members {
-		n += m.waiting()
+	bytes, next := int64(s.queued), int64(0)
+	if len(s.queue) > 0 {
+		next = int64(len(s.queue[0].block))
 	}
-	return n
+	for _, m := range s.members {
+		b, n := m.waiting()
+		bytes += b
+		next = max(next, n)
+	}
+	return max(bytes-next, 0)
 }
 
 // compact moves what waits for the member into latest, where an event takes

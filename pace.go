@@ -15,10 +15,15 @@ import (
 // to be given its turn.
 const (
 	// paceBytes is how far a set may be ahead of the last walk over its members.
-	paceBytes = 64 << 10
+	paceBytes = 32 << 10
+
+	// paceLate is how much waits for a member that is late; a quarter of its
+	// backlog is enough, too. Less makes for more system calls, more for long
+	// rounds, in which the dispatching goroutine has to queue as well.
+	paceLate = 64 << 10
 
 	// paceWait is the longest that one dispatch is held up.
-	paceWait = 40 * time.Millisecond
+	paceWait = 20 * time.Millisecond
 
 	// paceTick is the time between walks while the members are behind.
 	paceTick = time.Millisecond

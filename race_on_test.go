@@ -2,6 +2,6 @@
 
 package sse_test
 
-// slowdown is by how much the race detector slows a test that is bound by the
-// processor, at most; limits in time are multiplied by it.
+// slowdown is by how much the race detector may slow a test that is bound by the
+// processor: it has so much less to do, or more time.
 const slowdown = 10

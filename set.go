@@ -103,7 +103,7 @@ func (s *Set) Dispatch(typ, data string) (int, error) {
 // It never waits for a client: the event is encoded, added to the set's log,
 // and each member is sent it at the member's own pace. A program that
 // dispatches faster than the machine can write is slowed down a little, by at
-// most 40 ms a call.
+// most 20 ms a call.
 //
 // An event that cannot be sent is an [ErrInvalidEvent], and nobody gets it.
 func (s *Set) DispatchEvent(e Event) (int, error) {

@@ -27,6 +27,9 @@ for module in $(modules); do
 	(cd "$module" && go test $race -shuffle=on -timeout=5m ./...) || failed+=" $module"
 done
 
+heading "Tests under full load, without the race detector"
+go test -count=1 -run 'Thousand|Leaks|Large|Load' . || failed+=" load"
+
 heading "Fuzzing"
 ci/fuzz.sh || failed+=" fuzzing"
 

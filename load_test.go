@@ -1,0 +1,376 @@
+package sse_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"example.org/sse"
+)
+
+// rawStream opens a stream over a connection of its own and returns what comes.
+// It costs a test far less than an http.Client.
+func rawStream(t *testing.T, address string) (net.Conn, *http.Response) {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+	response, err := http.ReadResponse(bufio.NewReaderSize(conn, 32<<10), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(response.Body, make([]byte, 2)); err != nil { // the first comment
+		t.Fatal(err)
+	}
+	return conn, response
+}
+
+// With the race detector there is less work in these tests; ci/test.sh runs them
+// without as well.
+
+// 1,000 members, 10 of which never read: the other 990 get all events, in order,
+// no dispatch takes long, and the ten meet what the policy has for them.
+func TestThousandMembers(t *testing.T) {
+	const members, stalled, size = 1000, 10, 1 << 10
+	for _, tt := range []struct {
+		name   string
+		policy sse.SlowPolicy
+		events int
+	}{
+		{"CloseSlow", sse.CloseSlow, 5000},
+		{"SkipSlow", sse.SkipSlow, 5000},
+		{"LatestPerKey", sse.LatestPerKey, 5000},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.events /= slowdown
+			group := &sse.Set{History: -1, Slow: tt.policy, Accept: &sse.AcceptOptions{WriteTimeout: time.Minute}}
+			address := dialAddr(t, transports[0].listen(t, group, func(srv *http.Server) {
+				srv.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+					c.(*net.TCPConn).SetWriteBuffer(64 << 10) // else a stalled client's socket takes megabytes
+					return ctx
+				}
+			}))
+			var sources []*sse.EventSource
+			for range stalled {
+				conn, _ := rawStream(t, address)
+				conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+			}
+			eventually(t, 10*time.Second, "the stalled are members", func() bool { return group.Len() == stalled })
+			for s := range group.All() {
+				sources = append(sources, s)
+			}
+			// An event is "data: 0000123....\n\n", of one size: easy to check.
+			pad := strings.Repeat(".", size-len("data: 0000000\n\n"))
+			tail := []byte(pad + "\n\n")
+			var wg sync.WaitGroup
+			var received atomic.Int64
+			for range members - stalled {
+				_, response := rawStream(t, address)
+				wg.Go(func() {
+					r := bufio.NewReaderSize(response.Body, 8*size)
+					for last := -1; last < tt.events-1; {
+						b, err := r.Peek(size)
+						if err != nil {
+							t.Errorf("%v after event %d", err, last)
+							return
+						}
+						n, err := strconv.Atoi(string(b[6:13]))
+						next := n == last+1 || tt.policy == sse.LatestPerKey && n > last
+						if err != nil || !next || !bytes.Equal(b[13:], tail) {
+							t.Errorf("got %.20q after event %d", b, last)
+							return
+						}
+						last = n
+						received.Add(1)
+						r.Discard(size)
+					}
+				})
+			}
+			eventually(t, 30*time.Second, "all are members", func() bool { return group.Len() == members })
+
+			before := heapInUse()
+			var longest time.Duration
+			begin := time.Now()
+			for i := range tt.events {
+				start := time.Now()
+				group.Dispatch("", fmt.Sprintf("%07d%s", i, pad))
+				longest = max(longest, time.Since(start))
+			}
+			wg.Wait()
+			runtime.GC() // twice empties the pools
+			after := heapInUse()
+			t.Logf("%d events to %d members in %v; longest dispatch %v; heap +%d KiB", tt.events, members, time.Since(begin), longest, (after-before)>>10)
+			if longest > 50*time.Millisecond*slowdown {
+				t.Errorf("a dispatch took %v", longest)
+			}
+			if tt.policy != sse.LatestPerKey && received.Load() != int64(tt.events)*(members-stalled) {
+				t.Errorf("%d events received", received.Load())
+			}
+			if after-before > stalled<<20 { // a backlog each
+
+				t.Errorf("the heap grew by %d MiB", (after-before)>>20)
+			}
+			for _, s := range sources {
+				switch {
+				case tt.policy == sse.CloseSlow && slowdown == 1:
+					if err := s.Wait(); !errors.Is(err, sse.ErrSlow) {
+						t.Errorf("ended with %v", err)
+					}
+				case slowdown == 1 && s.ReadyState() != sse.Open:
+					t.Errorf("ended with %v", s.Err())
+				}
+			}
+			if tt.policy == sse.SkipSlow && slowdown == 1 && group.Skipped() == 0 {
+				t.Error("nothing was skipped")
+			}
+		})
+	}
+}
+
+// heapInUse returns the bytes of living objects.
+func heapInUse() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// descriptors returns how many the process has open, 0 if it cannot be told.
+func descriptors() int {
+	entries, _ := os.ReadDir("/proc/self/fd")
+	return len(entries)
+}
+
+// 10,000 connects and disconnects, and 10,000 that leave before the first byte:
+// all is as it was.
+func TestNothingLeaks(t *testing.T) {
+	group := new(sse.Set)
+	address := dialAddr(t, transports[0].listen(t, group))
+	const rounds = 100
+	visit := func(read bool) {
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() {
+				conn, err := net.Dial("tcp", address)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				conn.(*net.TCPConn).SetLinger(0) // no port is to wait for its last packets
+				defer conn.Close()
+				fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+				if read {
+					conn.Read(make([]byte, 1))
+				}
+			})
+		}
+		group.Dispatch("", "meanwhile")
+		wg.Wait()
+	}
+	settle := func() {
+		eventually(t, 20*time.Second, "all have left", func() bool { return group.Len() == 0 })
+		group.Dispatch("", "last")
+	}
+	for range 5 { // pools and maps get their size
+		visit(true)
+		visit(false)
+	}
+	settle()
+	var goroutines, files int
+	var heap int64
+	eventually(t, 20*time.Second, "the first have ended", func() bool {
+		goroutines, files, heap = runtime.NumGoroutine(), descriptors(), heapInUse()
+		return goroutines < 20
+	})
+	for range rounds {
+		visit(true)
+		visit(false)
+	}
+	settle()
+	eventually(t, 20*time.Second, "all is as it was", func() bool {
+		g, f, h := runtime.NumGoroutine(), descriptors(), heapInUse()
+		ok := g <= goroutines && f <= files && h-heap < 1<<20
+		if !ok {
+			t.Logf("goroutines %d → %d, descriptors %d → %d, heap %d → %d KiB", goroutines, g, files, f, heap>>10, h>>10)
+		}
+		return ok
+	})
+}
+
+// A client that closes an idle stream is gone from all sets within a second,
+// without a dispatch.
+func TestIdleClientLeaves(t *testing.T) {
+	overEachSocket(t, func(t *testing.T, tr transport) {
+		handler, sources := connected(nil)
+		site := tr.listen(t, handler)
+		var one, two sse.Set
+		var users sse.Map[int]
+		st := site.open()
+		source := <-sources
+		if !one.Add(source) || !two.Add(source) || !users.Store(source, 1) {
+			t.Fatal("not added")
+		}
+		st.close()
+		eventually(t, time.Second, "it is gone", func() bool { return one.Len()+two.Len()+users.Len() == 0 })
+		if err := source.Wait(); !errors.Is(err, sse.ErrGone) {
+			t.Errorf("ended with %v", err)
+		}
+	})
+}
+
+// A stray byte after the request ends net/http's look-out for the client's end:
+// then it takes two keep-alives to notice.
+func TestIdleClientLeavesAfterStrayByte(t *testing.T) {
+	const keepAlive = 500 * time.Millisecond
+	group := &sse.Set{Accept: &sse.AcceptOptions{KeepAlive: keepAlive}}
+	conn, _ := rawStream(t, dialAddr(t, transports[0].listen(t, group)))
+	eventually(t, time.Second, "it is a member", func() bool { return group.Len() == 1 })
+	conn.Write([]byte{'x'})
+	time.Sleep(keepAlive / 2) // net/http is to read the byte first
+	conn.Close()
+	eventually(t, 2*keepAlive+keepAlive/2, "it is gone", func() bool { return group.Len() == 0 })
+}
+
+// A 10 MiB event arrives whole, in under 2 s, and is not copied for each of 100
+// readers.
+func TestLargeEvent(t *testing.T) {
+	overEachSocket(t, func(t *testing.T, tr transport) {
+		const size, readers = 10 << 20, 100
+		const buffers = 128 << 10 // of a reader
+		group := &sse.Set{History: -1}
+		site := tr.listen(t, group)
+		var wg sync.WaitGroup
+		start := make(chan bool)
+		for range readers {
+			st := site.open()
+			wg.Go(func() {
+				<-start
+				buf := make([]byte, 64<<10)
+				total := 0
+				for total < size+len(":\ndata: \n\n") {
+					n, err := st.response.Body.Read(buf)
+					if total += n; err != nil {
+						t.Errorf("%v after %d bytes", err, total)
+						return
+					}
+				}
+			})
+		}
+		eventually(t, 10*time.Second, "all are members", func() bool { return group.Len() == readers })
+		data := strings.Repeat("x", size)
+		before := heapInUse()
+		var peak atomic.Int64
+		stop := make(chan bool)
+		var watch sync.WaitGroup
+		watch.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(10 * time.Millisecond):
+					peak.Store(max(peak.Load(), heapInUse()))
+				}
+			}
+		})
+		begin := time.Now()
+		close(start)
+		group.Dispatch("", data)
+		dispatched := time.Since(begin)
+		wg.Wait()
+		took := time.Since(begin)
+		close(stop)
+		watch.Wait()
+		runtime.KeepAlive(data)
+		grown := peak.Load() - before + size // and the caller's own
+		t.Logf("%d readers have it after %v, dispatched in %v; %d MiB in memory", readers, took, dispatched, grown>>20)
+		if took > 2*time.Second*slowdown {
+			t.Errorf("it took %v", took)
+		}
+		if grown > 3*size+readers*buffers {
+			t.Errorf("%d MiB in memory", grown>>20)
+		}
+	})
+}
+
+// 1,000 streams, some stalled, some in the middle of a 10 MiB event: Shutdown
+// returns in time, and who reads gets everything and a clean end.
+func TestShutdownUnderLoad(t *testing.T) {
+	const streams, large, stalled = 1000, 20, 10
+	var group, some sse.Set
+	site := transports[0].listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		source, err := sse.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		group.Add(source)
+		if group.Len() <= large+stalled {
+			some.Add(source)
+		}
+		source.Detach()
+	}))
+	address := dialAddr(t, site)
+	var bodies []io.Reader
+	for i := range streams {
+		_, response := rawStream(t, address)
+		bodies = append(bodies, response.Body)
+		eventually(t, 5*time.Second, "it is a member", func() bool { return group.Len() == i+1 })
+	}
+	big := strings.Repeat("x", 10<<20/slowdown)
+	some.Dispatch("", big)
+	for i := range 100 {
+		group.Dispatch("", strconv.Itoa(i))
+	}
+	done := make(chan error)
+	begin := time.Now()
+	go func() { done <- site.server.Shutdown(t.Context()) }()
+	var wg sync.WaitGroup
+	for i, body := range bodies {
+		if i < stalled {
+			continue
+		}
+		wg.Go(func() {
+			got, err := io.ReadAll(body)
+			if err != nil {
+				t.Errorf("stream %d: %v after %d bytes", i, err, len(got))
+				return
+			}
+			d := newDecoder(bytes.NewReader(got))
+			if i < large+stalled {
+				if e, err := d.next(); err != nil || e.data != big {
+					t.Errorf("stream %d: got %d bytes, error %v", i, len(e.data), err)
+				}
+			}
+			for n := range 100 {
+				if e, err := d.next(); err != nil || e.data != strconv.Itoa(n) {
+					t.Errorf("stream %d: got %.20q, error %v; want %d", i, e.data, err, n)
+					return
+				}
+			}
+			if _, err := d.next(); err != io.EOF || d.retry == "" {
+				t.Errorf("stream %d: error %v, retry %q", i, err, d.retry)
+			}
+		})
+	}
+	wg.Wait()
+	t.Logf("who reads has everything after %v", time.Since(begin))
+	if err := <-done; err != nil || time.Since(begin) > 10*time.Second {
+		t.Errorf("Shutdown: %v after %v", err, time.Since(begin))
+	}
+	t.Logf("Shutdown returned after %v", time.Since(begin))
+}
