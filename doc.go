@@ -1,2 +1,132 @@
-// Package sse serves server-sent events.
+// Package sse sends server-sent events: one-way streams from an HTTP server to
+// browsers and other clients, as the HTML standard defines them
+// (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+//
+// # Usage
+//
+// A [Set] is a group of streams that get the same events, and an
+// [http.Handler] that adds each visitor to the group:
+//
+//	var group sse.Set
+//	http.Handle("GET /events", &group)
+//	...
+//	group.Dispatch("message", "hello")
+//
+// A stream of one's own is an [EventSource]. [Accept] answers a request with
+// one, and the handler dispatches to it:
+//
+//	func answer(w http.ResponseWriter, r *http.Request) {
+//		source, err := sse.Accept(w, r, nil)
+//		if err != nil {
+//			return // the request has been answered
+//		}
+//		defer source.Close()
+//		for token := range tokens(r.Context()) {
+//			if source.Dispatch("token", token) != nil {
+//				return // the client left
+//			}
+//		}
+//	}
+//
+// A handler that has nothing more to do itself ends with [EventSource.Detach]:
+//
+//	group.Add(source)
+//	source.Detach()
+//
+// A [Map] is a set that keeps a value beside each source, and can send each its
+// own view. A [Hub] is any number of sets by name. [JSON], [HTML] and
+// [Component] turn values, templates and components into an event's data.
+//
+// # Delivery and ordering
+//
+// One dispatch is one event at each client, whatever its data holds: no text
+// can break it in two or smuggle in another field. What cannot be sent is an
+// error, and then nothing was sent.
+//
+// All members of a set get its events in the same order, each once. What one
+// goroutine dispatches to a source, directly and through any number of sets,
+// arrives in the order of its calls. Nothing is promised about the order of
+// what different goroutines dispatch at the same time, other than that it is
+// the same for all members of a set, and for all sources that are members of
+// the same sets of a [Hub].
+//
+// [Set.Dispatch] appends the event to the set's log and returns. Each member
+// reads the log at its own pace: it is sent all that it lacks in one write, so
+// that an idle server sends each event at once, and a busy one writes less
+// often, not more. A nil error therefore means that an event was taken, not
+// that it arrived: no server can know that.
+//
+// # History and resuming
+//
+// A set keeps its newest events for a while (see [Set]) and gives each an id. A
+// client that lost its connection comes back with the last id that it has seen,
+// in the Last-Event-ID header or, where a script cannot set one, the query
+// parameter lastEventId, and first gets what it missed: all of it, or none. If
+// the set no longer has everything, or the id is of another process or made
+// up, the client begins like a new one, with what the set's Snapshot function
+// sends it.
+//
+// # Slow clients
+//
+// No client can make another one wait. What waits for a slow one is counted,
+// as references to the set's events and not as copies; beyond the client's
+// backlog (see [AcceptOptions]) the set's [SlowPolicy] decides: end the stream,
+// skip, or keep the latest of each key. A client that takes nothing at all is
+// disconnected after the write timeout. [EventSource.Dispatch], to a single
+// client, waits for it instead, as a producer would want.
+//
+// A program that dispatches faster than the machine can write is slowed down:
+// a dispatch to a set then waits for the processor, for 20 ms at most.
+//
+// # The end of a stream
+//
+// Every stream's end has a reason, [EventSource.Err]; [EventSource.Done] tells
+// when. A source that ends is gone from all of its sets and maps at once. That
+// a client left is noticed at once if it says so, and by a keep-alive comment
+// otherwise; one whose network was cut silently is noticed when the kernel
+// gives up on it.
+//
+// A handler must not return before it has called Close, Wait or Detach.
+// [EventSource.Close] belongs in a defer statement.
+//
+// # Detached streams
+//
+// [EventSource.Detach] is where a stream is to go on without its handler, and
+// without the memory that a handler costs. In this version it always waits for
+// the end of the stream, as [EventSource.Wait] does.
+//
+// # Shutdown
+//
+// [http.Server.Shutdown] ends all streams of its server, with no wiring: each is
+// sent what was dispatched before, is told to come back after a time that
+// differs from client to client, and ends cleanly. A client that takes nothing
+// holds this up for 5 seconds at most. [ListenAndServe] calls Shutdown on
+// SIGTERM and interrupt, for programs that have no other way.
+//
+// # Proxies
+//
+// The response's headers tell nginx, and any proxy that compresses or caches,
+// to pass events on at once, and the keep-alive of 30 seconds is below the idle
+// limits of the usual proxies. HTTP/1.1 allows a browser six connections to a
+// host over all tabs, and a stream takes one: serve HTTP/2 where you can.
+//
+// Middleware must not wrap the ResponseWriter in a type without Flush and
+// Unwrap. One that compresses must flush when it is told to.
+//
+// # Coming from JavaScript
+//
+// Names and values are those of the browser's EventSource where the same thing
+// is meant: [EventSource.ReadyState], [EventSource.URL], [EventSource.Close],
+// an event's [Event.Type] and [Event.Data]. Where a library of the other end's
+// language returns a response, a handler here waits: return source.response()
+// becomes source.Detach(). A set's add, delete, has, size, clear and closeAll
+// are [Set.Add], [Set.Delete], [Set.Has], [Set.Len], [Set.Clear] and
+// [Set.CloseAll].
+//
+// # Testing
+//
+// A stream works with [net/http/httptest]: a ResponseRecorder records it until
+// it is closed, and a Server serves it. Since httptest.Server.Close waits for
+// open requests, end the streams first: with [Set.CloseAll], or with
+// server.Config.Shutdown.
 package sse
