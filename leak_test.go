@@ -1,0 +1,110 @@
+package sse_test
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"example.org/sse"
+)
+
+func heapInUse() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+func descriptors() int {
+	entries, _ := os.ReadDir("/proc/self/fd")
+	return len(entries)
+}
+
+func TestNothingLeaks(t *testing.T) {
+	group := new(sse.Set)
+	address := dialAddr(t, transports[0].listen(t, group))
+	const rounds = 100
+	visit := func(read bool) {
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() {
+				conn, err := net.Dial("tcp", address)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				conn.(*net.TCPConn).SetLinger(0) // no port is to wait for its last packets
+				defer conn.Close()
+				fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+				if read {
+					conn.Read(make([]byte, 1))
+				}
+			})
+		}
+		group.Dispatch("", "meanwhile")
+		wg.Wait()
+	}
+	settle := func() {
+		eventually(t, 20*time.Second, "all have left", func() bool { return group.Len() == 0 })
+		group.Dispatch("", "last")
+	}
+	for range 5 { // pools and maps get their size
+		visit(true)
+		visit(false)
+	}
+	settle()
+	var goroutines, files int
+	var heap int64
+	eventually(t, 20*time.Second, "the first have ended", func() bool {
+		goroutines, files, heap = runtime.NumGoroutine(), descriptors(), heapInUse()
+		return goroutines < 20
+	})
+	for range rounds {
+		visit(true)
+		visit(false)
+	}
+	settle()
+	eventually(t, 20*time.Second, "all is as it was", func() bool {
+		g, f, h := runtime.NumGoroutine(), descriptors(), heapInUse()
+		ok := g <= goroutines && f <= files && h-heap < 1<<20
+		if !ok {
+			t.Logf("goroutines %d → %d, descriptors %d → %d, heap %d → %d KiB", goroutines, g, files, f, heap>>10, h>>10)
+		}
+		return ok
+	})
+}
+
+func TestIdleClientLeaves(t *testing.T) {
+	overEachSocket(t, func(t *testing.T, tr transport) {
+		handler, sources := connected(nil)
+		site := tr.listen(t, handler)
+		var one, two sse.Set
+		var users sse.Map[int]
+		st := site.open()
+		source := <-sources
+		if !one.Add(source) || !two.Add(source) || !users.Store(source, 1) {
+			t.Fatal("not added")
+		}
+		st.close()
+		eventually(t, time.Second, "it is gone", func() bool { return one.Len()+two.Len()+users.Len() == 0 })
+		if err := source.Wait(); !errors.Is(err, sse.ErrGone) {
+			t.Errorf("ended with %v", err)
+		}
+	})
+}
+
+func TestIdleClientLeavesAfterStrayByte(t *testing.T) {
+	const keepAlive = 500 * time.Millisecond
+	group := &sse.Set{Accept: &sse.AcceptOptions{KeepAlive: keepAlive}}
+	conn, _ := rawStream(t, dialAddr(t, transports[0].listen(t, group)))
+	eventually(t, time.Second, "it is a member", func() bool { return group.Len() == 1 })
+	conn.Write([]byte{'x'})
+	time.Sleep(keepAlive / 2) // net/http is to read the byte first
+	conn.Close()
+	eventually(t, 2*keepAlive+keepAlive/2, "it is gone", func() bool { return group.Len() == 0 })
+}
