@@ -43,6 +43,7 @@ func TestClientLeaves(t *testing.T) {
 	})
 }
 
+// The cause that a program gives its request's context is why the stream ends.
 func TestContextCause(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {
 		cause := errors.New("logged out")
@@ -96,6 +97,8 @@ func TestCloseSendsWhatWaits(t *testing.T) {
 	})
 }
 
+// A handler that returns with a deferred Close while others dispatch to its
+// source, directly and through sets: every stream ends cleanly.
 func TestCloseWhileOthersDispatch(t *testing.T) {
 	overEachSocket(t, func(t *testing.T, tr transport) {
 		var one, two sse.Set
@@ -152,6 +155,7 @@ func TestCloseWhileOthersDispatch(t *testing.T) {
 	})
 }
 
+// A handler that returns without Close ends the stream all the same.
 func TestHandlerForgetsClose(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {
 		var group sse.Set

@@ -214,10 +214,6 @@ func TestEventLargerThanBacklog(t *testing.T) {
 	})
 }
 
-// The cause that a program gives its request's context is why the stream ends.
-// A handler that returns with a deferred Close while others dispatch to its
-// source, directly and through sets: every stream ends cleanly.
-// A handler that returns without Close ends the stream all the same.
 func TestNilSource(t *testing.T) {
 	var source *sse.EventSource
 	var group sse.Set

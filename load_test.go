@@ -142,14 +142,6 @@ func TestThousandMembers(t *testing.T) {
 	}
 }
 
-// heapInUse returns the bytes of living objects.
-// descriptors returns how many the process has open, 0 if it cannot be told.
-// 10,000 connects and disconnects, and 10,000 that leave before the first byte:
-// all is as it was.
-// A client that closes an idle stream is gone from all sets within a second,
-// without a dispatch.
-// A stray byte after the request ends net/http's look-out for the client's end:
-// then it takes two keep-alives to notice.
 // A 10 MiB event arrives whole, in under 2 s, and is not copied for each of 100
 // readers.
 func TestLargeEvent(t *testing.T) {

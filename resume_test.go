@@ -14,6 +14,8 @@ import (
 	"example.org/sse"
 )
 
+// A set of 12 events whose history keeps the last 5, "own" among them, and what
+// a client gets that comes back with an id.
 func TestResume(t *testing.T) {
 	type ids struct {
 		of    []string // the automatic ids of events 0 to 9
@@ -151,6 +153,8 @@ func TestHistoryBounds(t *testing.T) {
 	}
 }
 
+// 1,000 events while clients drop and return at random: each sees every event
+// once, in order.
 func TestResumeUnderFire(t *testing.T) {
 	overEachSocket(t, func(t *testing.T, tr transport) {
 		const clients, events = 20, 1000
@@ -188,6 +192,8 @@ func TestResumeUnderFire(t *testing.T) {
 	})
 }
 
+// What is dispatched to the set while a snapshot is made follows it, whether it
+// is part of that state or not.
 func TestSnapshotComesFirst(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {
 		var group *sse.Set
@@ -203,6 +209,7 @@ func TestSnapshotComesFirst(t *testing.T) {
 	})
 }
 
+// A source that is added again begins anew: its last event ID has served.
 func TestAddedAgain(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {
 		var group sse.Set
@@ -225,6 +232,7 @@ func TestAddedAgain(t *testing.T) {
 	})
 }
 
+// A panic in a snapshot is the request's own: its stream ends, the set goes on.
 func TestSnapshotPanics(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {
 		panics := true

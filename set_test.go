@@ -167,17 +167,3 @@ func TestOrder(t *testing.T) {
 		own.CloseAll()
 	})
 }
-
-// A stalled member, a set's policy, and the others: they get everything at
-// once, and no dispatch waits for it.
-// LatestPerKey closes a member all the same if one event per key is too much.
-// A set of 12 events whose history keeps the last 5, "own" among them, and what
-// a client gets that comes back with an id.
-// 1,000 events while clients drop and return at random: each sees every event
-// once, in order.
-// What is dispatched to the set while a snapshot is made follows it, whether it
-// is part of that state or not.
-// A source that is added again begins anew: its last event ID has served.
-// A panic in a snapshot is the request's own: its stream ends, the set goes on.
-// A burst that is larger than the backlog does not close a client that reads:
-// it is the machine that has to catch up, and the program waits for it.

@@ -14,6 +14,8 @@ import (
 	"example.org/sse"
 )
 
+// A stalled member, a set's policy, and the others: they get everything at
+// once, and no dispatch waits for it.
 func TestSlowPolicies(t *testing.T) {
 	const events, keys = 2000, 10
 	pad := strings.Repeat(".", 1000)
@@ -105,6 +107,7 @@ func TestSlowPolicies(t *testing.T) {
 	}
 }
 
+// LatestPerKey closes a member all the same if one event per key is too much.
 func TestLatestPerKeyHasABound(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {
 		handler, sources := connected(&sse.AcceptOptions{Backlog: 100_000, WriteTimeout: time.Hour})
@@ -122,6 +125,8 @@ func TestLatestPerKeyHasABound(t *testing.T) {
 	})
 }
 
+// A burst that is larger than the backlog does not close a client that reads:
+// it is the machine that has to catch up, and the program waits for it.
 func TestBurst(t *testing.T) {
 	overEachSocket(t, func(t *testing.T, tr transport) {
 		handler, sources := connected(&sse.AcceptOptions{Backlog: 256 << 10})
