@@ -16,6 +16,10 @@ import (
 // server is shutting down, if its write timeout is not shorter anyway.
 const drainTimeout = 5 * time.Second
 
+// handlerTimeout is how long a handler may go on after its stream has ended for
+// the response to end cleanly.
+const handlerTimeout = time.Minute
+
 // nudge sees to it that what is pending gets written. It waits for nobody.
 func (s *EventSource) nudge() {
 	if s.turn.claim() {
@@ -267,8 +271,9 @@ func (s *EventSource) finish() {
 		s.stopWatch()
 	}
 	if s.http1 && s.ctx.Err() == nil {
-		// For the last chunk, which net/http writes, and then clears the deadline.
-		s.control.SetWriteDeadline(s.deadline(time.Now()))
+		// For the last chunk, which net/http writes once the handler returns; then
+		// it clears the deadline.
+		s.control.SetWriteDeadline(s.deadline(time.Now().Add(handlerTimeout)))
 	}
 	s.mu.Unlock()
 	if s.drain != nil {
