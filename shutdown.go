@@ -87,10 +87,13 @@ func drainOf(srv *http.Server) *drain {
 	return made
 }
 
-// isShutDown asks the server whether it is shutting down, by the one way that
-// net/http offers: such a server refuses to serve.
+// isShutDown asks the server whether it is shutting down, in the one way that
+// net/http offers: such a server refuses to serve. One with a BaseContext is
+// not asked, since that would be called with a listener that it does not know;
+// the streams of such a server do not end by themselves if the first of them
+// all begins during the shutdown.
 func isShutDown(srv *http.Server) bool {
-	return errors.Is(srv.Serve(noListener{}), http.ErrServerClosed)
+	return srv.BaseContext == nil && errors.Is(srv.Serve(noListener{}), http.ErrServerClosed)
 }
 
 // A noListener has no connections.
