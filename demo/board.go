@@ -5,16 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
-	"strings"
 
 	_ "modernc.org/sqlite"
-)
-
-const (
-	maxText  = 10 << 10 // bytes of a card
-	maxCards = 100      // of a board: everybody is sent all of them
 )
 
 // A column of the board, by the name that is stored.
@@ -40,22 +33,6 @@ type place struct {
 	Column column
 	Before int64 // the other card's ID, 0: at the end
 }
-
-// A mistake is an error that a visitor can understand and put right.
-type mistake struct {
-	status int // of HTTP
-	text   string
-}
-
-func (m mistake) Error() string { return m.text }
-
-var (
-	errEmpty   = mistake{http.StatusUnprocessableEntity, "A card needs some text."}
-	errTooLong = mistake{http.StatusUnprocessableEntity, "That is too long: a card takes 10 KB of text."}
-	errFull    = mistake{http.StatusConflict, "The board is full. Delete a card first."}
-	errUnknown = mistake{http.StatusNotFound, "That card is not there any more: somebody has deleted it."}
-	errColumn  = mistake{http.StatusUnprocessableEntity, "There is no such column."}
-)
 
 // A board keeps cards in a SQLite file. What one of its methods has changed is
 // on the disk when the method returns.
@@ -166,7 +143,7 @@ func (b *board) edit(ctx context.Context, id, revision int64, text string, by au
 			return err
 		}
 		if now != revision {
-			return mistake{http.StatusConflict, other + " has changed this card meanwhile. Copy your text, close this, and edit the card again."}
+			return errChanged(other)
 		}
 		_, err = tx.Exec("update card set text = ?, revision = revision + 1, author = ?, hue = ? where id = ?", text, by.Name, by.Hue, id)
 		return err
@@ -260,17 +237,4 @@ func changedOne(result sql.Result, err error) error {
 		return err
 	}
 	return errUnknown
-}
-
-// checkText returns the text as it is kept: a form sends its lines with CRLF.
-func checkText(text string) (string, error) {
-	text = strings.ToValidUTF8(strings.ReplaceAll(text, "\r\n", "\n"), "\uFFFD")
-	text = strings.TrimRight(text, " \t\n")
-	switch {
-	case strings.TrimSpace(text) == "":
-		return "", errEmpty
-	case len(text) > maxText:
-		return "", errTooLong
-	}
-	return text, nil
 }

@@ -120,4 +120,3 @@ func (m *machine) html() string {
 	m.mu.Unlock()
 	return m.views.html("machine", charts)
 }
-

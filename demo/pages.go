@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 	_ "time/tzdata" // not every machine has the time zones
 
@@ -61,6 +62,17 @@ type cardView struct {
 	Changed               bool // just now: it is pointed out
 	Up, Down, Left, Right string
 	Tick                  string
+}
+
+// Title returns the text's first line.
+func (c cardView) Title() string { return c.Text[:len(c.Text)-len(c.Rest())] }
+
+// Rest returns what follows it, from the line end on.
+func (c cardView) Rest() string {
+	if i := strings.IndexByte(c.Text, '\n'); i >= 0 {
+		return c.Text[i:]
+	}
+	return ""
 }
 
 // A columnView is a column with its cards.
