@@ -52,7 +52,8 @@ pragma user_version = 1;`
 
 // openBoard opens the file, and makes it if there is none.
 func openBoard(ctx context.Context, path string) (*board, error) {
-	db, err := sql.Open("sqlite", path)
+	// Another program may look into the file: wait for it, do not fail.
+	db, err := sql.Open("sqlite", path+"?_pragma=busy_timeout(5000)&_txlock=immediate")
 	if err != nil {
 		return nil, fmt.Errorf("board %s: %w", path, err)
 	}

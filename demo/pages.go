@@ -128,7 +128,7 @@ func (a *app) page(name string) http.HandlerFunc {
 			http.Error(w, "The board cannot be read.", http.StatusInternalServerError)
 			return
 		}
-		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("Cache-Control", "no-cache")
 		a.views.respond(w, http.StatusOK, name, map[string]any{
 			"Page": name,
 			"Host": r.Host,
