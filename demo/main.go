@@ -52,7 +52,7 @@ func run(ctx context.Context, addr, db, scripts string) error {
 }
 
 // greet tells where to look, once the server listens: a port that is taken is
-// an error and nothing else.
+// an error and nothing else. What has no port is no listener to tell of.
 func greet(l net.Listener) context.Context {
 	if a, ok := l.Addr().(*net.TCPAddr); ok && a.Port != 0 {
 		host := "localhost"

@@ -4,7 +4,8 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"hash/fnv"
+	"crypto/sha256"
+	"encoding/binary"
 	"net/http"
 	"slices"
 	"strings"
@@ -36,13 +37,12 @@ func visitorOf(r *http.Request) visitor {
 }
 
 func newVisitor(id string) visitor {
-	h := fnv.New32a()
-	h.Write([]byte(id))
-	n := h.Sum32()
+	sum := sha256.Sum256([]byte(id))
+	pick := func(i, n int) int { return int(binary.BigEndian.Uint16(sum[2*i:])) % n }
 	adjectives := strings.Fields("Amber Bold Brisk Calm Clever Cosy Daring Eager Fleet Gentle Happy Jolly Keen Lucky Mellow Merry Nimble Proud Quick Quiet Rapid Sunny Swift Tidy Witty")
 	animals := strings.Fields("Badger Beaver Bison Crane Dolphin Falcon Ferret Finch Fox Gecko Heron Ibex Koala Lemur Lynx Marten Newt Otter Owl Panda Puffin Raven Seal Stoat Swan Tapir Toucan Walrus Wombat Wren")
-	name := adjectives[n%uint32(len(adjectives))] + " " + animals[n/64%uint32(len(animals))]
-	return visitor{id: id, author: author{Name: name, Hue: int(n / 4096 % 24 * 15)}}
+	name := adjectives[pick(0, len(adjectives))] + " " + animals[pick(1, len(animals))]
+	return visitor{id: id, author: author{Name: name, Hue: pick(2, 24) * 15}}
 }
 
 // welcome gives a browser its cookie, at its first page, and returns who it is.

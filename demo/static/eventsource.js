@@ -3,13 +3,14 @@ const body = document.body
 let source
 
 function connect() {
+  source?.close()
   source = new EventSource(body.dataset.events)
   for (const region of document.querySelectorAll('[data-region]'))
     source.addEventListener(region.id, event => region.innerHTML = event.data)
   source.onopen = () => body.dataset.stream = 'open'
   source.onerror = () => {
     body.dataset.stream = 'lost'
-    // The browser tries again, but Firefox not while nobody listens at all.
+    // The browser itself comes back, but Firefox gives up if the server is away.
     if (source.readyState === EventSource.CLOSED) setTimeout(connect, 1000)
   }
 }
@@ -21,9 +22,10 @@ addEventListener('submit', async event => {
   const form = event.target
   if (form.method !== 'post') return
   event.preventDefault()
-  const body = new URLSearchParams(new FormData(form, event.submitter))
-  const answer = await fetch(form.action, {method: 'POST', body}).catch(() => null)
-  if (answer?.ok) form.dispatchEvent(new Event('saved', {bubbles: true}))
-  else if (answer) (form.querySelector('output') ?? document.querySelector('#notice')).innerHTML = await answer.text()
-  else document.dispatchEvent(new Event('unsent'))
+  const fields = new URLSearchParams(new FormData(form, event.submitter))
+  const response = await fetch(form.action, {method: 'POST', body: fields}).catch(() => null)
+  const notice = form.querySelector('output') ?? document.querySelector('#notice')
+  if (!response) document.dispatchEvent(new Event('unsent'))
+  else if (response.ok) form.dispatchEvent(new Event('saved', {bubbles: true}))
+  else notice.innerHTML = await response.text()
 })
