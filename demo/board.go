@@ -88,24 +88,20 @@ func (b *board) prepare(ctx context.Context) error {
 func (b *board) close() error { return b.db.Close() }
 
 // cards returns all cards, from top to bottom.
-func (b *board) cards(ctx context.Context) ([]card, error) {
+func (b *board) cards(ctx context.Context) (cards []card, err error) {
 	rows, err := b.db.QueryContext(ctx, "select id, text, list, revision, author, hue from card order by position, id")
 	if err != nil {
-		return nil, fmt.Errorf("read the board: %w", err)
+		return nil, err
 	}
 	defer rows.Close()
-	var cards []card
 	for rows.Next() {
 		var c card
 		if err := rows.Scan(&c.ID, &c.Text, &c.Column, &c.Revision, &c.Author.Name, &c.Author.Hue); err != nil {
-			return nil, fmt.Errorf("read the board: %w", err)
+			return nil, err
 		}
 		cards = append(cards, c)
 	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read the board: %w", err)
-	}
-	return cards, nil
+	return cards, rows.Err()
 }
 
 // add puts a new card at the end of a column and returns its ID.
@@ -191,16 +187,13 @@ func (b *board) delete(ctx context.Context, id int64) error {
 func (b *board) transact(ctx context.Context, do func(*sql.Tx) error) error {
 	tx, err := b.db.BeginTx(ctx, nil)
 	if err != nil {
-		return fmt.Errorf("change the board: %w", err)
+		return err
 	}
 	defer tx.Rollback() // without effect after Commit
-	if err = do(tx); err == nil {
-		err = tx.Commit()
+	if err := do(tx); err != nil {
+		return err
 	}
-	if err != nil && !errors.As(err, new(mistake)) {
-		return fmt.Errorf("change the board: %w", err)
-	}
-	return err
+	return tx.Commit()
 }
 
 func insert(tx *sql.Tx, c card) (id int64, err error) {

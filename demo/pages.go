@@ -124,7 +124,7 @@ func (a *app) page(name string) http.HandlerFunc {
 		you := welcome(w, r)
 		board, err := a.streams.region("board")
 		if err != nil {
-			log.Print(err)
+			log.Printf("read the board: %v", err)
 			http.Error(w, "The board cannot be read.", http.StatusInternalServerError)
 			return
 		}

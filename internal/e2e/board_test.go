@@ -32,9 +32,19 @@ func TestChangesFromElsewhere(t *testing.T) {
 	d := startDemo(t)
 	tabs := openAll(t, d)
 	same(t, soon, d, tabs...)
+	for _, b := range tabs {
+		b.do("window.first = document.querySelector('#clock time').textContent")
+		b.do("document.getElementById('tick-1').focus()")
+	}
 
 	d.post("/cards/add", "text", "new")
 	same(t, soon, d, tabs...)
+	for _, b := range tabs {
+		b.await(soon, "document.activeElement.id === 'tick-1'") // the keyboard has its place back
+		b.await(soon, "document.querySelector('#clock time').textContent !== window.first")
+		b.await(soon, "document.querySelectorAll('#machine path.line').length === 2")
+		b.await(soon, "document.querySelectorAll('#people li').length === 1") // one browser
+	}
 	id := d.find("new").ID
 
 	text := "<b>bold</b> & &amp; <hx-partial>\n\n  indented <script>alert(1)</script>\n\"quoted\" 'too' é 漢 🎈"

@@ -3,7 +3,6 @@ package e2e
 import (
 	"bufio"
 	"database/sql"
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -136,7 +135,7 @@ func (d *demo) cards() (cards []card) {
 		}
 		cards = append(cards, c)
 	}
-	if err := errors.Join(rows.Err()); err != nil {
+	if err := rows.Err(); err != nil {
 		d.t.Fatal(err)
 	}
 	return cards
