@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -168,6 +169,36 @@ func TestRoundTrip(t *testing.T) {
 		byName.until("board", step.want)
 		partial.until("", `"#board"`, step.want)
 	}
+}
+
+// What is dispatched last is what was committed last: with each card that is
+// added, a board has more of them.
+func TestOrder(t *testing.T) {
+	_, base := serve(t)
+	r := listen(t, base+"/events", "a")
+	r.until("board", "Nothing here.")
+	const n = 40
+	var adding sync.WaitGroup
+	for i := range 4 {
+		adding.Go(func() {
+			for range n / 4 {
+				resp, err := http.PostForm(base+"/cards/add", url.Values{"text": {fmt.Sprint("by ", i)}})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				resp.Body.Close()
+			}
+		})
+	}
+	for before := 0; before < n; {
+		now := strings.Count(r.until("board"), "<article")
+		if now <= before {
+			t.Fatalf("a board of %d cards came after one of %d", now, before)
+		}
+		before = now
+	}
+	adding.Wait()
 }
 
 func TestMistakes(t *testing.T) {

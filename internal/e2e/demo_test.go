@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"database/sql"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -89,6 +90,13 @@ func (d *demo) stop() {
 	d.cmd = nil
 }
 
+// kill ends the process as a power cut does.
+func (d *demo) kill() {
+	d.cmd.Process.Kill()
+	<-d.done
+	d.cmd = nil
+}
+
 func (d *demo) url(path string) string { return "http://" + d.addr + path }
 
 // post sends a form, as a program would.
@@ -139,6 +147,19 @@ func (d *demo) cards() (cards []card) {
 		d.t.Fatal(err)
 	}
 	return cards
+}
+
+// placeOf returns a card's column and how many cards are above it there.
+func (d *demo) placeOf(id string) string {
+	d.t.Helper()
+	above := make(map[string]int)
+	for _, c := range d.cards() {
+		if c.ID == id {
+			return fmt.Sprintf("%s/%d", c.Column, above[c.Column])
+		}
+		above[c.Column]++
+	}
+	return "none"
 }
 
 // find returns the card with that text.
