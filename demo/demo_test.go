@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// serve starts the demo with an empty board.
+func serve(t *testing.T) (*app, string) {
+	t.Helper()
+	a := newApp(newBoard(t), "")
+	srv := httptest.NewServer(a.handler())
+	stop := a.start(t.Context())
+	t.Cleanup(func() {
+		// Streams are the server's own to end; httptest's Close would wait for them.
+		srv.Config.Shutdown(context.Background())
+		srv.Close()
+		stop()
+	})
+	return a, srv.URL
+}
+
+func send(t *testing.T, url string, form url.Values, header ...string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequest("POST", url, strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(body)
+}
+
+func TestRoundTrip(t *testing.T) {
+	_, base := serve(t)
+	byName := listen(t, base+"/events", "a")
+	partial := listen(t, base+"/events/htmx4", "b")
+	byName.until("board", "Nothing here.")
+	byName.until("clock", "Asia/Kolkata")
+	byName.until("people", "Here now", `class="count">2<`)
+	byName.until("machine", "<svg", "Memory")
+	partial.until("", `<hx-partial hx-target="#people">`, `class="count">2<`)
+	partial.until("", `<hx-partial hx-target="#machine">`, "<svg")
+
+	if status, body := send(t, base+"/cards/add", url.Values{"text": {"a <b>\r\nb"}}); status != 204 || body != "" {
+		t.Fatalf("add: %d %s", status, body)
+	}
+	want := "<b>a &lt;b&gt;</b>\nb</div>"
+	byName.until("board", want, "card changed")
+	partial.until("", `<hx-partial hx-target="#board">`, want)
+
+	for _, step := range []struct{ path, form, want string }{
+		{"edit", "revision=1&text=edited", "<b>edited</b>"},
+		{"move", "to=done/0", `aria-checked="true"`},
+		{"delete", "", "Nothing here."},
+	} {
+		form, _ := url.ParseQuery(step.form)
+		form.Set("id", "7") // the first six were the board's own
+		if status, body := send(t, base+"/cards/"+step.path, form); status != 204 {
+			t.Fatalf("%s: %d %s", step.path, status, body)
+		}
+		byName.until("board", step.want)
+		partial.until("", `"#board"`, step.want)
+	}
+}
+
+// What is dispatched last is what was committed last: with each card that is
+// added, a board has more of them.
+func TestOrder(t *testing.T) {
+	_, base := serve(t)
+	r := listen(t, base+"/events", "a")
+	r.until("board", "Nothing here.")
+	const n = 40
+	var adding sync.WaitGroup
+	for i := range 4 {
+		adding.Go(func() {
+			for range n / 4 {
+				resp, err := http.PostForm(base+"/cards/add", url.Values{"text": {fmt.Sprint("by ", i)}})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				resp.Body.Close()
+			}
+		})
+	}
+	for before := 0; before < n; {
+		now := strings.Count(r.until("board"), "<article")
+		if now <= before {
+			t.Fatalf("a board of %d cards came after one of %d", now, before)
+		}
+		before = now
+	}
+	adding.Wait()
+}
+
+func TestMistakes(t *testing.T) {
+	_, base := serve(t)
+	for _, tt := range []struct {
+		path, form string
+		status     int
+		says       string
+	}{
+		{"add", "text=+", 422, "needs some text"},
+		{"add", "text=" + strings.Repeat("x", maxText+1), 422, "10 KB"},
+		{"add", "text=" + strings.Repeat("x", maxForm), 422, "10 KB"},
+		{"add", "text=%zz", 400, "cannot be read"},
+		{"edit", "id=4711&text=x", 404, "not there any more"},
+		{"move", "id=4711&to=done/0", 404, "not there any more"},
+		{"move", "id=1&to=attic/0", 422, "no such column"},
+		{"delete", "id=many", 404, "not there any more"},
+	} {
+		resp, err := http.Post(base+"/cards/"+tt.path, "application/x-www-form-urlencoded", strings.NewReader(tt.form))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != tt.status || !strings.Contains(string(body), tt.says) {
+			t.Errorf("%s %.30s: %d %s", tt.path, tt.form, resp.StatusCode, body)
+		}
+	}
+}
+
+func TestPostFromAnotherSite(t *testing.T) {
+	a, base := serve(t)
+	status, _ := send(t, base+"/cards/add", url.Values{"text": {"spam"}}, "Sec-Fetch-Site", "cross-site")
+	if status != http.StatusForbidden {
+		t.Errorf("answered with %d", status)
+	}
+	if cards := cardsOf(t, a.board); len(cards) > 0 {
+		t.Errorf("the board has %v", cards)
+	}
+}
+
+// One browser is one of the people, and leaves with its last stream.
+func TestPeople(t *testing.T) {
+	a, base := serve(t)
+	first := listen(t, base+"/events", "a")
+	second := listen(t, base+"/events/htmx4", "a")
+	second.until("", `"#people"`, `class="count">1<`, ">you<")
+	third := listen(t, base+"/events", "b")
+	first.until("people", `class="count">2<`, "has joined")
+	third.until("people", `class="count">2<`)
+	for source, v := range a.people.viewers.All() {
+		if v.id == "b" {
+			source.Close()
+		}
+	}
+	first.until("people", `class="count">1<`, "has left")
+}
+
+func TestPages(t *testing.T) {
+	_, base := serve(t)
+	for _, page := range []string{"/htmx4", "/htmx2", "/eventsource"} {
+		resp, err := http.Get(base + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != 200 || !strings.Contains(string(body), "Nothing here.") || !strings.HasSuffix(string(body), "</html>\n") {
+			t.Errorf("%s: %d %s", page, resp.StatusCode, body)
+		}
+		if c := resp.Header.Get("Set-Cookie"); !strings.Contains(c, "visitor=") || !strings.Contains(c, "HttpOnly") {
+			t.Errorf("%s sets the cookie %q", page, c)
+		}
+	}
+}
+
+func TestMissingScripts(t *testing.T) {
+	dir := t.TempDir()
+	err := checkScripts(dir)
+	if err == nil || !strings.Contains(err.Error(), "npm ci") || !strings.Contains(err.Error(), filepath.Join(dir, "htmx4")) {
+		t.Errorf("error is %v", err)
+	}
+	if err := run(t.Context(), "localhost:0", filepath.Join(dir, "board.db"), dir); err == nil {
+		t.Error("it runs without them")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "board.db")); err == nil {
+		t.Error("and has made a board")
+	}
+}

@@ -1,0 +1,118 @@
+// Command demo is a board that several people change at once, kept in step by
+// server-sent events. The same board is served to pages made with htmx 4, with
+// htmx 2, and with nothing but the browser's own EventSource.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"example.org/sse"
+)
+
+func main() {
+	addr := flag.String("addr", "localhost:8080", "`address` to listen on")
+	db := flag.String("db", "board.db", "`file` that keeps the board")
+	scripts := flag.String("scripts", "node_modules", "`folder` where npm has put htmx")
+	flag.Parse()
+	if err := run(context.Background(), *addr, *db, *scripts); err != nil {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
+}
+
+// run serves the demo until it is told to stop.
+func run(ctx context.Context, addr, db, scripts string) error {
+	if err := checkScripts(scripts); err != nil {
+		return err
+	}
+	board, err := openBoard(ctx, db)
+	if err != nil {
+		return err
+	}
+	defer board.close()
+
+	a := newApp(board, scripts)
+	srv := &http.Server{
+		Addr:              addr,
+		Handler:           a.handler(),
+		ReadHeaderTimeout: 5 * time.Second,
+		WriteTimeout:      10 * time.Second, // for pages; streams live longer
+		BaseContext:       greet,
+	}
+	stop := a.start(ctx)
+	defer stop()
+	return sse.ListenAndServe(ctx, srv)
+}
+
+// greet tells where to look, once the server listens: a port that is taken is
+// an error and nothing else. What has no port is no listener to tell of.
+func greet(l net.Listener) context.Context {
+	if a, ok := l.Addr().(*net.TCPAddr); ok && a.Port != 0 {
+		host := "localhost"
+		if !a.IP.IsLoopback() && !a.IP.IsUnspecified() {
+			host = a.IP.String()
+		}
+		url := "http://" + net.JoinHostPort(host, fmt.Sprint(a.Port))
+		fmt.Printf("Open %s in two windows. Ctrl-C stops.\n", url)
+	}
+	return context.Background()
+}
+
+// An app is the whole of the demo but for its listener.
+type app struct {
+	board   *board
+	streams *streams
+	people  *people
+	machine *machine
+	views   *views
+	scripts string
+}
+
+func newApp(board *board, scripts string) *app {
+	v := parseViews()
+	a := &app{board: board, people: newPeople(v), machine: newMachine(v), views: v, scripts: scripts}
+	a.streams = newStreams(a.board, a.people, a.machine, v)
+	return a
+}
+
+// start sets going what happens without a request. The function that it
+// returns ends that, and waits for it.
+func (a *app) start(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { a.people.run(ctx) })
+	running.Go(func() { a.machine.run(ctx, a.streams.publish) })
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}
+
+// handler routes the requests. What is posted from another site's pages is
+// refused.
+func (a *app) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /{$}", http.RedirectHandler("/htmx4", http.StatusSeeOther))
+	mux.HandleFunc("GET /htmx4", a.page("htmx4.html"))
+	mux.HandleFunc("GET /htmx2", a.page("htmx2.html"))
+	mux.HandleFunc("GET /eventsource", a.page("eventsource.html"))
+
+	mux.HandleFunc("GET /events", a.streams.serve(named))
+	mux.HandleFunc("GET /events/htmx4", a.streams.serve(partials))
+
+	mux.HandleFunc("POST /cards/add", a.post(a.add))
+	mux.HandleFunc("POST /cards/edit", a.post(a.edit))
+	mux.HandleFunc("POST /cards/move", a.post(a.move))
+	mux.HandleFunc("POST /cards/delete", a.post(a.delete))
+
+	mux.Handle("GET /static/", http.FileServerFS(staticFiles))
+	mux.HandleFunc("GET /scripts/{name}", a.script)
+	return http.NewCrossOriginProtection().Handler(mux)
+}

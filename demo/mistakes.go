@@ -1,0 +1,45 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+)
+
+const (
+	maxText  = 10 << 10 // bytes of a card
+	maxCards = 100      // of a board: everybody is sent all of them
+)
+
+// A mistake is an error that a visitor can understand and put right.
+type mistake struct {
+	status int // of HTTP
+	text   string
+}
+
+func (m mistake) Error() string { return m.text }
+
+var (
+	errEmpty   = mistake{http.StatusUnprocessableEntity, "A card needs some text."}
+	errTooLong = mistake{http.StatusUnprocessableEntity, "That is too long: a card takes 10 KB of text."}
+	errFull    = mistake{http.StatusConflict, "The board is full. Delete a card first."}
+	errUnknown = mistake{http.StatusNotFound, "That card is not there any more: somebody has deleted it."}
+	errColumn  = mistake{http.StatusUnprocessableEntity, "There is no such column."}
+)
+
+// errChanged tells who was faster with the same card.
+func errChanged(by string) mistake {
+	return mistake{http.StatusConflict, by + " has changed this card meanwhile. Copy your text, close this, and edit the card again."}
+}
+
+// checkText returns the text as it is kept: a form sends its lines with CRLF.
+func checkText(text string) (string, error) {
+	text = strings.ToValidUTF8(strings.ReplaceAll(text, "\r\n", "\n"), "\uFFFD")
+	text = strings.TrimRight(text, " \t\n")
+	switch {
+	case strings.TrimSpace(text) == "":
+		return "", errEmpty
+	case len(text) > maxText:
+		return "", errTooLong
+	}
+	return text, nil
+}

@@ -1,0 +1,31 @@
+// The page's stream, with nothing but the browser's own means.
+const body = document.body
+let source
+
+function connect() {
+  source?.close()
+  source = new EventSource(body.dataset.events)
+  for (const region of document.querySelectorAll('[data-region]'))
+    source.addEventListener(region.id, event => region.innerHTML = event.data)
+  source.onopen = () => body.dataset.stream = 'open'
+  source.onerror = () => {
+    body.dataset.stream = 'lost'
+    // The browser itself comes back, but Firefox gives up if the server is away.
+    if (source.readyState === EventSource.CLOSED) setTimeout(connect, 1000)
+  }
+}
+addEventListener('pageshow', connect) // a first time, and when the visitor comes back
+addEventListener('pagehide', () => source.close())
+
+// What htmx does for the forms of the other two pages.
+addEventListener('submit', async event => {
+  const form = event.target
+  if (form.method !== 'post') return
+  event.preventDefault()
+  const fields = new URLSearchParams(new FormData(form, event.submitter))
+  const response = await fetch(form.action, {method: 'POST', body: fields}).catch(() => null)
+  const notice = form.querySelector('output') ?? document.querySelector('#notice')
+  if (!response) document.dispatchEvent(new Event('unsent'))
+  else if (response.ok) form.dispatchEvent(new Event('saved', {bubbles: true}))
+  else notice.innerHTML = await response.text()
+})

@@ -1,0 +1,173 @@
+package e2e
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// soon is how long a change may take to be seen, on a busy machine.
+const soon = 5 * time.Second
+
+// openAll opens the three pages, and waits until they are connected.
+func openAll(t *testing.T, d *demo) []*tab {
+	t.Helper()
+	var tabs []*tab
+	for _, page := range []string{"/htmx4", "/htmx2", "/eventsource"} {
+		tabs = append(tabs, open(t, d.url(page)))
+	}
+	for _, b := range tabs {
+		b.await(soon, "document.body.dataset.stream === 'open'")
+	}
+	return tabs
+}
+
+// What somebody else changes is on all pages, as it was written.
+func TestChangesFromElsewhere(t *testing.T) {
+	needChromium(t)
+	d := startDemo(t)
+	tabs := openAll(t, d)
+	same(t, soon, d, tabs...)
+	for _, b := range tabs {
+		b.do("window.first = document.querySelector('#clock time').textContent")
+		b.do("document.getElementById('tick-1').focus()")
+	}
+
+	d.post("/cards/add", "text", "new")
+	same(t, soon, d, tabs...)
+	for _, b := range tabs {
+		b.await(soon, "document.activeElement.id === 'tick-1'") // the keyboard has its place back
+		b.await(soon, "document.querySelector('#clock time').textContent !== window.first")
+		b.await(soon, "document.querySelectorAll('#machine path.line').length === 2")
+		b.await(soon, "document.querySelectorAll('#people li').length === 1") // one browser
+	}
+	id := d.find("new").ID
+
+	text := "<b>bold</b> & &amp; <hx-partial>\n\n  indented <script>alert(1)</script>\n\"quoted\" 'too' é 漢 🎈"
+	d.post("/cards/edit", "id", id, "revision", "1", "text", text)
+	same(t, soon, d, tabs...)
+	if got := d.find(text).ID; got != id {
+		t.Errorf("the text went to card %s, not %s", got, id)
+	}
+	for _, b := range tabs {
+		// On the screen too each line is a line.
+		lines := eval[string](b, fmt.Sprintf(`document.querySelector('[data-card="%s"] .text').innerText`, id))
+		if lines != text {
+			t.Errorf("%s shows %q", b.name, lines)
+		}
+		if n := eval[int](b, "document.querySelectorAll('#board .text :not(b), #board script').length"); n > 0 {
+			t.Errorf("%s has made %d elements of text", b.name, n)
+		}
+		b.await(0, fmt.Sprintf(`document.querySelector('.changed').dataset.card === '%s'`, id))
+	}
+
+	for _, to := range []string{"done/0", "todo/0", "doing/4", "doing/0", "todo/1"} {
+		d.post("/cards/move", "id", id, "to", to)
+		same(t, soon, d, tabs...)
+	}
+	d.post("/cards/delete", "id", id)
+	same(t, soon, d, tabs...)
+}
+
+// The same on each page by its own buttons; the others see it.
+func TestChangesOnThePage(t *testing.T) {
+	needChromium(t)
+	d := startDemo(t)
+	tabs := openAll(t, d)
+	for _, b := range tabs {
+		text := "written on " + b.name
+		b.do(fmt.Sprintf(`const form = document.querySelector('.composer')
+			form.elements.text.value = %q
+			form.querySelector('button').click()`, text))
+		eventually(t, soon, func() string { return missing(d, text) })
+		same(t, soon, d, tabs...)
+		b.await(soon, "document.querySelector('.composer').elements.text.value === ''")
+		id := d.find(text).ID
+		moved := func(how, want string) {
+			t.Helper()
+			eventually(t, soon, func() string {
+				if got := d.placeOf(id); got != want {
+					return fmt.Sprintf("%s: after %s the card is at %s, not %s", b.name, how, got, want)
+				}
+				return ""
+			})
+			same(t, soon, d, tabs...)
+		}
+		for _, step := range [][2]string{
+			{"tick", "done/1"}, {"tick", "todo/3"}, {"right", "doing/2"}, {"up", "doing/1"}, {"down", "doing/2"}, {"left", "todo/3"},
+		} {
+			b.do(fmt.Sprintf("document.getElementById('%s-%s').click()", step[0], id))
+			moved(step[0], step[1])
+		}
+		drag(b, id, "doing", 0)
+		moved("dragging", "doing/0")
+
+		edited := text + "\nand <b>edited</b>"
+		b.do(fmt.Sprintf("document.getElementById('edit-%s').click()", id))
+		b.do(fmt.Sprintf(`const form = document.querySelector('#editor form')
+			if (form.elements.text.value !== %q) throw form.elements.text.value
+			form.elements.text.value = %q
+			form.querySelector('.primary').click()`, text, edited))
+		eventually(t, soon, func() string { return missing(d, edited) })
+		b.await(soon, "!document.querySelector('#editor').open")
+		same(t, soon, d, tabs...)
+
+		b.do(fmt.Sprintf("document.getElementById('delete-%s').click()", id))
+		eventually(t, soon, func() string {
+			if missing(d, edited) == "" {
+				return b.name + ": the card is not deleted"
+			}
+			return ""
+		})
+		same(t, soon, d, tabs...)
+	}
+}
+
+func missing(d *demo, text string) string {
+	for _, c := range d.cards() {
+		if c.Text == text {
+			return ""
+		}
+	}
+	return fmt.Sprintf("the board has no %q", text)
+}
+
+// drag drags a card to the top of a column by the events that a mouse causes.
+func drag(b *tab, id, column string, y int) {
+	b.t.Helper()
+	b.do(fmt.Sprintf(`const data = new DataTransfer()
+		const fire = (element, name, y) => element.dispatchEvent(
+			new DragEvent(name, {bubbles: true, cancelable: true, dataTransfer: data, clientY: y}))
+		const column = document.querySelector('[data-column=%q]')
+		fire(document.querySelector('[data-card="%s"]'), 'dragstart', 0)
+		if (fire(column, 'dragover', %d)) throw 'the column takes no cards'
+		if (!column.classList.contains('into')) throw 'the column is not marked'
+		fire(column, 'drop', %d)`, column, id, y, y))
+}
+
+// What others do, to the same card even, leaves the editor alone. And nobody
+// overwrites what he has not read.
+func TestEditor(t *testing.T) {
+	needChromium(t)
+	d := startDemo(t)
+	tabs := openAll(t, d)
+	d.post("/cards/add", "text", "contested")
+	same(t, soon, d, tabs...)
+	id := d.find("contested").ID
+	for _, b := range tabs {
+		b.do(fmt.Sprintf("document.getElementById('edit-%s').click()", id))
+		b.do("document.querySelector('#editor textarea').value = 'half a sent'")
+	}
+	d.post("/cards/edit", "id", id, "revision", "1", "text", "changed by another")
+	same(t, soon, d, tabs...)
+	for _, b := range tabs {
+		b.expect("status of 409", "Response Status Error Code 409")
+		b.await(0, "document.querySelector('#editor').open && document.querySelector('#editor textarea').value === 'half a sent'")
+		b.do("document.querySelector('#editor .primary').click()")
+		b.await(soon, "document.querySelector('#editor output').textContent.includes('has changed this card')")
+		b.await(0, "document.querySelector('#editor').open && document.querySelector('#editor textarea').value === 'half a sent'")
+	}
+	if got := missing(d, "changed by another"); got != "" {
+		t.Error(got)
+	}
+}

@@ -1,0 +1,232 @@
+// Package e2e has tests that need the world: a browser, the demo's process.
+package e2e
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+var (
+	demoFolder, _ = filepath.Abs("../../demo")
+	demoBinary    string
+	chromium      context.Context // shared by the tests; nil if there is none
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(run(m))
+}
+
+// run builds the demo and starts the browser, for all tests once.
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "e2e")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	path := chromiumPath()
+	if path == "" {
+		return m.Run() // the tests tell
+	}
+	demoBinary = filepath.Join(dir, "demo")
+	build := exec.Command("go", "build", "-o", demoBinary, ".")
+	build.Dir = demoFolder
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build the demo: %v\n%s", err, out)
+		return 1
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path),
+		chromedp.UserDataDir(filepath.Join(dir, "profile")),
+		chromedp.DisableGPU,
+		chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-component-update", true),
+	)
+	if os.Geteuid() == 0 {
+		options = append(options, chromedp.NoSandbox) // Chromium has none for root
+	}
+	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
+	defer cancel()
+	ctx, cancel = chromedp.NewContext(ctx)
+	defer cancel()
+	if err := chromedp.Do(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "start Chromium:", err)
+		return 1
+	}
+	defer chromedp.Cancel(ctx)
+	chromium = ctx
+	return m.Run()
+}
+
+func chromiumPath() string {
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	return ""
+}
+
+// needChromium skips a test where there is no browser, but not in CI.
+func needChromium(t *testing.T) {
+	t.Helper()
+	if chromium != nil {
+		return
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatal("Chromium is not installed")
+	}
+	t.Skip("Chromium is not installed: the pages are not tested")
+}
+
+// patience is how long the browser may take for what it is told.
+const patience = 10 * time.Second
+
+// A tab is a page in the browser.
+type tab struct {
+	t    *testing.T
+	name string
+	ctx  context.Context
+
+	mu       sync.Mutex
+	messages []string // of the console
+	expected []string // parts of messages that are no fault
+}
+
+// open opens a page in a tab. Other options may put it into a browser profile
+// of its own, with its own cookies.
+func open(t *testing.T, url string, options ...chromedp.ContextOption) *tab {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(chromium, options...)
+	b := &tab{t: t, name: url[strings.LastIndex(url, "/"):], ctx: ctx}
+	console := chromedp.Console(ctx)
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		for m, err := range console {
+			if err != nil {
+				return // the tab is closed
+			}
+			b.mu.Lock()
+			b.messages = append(b.messages, m.String())
+			b.mu.Unlock()
+		}
+	})
+	t.Cleanup(func() {
+		b.checkConsole()
+		cancel()
+		reading.Wait()
+	})
+	if err := chromedp.Do(ctx); err != nil { // without a limit: it would be the tab's
+		t.Fatal(err)
+	}
+	b.visit(url)
+	return b
+}
+
+// visit goes to a URL.
+func (b *tab) visit(url string) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	if err := chromedp.Do(ctx, chromedp.Navigate(url)); err != nil {
+		b.t.Fatalf("%s: go to %s: %v", b.name, url, err)
+	}
+}
+
+// expect names messages of the console that are no fault.
+func (b *tab) expect(parts ...string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.expected = append(b.expected, parts...)
+}
+
+func (b *tab) checkConsole() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, m := range b.messages {
+		if !slices.ContainsFunc(b.expected, func(part string) bool { return strings.Contains(m, part) }) {
+			b.t.Errorf("%s: the console has %s", b.name, m)
+		}
+	}
+}
+
+// eval returns the value of an expression.
+func eval[T any](b *tab, js string) T {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](js))
+	if err != nil {
+		b.t.Fatalf("%s: %s: %v", b.name, js, err)
+	}
+	return v
+}
+
+// do runs statements.
+func (b *tab) do(js string) {
+	b.t.Helper()
+	eval[bool](b, "(() => {"+js+"\n; return true})()")
+}
+
+// await waits until an expression is true.
+func (b *tab) await(limit time.Duration, js string) {
+	b.t.Helper()
+	eventually(b.t, limit, func() string {
+		if eval[bool](b, js) {
+			return ""
+		}
+		return b.name + ": not so: " + js
+	})
+}
+
+// eventually waits until a check has nothing to complain about any more.
+func eventually(t *testing.T, limit time.Duration, check func() (complaint string)) {
+	t.Helper()
+	deadline := time.Now().Add(limit)
+	for {
+		complaint := check()
+		if complaint == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after %v: %s", limit, complaint)
+		}
+		time.Sleep(30 * time.Millisecond) // between two looks
+	}
+}
+
+// cards returns what the page shows, column by column, from top to bottom.
+func (b *tab) cards() []card {
+	b.t.Helper()
+	return eval[[]card](b, `[...document.querySelectorAll('#board .card')].map(card => ({
+		ID: card.dataset.card,
+		Column: card.closest('.column').dataset.column,
+		Text: card.querySelector('.text').textContent,
+	}))`)
+}
+
+// same waits until all pages show what the database has.
+func same(t *testing.T, limit time.Duration, d *demo, tabs ...*tab) {
+	t.Helper()
+	want := d.cards()
+	for _, b := range tabs {
+		eventually(t, limit, func() string {
+			if got := b.cards(); !slices.Equal(got, want) {
+				return fmt.Sprintf("%s shows\n%q\nthe database has\n%q", b.name, got, want)
+			}
+			return ""
+		})
+	}
+}

@@ -1,0 +1,175 @@
+package e2e
+
+import (
+	"bufio"
+	"database/sql"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	_ "modernc.org/sqlite"
+)
+
+// A demo is the demo's process, with a board of its own.
+type demo struct {
+	t    *testing.T
+	addr string
+	db   string
+	cmd  *exec.Cmd
+	done chan error
+}
+
+// startDemo starts the demo on a port of its own, and stops it at the test's end.
+func startDemo(t *testing.T) *demo {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &demo{t: t, addr: l.Addr().String(), db: filepath.Join(t.TempDir(), "board.db")}
+	l.Close()
+	d.start()
+	t.Cleanup(func() {
+		if d.cmd != nil {
+			d.stop()
+		}
+	})
+	return d
+}
+
+// start starts the process and waits until it listens.
+func (d *demo) start() {
+	d.t.Helper()
+	d.cmd = exec.Command(demoBinary, "-addr", d.addr, "-db", d.db, "-scripts", filepath.Join(demoFolder, "node_modules"))
+	d.cmd.Stderr = d.t.Output()
+	out, err := d.cmd.StdoutPipe()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if err := d.cmd.Start(); err != nil {
+		d.t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil || !strings.HasPrefix(line, "Open http://") {
+		d.t.Fatalf("the demo says %q, %v", line, err)
+	}
+	d.done = make(chan error, 1)
+	go func(cmd *exec.Cmd, done chan<- error) { // ends with the process
+		io.Copy(io.Discard, out)
+		done <- cmd.Wait()
+	}(d.cmd, d.done)
+}
+
+// stop ends the process as a service manager does. It must end well, and soon,
+// however many streams are open.
+func (d *demo) stop() {
+	d.t.Helper()
+	began := time.Now()
+	d.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case err := <-d.done:
+		if err != nil {
+			d.t.Errorf("the demo ended with %v", err)
+		}
+		if took := time.Since(began); took > 2*time.Second {
+			d.t.Errorf("the demo took %v to end", took)
+		}
+	case <-time.After(15 * time.Second):
+		d.t.Error("the demo does not end")
+		d.cmd.Process.Kill()
+		<-d.done
+	}
+	d.cmd = nil
+}
+
+// kill ends the process as a power cut does.
+func (d *demo) kill() {
+	d.cmd.Process.Kill()
+	<-d.done
+	d.cmd = nil
+}
+
+func (d *demo) url(path string) string { return "http://" + d.addr + path }
+
+// post sends a form, as a program would.
+func (d *demo) post(path string, form ...string) {
+	d.t.Helper()
+	values := url.Values{}
+	for i := 0; i < len(form); i += 2 {
+		values.Set(form[i], form[i+1])
+	}
+	resp, err := http.PostForm(d.url(path), values)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, _ := io.ReadAll(resp.Body)
+	if resp.StatusCode != http.StatusNoContent {
+		d.t.Fatalf("%s %v: %s %s", path, form, resp.Status, body)
+	}
+}
+
+// A card as a page shows it, and as the database has it.
+type card struct {
+	ID, Column, Text string
+}
+
+// cards returns what the database has: column by column, from top to bottom.
+func (d *demo) cards() (cards []card) {
+	d.t.Helper()
+	db, err := sql.Open("sqlite", "file:"+d.db+"?mode=ro&_pragma=busy_timeout(2000)")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer db.Close()
+	rows, err := db.Query(`select id, list, text from card
+		order by case list when 'todo' then 1 when 'doing' then 2 else 3 end, position, id`)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var c card
+		if err := rows.Scan(&c.ID, &c.Column, &c.Text); err != nil {
+			d.t.Fatal(err)
+		}
+		cards = append(cards, c)
+	}
+	if err := rows.Err(); err != nil {
+		d.t.Fatal(err)
+	}
+	return cards
+}
+
+// placeOf returns a card's column and how many cards are above it there.
+func (d *demo) placeOf(id string) string {
+	d.t.Helper()
+	above := make(map[string]int)
+	for _, c := range d.cards() {
+		if c.ID == id {
+			return fmt.Sprintf("%s/%d", c.Column, above[c.Column])
+		}
+		above[c.Column]++
+	}
+	return "none"
+}
+
+// find returns the card with that text.
+func (d *demo) find(text string) card {
+	d.t.Helper()
+	for _, c := range d.cards() {
+		if c.Text == text {
+			return c
+		}
+	}
+	d.t.Fatalf("the board has no card %q", text)
+	return card{}
+}
