@@ -100,9 +100,6 @@ func Accept(w http.ResponseWriter, r *http.Request, o *AcceptOptions) (*EventSou
 		s.finish()
 		return nil, err
 	}
-	// A server's ReadTimeout would end the stream as its WriteTimeout does: on
-	// HTTP/1 net/http reads in the background, to notice that the client left.
-	s.control.SetReadDeadline(time.Time{})
 	s.open(r)
 	s.hand()
 	if s.ReadyState() == Closed { // the server is shutting down
