@@ -52,9 +52,9 @@ func run(ctx context.Context, addr, db, scripts string) error {
 }
 
 // greet tells where to look, once the server listens: a port that is taken is
-// an error and nothing else. What has no port is no listener to tell of.
+// an error and nothing else.
 func greet(l net.Listener) context.Context {
-	if a, ok := l.Addr().(*net.TCPAddr); ok && a.Port != 0 {
+	if a, ok := l.Addr().(*net.TCPAddr); ok {
 		host := "localhost"
 		if !a.IP.IsLoopback() && !a.IP.IsUnspecified() {
 			host = a.IP.String()
