@@ -172,6 +172,20 @@ func TestHubForgets(t *testing.T) {
 	}
 }
 
+// A name that is used again while its former set is being collected stays.
+func TestHubNameAgain(t *testing.T) {
+	var hub sse.Hub
+	for range 100 {
+		hub.Set("x")
+		runtime.GC()
+		again := hub.Set("x")
+		runtime.GC()
+		if hub.Set("x") != again {
+			t.Fatal("two sets of one name")
+		}
+	}
+}
+
 // Law 3, while goroutines dispatch to old sets and new ones, others add and
 // close members, and clients drop and come back: all clients of the same two
 // sets see the same order, nothing twice and nothing missing, and each
