@@ -150,8 +150,10 @@ func TestHubHistoryBounds(t *testing.T) {
 	t.Run("none", func(t *testing.T) {
 		hub := sse.Hub{History: -1}
 		st := transports[0].serve(t, rooms(&hub)).openURL(at("a"))
-		eventually(t, 5*time.Second, "a member", func() bool { return hub.Set("a").Len() == 1 })
-		hub.Set("a").Dispatch("", "x")
+		eventually(t, 5*time.Second, "a member", func() bool {
+			n, _ := hub.Set("a").Dispatch("", "x")
+			return n == 1
+		})
 		if e, err := st.next(); err != nil || e.id != "" {
 			t.Errorf("got %q, error %v; want no id", e, err)
 		}

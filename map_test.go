@@ -98,7 +98,7 @@ func TestMapLeave(t *testing.T) {
 			{"the client leaves", func(st *stream, _ *sse.EventSource) { st.close(); synctest.Wait() }, sse.ErrGone},
 			{"Close", func(_ *stream, s *sse.EventSource) { s.Close() }, sse.ErrClosed},
 			{"stalled", func(_ *stream, s *sse.EventSource) { s.Dispatch("", strings.Repeat("x", 20<<20)) }, sse.ErrSlow},
-			{"shutdown", func(*stream, *sse.EventSource) { site.server.Shutdown(t.Context()) }, sse.ErrShutdown},
+			{"shutdown", func(_ *stream, s *sse.EventSource) { go site.server.Shutdown(t.Context()); <-s.Done() }, sse.ErrShutdown},
 		} {
 			var users sse.Map[int]
 			st := site.open()
