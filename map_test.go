@@ -90,6 +90,11 @@ func TestMapLeave(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {
 		handler, sources := connected(&sse.AcceptOptions{Backlog: 10_000})
 		site := tr.serve(t, handler)
+		shutdown := func(*stream, *sse.EventSource) {
+			if err := site.server.Shutdown(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
 		for _, tt := range []struct {
 			how string
 			end func(*stream, *sse.EventSource)
@@ -98,7 +103,7 @@ func TestMapLeave(t *testing.T) {
 			{"the client leaves", func(st *stream, _ *sse.EventSource) { st.close(); synctest.Wait() }, sse.ErrGone},
 			{"Close", func(_ *stream, s *sse.EventSource) { s.Close() }, sse.ErrClosed},
 			{"stalled", func(_ *stream, s *sse.EventSource) { s.Dispatch("", strings.Repeat("x", 20<<20)) }, sse.ErrSlow},
-			{"shutdown", func(_ *stream, s *sse.EventSource) { go site.server.Shutdown(t.Context()); <-s.Done() }, sse.ErrShutdown},
+			{"shutdown", shutdown, sse.ErrShutdown},
 		} {
 			var users sse.Map[int]
 			st := site.open()
