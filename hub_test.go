@@ -131,6 +131,26 @@ func TestHubAdd(t *testing.T) {
 	})
 }
 
+// A member, by Len and Has, is one that is sent what is dispatched: there is no
+// time between, not even while Add makes the next set.
+func TestHubAddIsOneStep(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		handler, sources := connected(nil)
+		tr.serve(t, handler).open()
+		source := <-sources
+		var a *sse.Set
+		hub := sse.Hub{Init: func(name string, _ *sse.Set) {
+			if name == "b" {
+				if n, _ := a.Dispatch("", "x"); n != a.Len() || a.Has(source) != (n == 1) {
+					t.Errorf("sent to %d of %d members, Has: %v", n, a.Len(), a.Has(source))
+				}
+			}
+		}}
+		a = hub.Set("a")
+		hub.Add(source, "a", "b")
+	})
+}
+
 // A set is there for as long as the program holds it, or it has members or
 // history; then its name is forgotten.
 func TestHubForgets(t *testing.T) {

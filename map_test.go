@@ -85,6 +85,29 @@ func TestMapMembership(t *testing.T) {
 	})
 }
 
+// A nil value is a value.
+func TestMapNilValue(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		handler, sources := connected(nil)
+		st := tr.serve(t, handler).open()
+		source := <-sources
+		var users sse.Map[error]
+		if !users.Store(source, nil) {
+			t.Error("not stored")
+		}
+		if value, ok := users.Load(source); value != nil || !ok {
+			t.Errorf("Load: %v, %v", value, ok)
+		}
+		n, err := users.DispatchFunc(func(_ *sse.EventSource, value error) (sse.Event, bool) {
+			return sse.Event{Data: "x"}, value == nil
+		})
+		if n != 1 || err != nil {
+			t.Errorf("DispatchFunc: %d, %v", n, err)
+		}
+		st.want("message|x")
+	})
+}
+
 // A source that ends leaves the map at once, whoever ended it.
 func TestMapLeave(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {
