@@ -1,0 +1,298 @@
+package sse_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"iter"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"example.org/sse"
+)
+
+// A set is a handler: whoever opens its URL is sent what is dispatched to it.
+func Example() {
+	var group sse.Set
+	mux := http.NewServeMux()
+	mux.Handle("GET /events", &group)
+	server := httptest.NewServer(mux)
+	defer server.Close()
+
+	// In a page: new EventSource("/events").onmessage = e => console.log(e.data)
+	page := open(server.URL + "/events")
+	defer page.close()
+	await(&group, 1)
+
+	group.Dispatch("", "Hello, browsers!")
+	page.print(1)
+	// Output: message: Hello, browsers!
+}
+
+// A stream for one request, which tells how its work gets on. A browser comes
+// back when a stream ends, so the page closes it when it gets "done".
+func ExampleAccept() {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		source, err := sse.Accept(w, r, nil)
+		if err != nil {
+			return // the request has been answered
+		}
+		defer source.Close()
+
+		for percent := 0; percent < 100; percent += 25 {
+			if err := source.Dispatch("progress", strconv.Itoa(percent)); err != nil {
+				return // the client has left
+			}
+		}
+		source.Dispatch("done", "100")
+	}))
+	defer server.Close()
+
+	page := open(server.URL)
+	defer page.close()
+	page.print(5)
+	// Output:
+	// progress: 0
+	// progress: 25
+	// progress: 50
+	// progress: 75
+	// done: 100
+}
+
+// The tokens of a language model, each sent as soon as it is there. Dispatch
+// waits for a reader that is slower than the model, and fails once the reader
+// has left, so that nobody pays for the rest.
+func ExampleEventSource_Dispatch() {
+	generate := func(context.Context, string) iter.Seq[string] {
+		return slices.Values([]string{"Because", " of", " Rayleigh", " scatter", "ing"})
+	}
+
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		prompt := r.FormValue("prompt") // a body must be read before Accept
+		source, err := sse.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer source.Close()
+
+		for token := range generate(r.Context(), prompt) {
+			if err := source.Dispatch("token", token); err != nil {
+				return
+			}
+		}
+		source.Dispatch("done", "stop")
+	}))
+	defer server.Close()
+
+	page := open(server.URL + "?prompt=" + url.QueryEscape("Why is the sky blue?"))
+	defer page.close()
+	page.print(6)
+	// Output:
+	// token: Because
+	// token:  of
+	// token:  Rayleigh
+	// token:  scatter
+	// token: ing
+	// done: stop
+}
+
+// A chat in which everybody hears everybody.
+func ExampleSet() {
+	var group sse.Set
+	mux := http.NewServeMux()
+	mux.Handle("GET /events", &group)
+	mux.HandleFunc("POST /say", func(w http.ResponseWriter, r *http.Request) {
+		group.Dispatch("chat", r.FormValue("text"))
+	})
+	server := httptest.NewServer(mux)
+	defer server.Close()
+
+	anna := open(server.URL + "/events")
+	defer anna.close()
+	ben := open(server.URL + "/events")
+	defer ben.close()
+	await(&group, 2)
+
+	resp, err := http.PostForm(server.URL+"/say", url.Values{"text": {"Hi!"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	resp.Body.Close()
+
+	anna.print(1)
+	ben.print(1)
+	// Output:
+	// chat: Hi!
+	// chat: Hi!
+}
+
+// A newcomer is sent the state as it is, and then each change of it.
+func ExampleSet_snapshot() {
+	var degrees atomic.Int64
+	group := sse.Set{Snapshot: func(source *sse.EventSource) {
+		source.Dispatch("now", strconv.FormatInt(degrees.Load(), 10))
+	}}
+	server := httptest.NewServer(&group)
+	defer server.Close()
+
+	measured := func(value int64) {
+		degrees.Store(value) // first: no newcomer may get an older state after the event
+		group.Dispatch("change", strconv.FormatInt(value, 10))
+	}
+
+	measured(19)
+	measured(20)
+	page := open(server.URL)
+	defer page.close()
+	page.print(1)
+
+	measured(21)
+	page.print(1)
+	// Output:
+	// now: 20
+	// change: 21
+}
+
+// A client that comes back is sent what it has missed. A browser does its part
+// by itself, with the header Last-Event-ID; here a client uses the URL.
+func ExampleSet_resume() {
+	var group sse.Set
+	server := httptest.NewServer(&group)
+	defer server.Close()
+
+	page := open(server.URL)
+	await(&group, 1)
+	group.Dispatch("", "one")
+	page.print(1)
+	page.close()
+
+	group.Dispatch("", "two")
+	group.Dispatch("", "three")
+	fmt.Println("back again")
+
+	page = open(server.URL + "?lastEventId=" + page.lastEventID)
+	defer page.close()
+	page.print(2)
+	group.Dispatch("", "four")
+	page.print(1)
+	// Output:
+	// message: one
+	// back again
+	// message: two
+	// message: three
+	// message: four
+}
+
+// Rooms: the page names those that it is in, and gets what is said in them in
+// one stream and one order.
+func ExampleHub() {
+	var hub sse.Hub
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		source, err := sse.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		hub.Add(source, r.URL.Query()["room"]...)
+		source.Detach()
+	}))
+	defer server.Close()
+
+	page := open(server.URL + "?room=kitchen&room=garden")
+	defer page.close()
+	await(hub.Set("garden"), 1)
+
+	hub.Set("garden").Dispatch("garden", "It rains.")
+	hub.Set("kitchen").Dispatch("kitchen", "Tea?")
+	hub.Set("cellar").Dispatch("cellar", "Nobody hears this.")
+	hub.Set("garden").Dispatch("garden", "Coming.")
+	page.print(3)
+	// Output:
+	// garden: It rains.
+	// kitchen: Tea?
+	// garden: Coming.
+}
+
+// Each viewer gets a view of its own, or none.
+func ExampleMap_DispatchFunc() {
+	var languages sse.Map[string]
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		source, err := sse.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		languages.Store(source, r.FormValue("lang"))
+		source.Detach()
+	}))
+	defer server.Close()
+
+	german := open(server.URL + "?lang=de")
+	defer german.close()
+	french := open(server.URL + "?lang=fr")
+	defer french.close()
+	await(&languages, 2)
+
+	greetings := map[string]string{"de": "Guten Tag", "en": "Good afternoon"}
+	n, err := languages.DispatchFunc(func(_ *sse.EventSource, lang string) (sse.Event, bool) {
+		greeting, ok := greetings[lang]
+		return sse.Event{Data: greeting}, ok
+	})
+	fmt.Println("sent to", n, err)
+	german.print(1)
+	// Output:
+	// sent to 1 <nil>
+	// message: Guten Tag
+}
+
+// A page reads an event stream, as the EventSource of a browser's page does.
+type page struct {
+	response    *http.Response
+	lines       *bufio.Scanner
+	lastEventID string
+}
+
+func open(url string) *page {
+	response, err := http.Get(url)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return &page{response: response, lines: bufio.NewScanner(response.Body)}
+}
+
+// print waits for n events and prints them.
+func (p *page) print(n int) {
+	typ, data := "message", false
+	for n > 0 && p.lines.Scan() {
+		switch field, value, _ := strings.Cut(p.lines.Text(), ": "); field {
+		case "id":
+			p.lastEventID = value
+		case "event":
+			typ = value
+		case "data":
+			fmt.Println(typ + ": " + value)
+			data = true
+		case "":
+			if data {
+				n--
+			}
+			typ, data = "message", false
+		}
+	}
+}
+
+func (p *page) close() { p.response.Body.Close() }
+
+// await waits until a set has so many members: a stream is open a moment before
+// its handler has added it.
+func await(set interface{ Len() int }, members int) {
+	for set.Len() < members {
+		time.Sleep(time.Millisecond) // until the handlers get there
+	}
+	time.Sleep(10 * time.Millisecond) // a member is counted just before its first event can come
+}
