@@ -178,7 +178,7 @@ func lastEventID(r *http.Request) string {
 // open makes the source known to all that may end it.
 func (s *EventSource) open(r *http.Request) {
 	if srv, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok && srv != nil {
-		s.drain = drainOf(srv)
+		s.drain = servingDrainOf(srv)
 		if !s.drain.add(s) {
 			s.end(ErrShutdown)
 			return

@@ -71,9 +71,13 @@ func (h *Hub) Len() int {
 // see [Set.Add]. A source that resumes gets what it missed in all of them, in
 // one order. Added one by one, it would resume in the first alone.
 func (h *Hub) Add(source *EventSource, names ...string) bool {
-	var members []*member
+	var sets []*Set
 	for _, name := range names {
-		if m := h.Set(name).enter(source, nil); m != nil {
+		sets = append(sets, h.Set(name)) // may call Init, and so comes first
+	}
+	var members []*member
+	for _, s := range sets {
+		if m := s.enter(source, nil); m != nil {
 			members = append(members, m)
 		}
 	}

@@ -30,9 +30,7 @@ func (m *Map[T]) Store(source *EventSource, value T) bool {
 // Load returns the source's value; ok is false if the map does not have it.
 func (m *Map[T]) Load(source *EventSource) (value T, ok bool) {
 	v, ok := m.set().value(source)
-	if ok {
-		value = v.(T)
-	}
+	value, _ = v.(T) // a nil interface has no type to assert
 	return value, ok
 }
 

@@ -36,7 +36,9 @@ func eachTheirOwn() {
 	})
 }
 
-func rendered(ctx context.Context) (string, error) {
+func rendered(ctx context.Context, templates *template.Template, component interface {
+	Render(ctx context.Context, w io.Writer) error
+}, card any) (string, error) {
 	data, err := sse.HTML(templates, "card", card) // html/template
 	data, err = sse.Component(ctx, component)      // templ
 	data, err = sse.JSON(card)
@@ -51,12 +53,8 @@ func served() error {
 var (
 	_ = []any{everyone, answer, eachTheirOwn, rendered, served}
 
-	board, card any
-	users       sse.Map[string]
-	templates   *template.Template
-	component   interface {
-		Render(ctx context.Context, w io.Writer) error
-	}
+	board  any
+	users  sse.Map[string]
 	render func(any) string
 	tokens func(context.Context) iter.Seq[string]
 )

@@ -68,30 +68,37 @@ type drain struct {
 // drains finds the drain of a server, for as long as the server exists.
 var drains sync.Map // of weak.Pointer[http.Server] to *drain
 
-// drainOf returns the server's drain, made and registered at first use.
-func drainOf(srv *http.Server) *drain {
+// drainOf returns the server's drain, and whether it was made and registered
+// just now.
+func drainOf(srv *http.Server) (d *drain, made bool) {
 	key := weak.Make(srv)
-	if d, ok := drains.Load(key); ok {
-		return d.(*drain)
+	found, ok := drains.Load(key)
+	if !ok {
+		found, ok = drains.LoadOrStore(key, &drain{sources: make(map[*EventSource]struct{})})
 	}
-	made := &drain{sources: make(map[*EventSource]struct{})}
-	d, loaded := drains.LoadOrStore(key, made)
-	if loaded {
-		return d.(*drain)
+	d = found.(*drain)
+	if !ok {
+		srv.RegisterOnShutdown(d.start)
+		runtime.AddCleanup(srv, func(key weak.Pointer[http.Server]) { drains.Delete(key) }, key)
 	}
-	srv.RegisterOnShutdown(made.start)
-	runtime.AddCleanup(srv, func(key weak.Pointer[http.Server]) { drains.Delete(key) }, key)
-	if isShutDown(srv) {
-		made.start() // it was too late to register
-	}
-	return made
+	return d, !ok
 }
 
-// isShutDown asks the server whether it is shutting down, in the one way that
-// net/http offers: such a server refuses to serve. One with a BaseContext is
-// not asked, since that would be called with a listener that it does not know;
-// the streams of such a server do not end by themselves if the first of them
-// all begins during the shutdown.
+// servingDrainOf returns the drain of a server that is answering a request.
+func servingDrainOf(srv *http.Server) *drain {
+	d, made := drainOf(srv)
+	if made && isShutDown(srv) {
+		d.start() // it was too late to register
+	}
+	return d
+}
+
+// isShutDown asks a server that is serving whether it is shutting down, in the
+// one way that net/http offers: such a server refuses to serve. (One that does
+// not serve yet must not be asked: it would take this for the time to set up
+// its protocols.) One with a BaseContext is not asked either, since that would
+// be called with a listener that it does not know; the streams of such a server
+// do not end by themselves if the first of them all begins during the shutdown.
 func isShutDown(srv *http.Server) bool {
 	return srv.BaseContext == nil && errors.Is(srv.Serve(noListener{}), http.ErrServerClosed)
 }

@@ -123,13 +123,7 @@ func TestListenAndServe(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() { ended <- sse.ListenAndServe(ctx, &http.Server{Addr: address}) }()
-	eventually(t, 5*time.Second, "it listens", func() bool {
-		conn, err := net.Dial("tcp", address)
-		if err == nil {
-			conn.Close()
-		}
-		return err == nil
-	})
+	listening(t, address)
 	if err := sse.ListenAndServe(ctx, &http.Server{Addr: address}); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("taken: %v", err)
 	}
@@ -170,14 +164,20 @@ func startProcess(t *testing.T, useTLS, http2 bool) *process {
 		p.cmd.Wait()
 		transport.CloseIdleConnections()
 	})
-	eventually(t, 10*time.Second, "the process listens", func() bool {
+	listening(t, address)
+	return p
+}
+
+// listening waits until somebody listens on the address.
+func listening(t *testing.T, address string) {
+	t.Helper()
+	eventually(t, 10*time.Second, "somebody listens", func() bool {
 		conn, err := net.Dial("tcp", address)
 		if err == nil {
 			conn.Close()
 		}
 		return err == nil
 	})
-	return p
 }
 
 func freeAddress(t *testing.T) string {
