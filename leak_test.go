@@ -1,11 +1,15 @@
 package sse_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -115,4 +119,39 @@ func TestIdleClientLeavesAfterStrayByte(t *testing.T) {
 	time.Sleep(keepAlive / 2) // net/http is to read the byte first
 	conn.Close()
 	eventually(t, 2*keepAlive+keepAlive/2, "it is gone", func() bool { return group.Len() == 0 })
+}
+
+// History that is too old is garbage, without another dispatch.
+func TestHistoryExpires(t *testing.T) {
+	const age, size = 300 * time.Millisecond, 10 << 20
+	group := sse.Set{HistoryAge: age, HistoryBytes: -1}
+	before := heapInUse()
+	group.Dispatch("", strings.Repeat("x", size))
+	time.Sleep(age / 3) // the second is to expire later
+	group.Dispatch("", strings.Repeat("y", size))
+	if grown := heapInUse() - before; grown < 2*size {
+		t.Errorf("%d bytes kept", grown)
+	}
+	eventually(t, 10*age, "it is garbage", func() bool { return heapInUse()-before < size/10 })
+	group.Clear() // it is the history that is gone, not the set
+}
+
+// Of a server that the program has forgotten nothing is left.
+func TestServersLeaveNothing(t *testing.T) {
+	serve := func() {
+		ctx := context.WithValue(t.Context(), http.ServerContextKey, new(http.Server))
+		source, err := sse.Accept(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		source.Close()
+	}
+	for range 100 {
+		serve()
+	}
+	before := heapInUse()
+	for range 20_000 {
+		serve()
+	}
+	eventually(t, 10*time.Second, "the heap is as it was", func() bool { return heapInUse()-before < 1<<20 })
 }

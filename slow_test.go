@@ -3,6 +3,8 @@ package sse_test
 import (
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -63,6 +65,9 @@ func TestSlowPolicies(t *testing.T) {
 				if tt.policy == sse.CloseSlow {
 					if err := slow.Wait(); !errors.Is(err, sse.ErrSlow) || group.Len() != 3 {
 						t.Errorf("ended with %v, %d members", err, group.Len())
+					}
+					if d := time.Since(start); d > time.Second {
+						t.Errorf("it ended after %v, by its write timeout", d)
 					}
 					return
 				}
@@ -155,5 +160,45 @@ func TestBurst(t *testing.T) {
 			group.Dispatch("", strconv.Itoa(i)+pad)
 		}
 		wg.Wait()
+	})
+}
+
+// A stuck writer has no deadlines, and after the head takes nothing until it is
+// released.
+type stuck struct {
+	http.ResponseWriter
+	released chan bool
+	writes   int
+}
+
+func (w *stuck) Flush() {}
+func (w *stuck) Write(p []byte) (int, error) {
+	if w.writes++; w.writes > 1 {
+		<-w.released
+	}
+	return len(p), nil
+}
+
+// Whoever waits for room does so for the write timeout, even if the writer
+// knows no deadline.
+func TestBackpressureWithoutDeadlines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &stuck{ResponseWriter: httptest.NewRecorder(), released: make(chan bool)}
+		source, err := sse.Accept(w, httptest.NewRequest(http.MethodGet, "/", nil), &sse.AcceptOptions{Backlog: 10, WriteTimeout: 5 * time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		go source.Dispatch("", "being written")
+		synctest.Wait()
+		source.Dispatch("", "next, which does not count")
+		start := time.Now()
+		if err := source.Dispatch("", "too much"); !errors.Is(err, sse.ErrSlow) || time.Since(start) != 5*time.Second {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		close(w.released)
+		source.Close()
+		if !errors.Is(source.Err(), sse.ErrSlow) {
+			t.Errorf("ended with %v", source.Err())
+		}
 	})
 }
