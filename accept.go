@@ -60,6 +60,9 @@ type AcceptOptions struct {
 //	}
 //	defer source.Close()
 //
+// A browser comes back whenever a stream ends. One that is complete says so by
+// an event, at which the page closes its EventSource.
+//
 // The handler must not return before it has called [EventSource.Close],
 // [EventSource.Wait] or [EventSource.Detach]: until then the source may be
 // writing to w, which belongs to the next request once the handler is gone.

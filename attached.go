@@ -2,23 +2,13 @@ package sse
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"slices"
 	"sync"
 	"time"
 )
-
-// drainTimeout is how long a client may take for what it is sent once the
-// server is shutting down, if its write timeout is not shorter anyway.
-const drainTimeout = 5 * time.Second
-
-// handlerTimeout is how long a handler may go on after its stream has ended for
-// the response to end cleanly.
-const handlerTimeout = time.Minute
 
 // nudge sees to it that what is pending gets written. It waits for nobody.
 func (s *EventSource) nudge() {
@@ -166,19 +156,6 @@ func (s *EventSource) deadline(now time.Time) time.Time {
 	return d
 }
 
-// contextError returns why the request's context is done.
-func (s *EventSource) contextError() error {
-	if cause := context.Cause(s.ctx); cause != context.Canceled {
-		return cause
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.writing.IsZero() && expired(s.deadline(s.writing)) {
-		return ErrSlow // HTTP/2 resets the stream, and tells the context first
-	}
-	return ErrGone
-}
-
 func expired(deadline time.Time) bool { return !deadline.IsZero() && !time.Now().Before(deadline) }
 
 // ping has a comment sent if the stream was silent for its keep-alive interval.
@@ -202,84 +179,6 @@ func (s *EventSource) restartSilence() (due bool) {
 	}
 	s.silence.Reset(rest)
 	return s.pinged
-}
-
-// end ends the stream, if nothing has ended it before. It waits for nobody.
-func (s *EventSource) end(reason error) {
-	s.shut(reason)
-	s.nudge()
-}
-
-// graceful reports whether a stream that ends for that reason still gets what
-// was dispatched before.
-func graceful(reason error) bool { return reason == ErrClosed || reason == ErrShutdown }
-
-// shut is end without a nudge, for those who have the turn or take it.
-func (s *EventSource) shut(reason error) {
-	s.mu.Lock()
-	if reason == ErrShutdown && s.drainBy.IsZero() {
-		s.drainBy = time.Now().Add(drainTimeout)
-		if !s.writing.IsZero() {
-			s.control.SetWriteDeadline(s.deadline(s.writing))
-		}
-	}
-	if s.reason != nil {
-		s.mu.Unlock()
-		return
-	}
-	s.reason = reason
-	if graceful(reason) {
-		s.queue = s.take(nil)
-		if reason == ErrShutdown {
-			s.queue = append(s.queue, item{block: retryBlock(s.comeback())})
-		}
-	} else {
-		s.queue = nil
-		if reason == ErrSlow && !s.writing.IsZero() {
-			s.control.SetWriteDeadline(time.Unix(1, 0)) // fails the write in progress
-		}
-	}
-	members := s.members
-	s.members = nil
-	s.mu.Unlock()
-	for _, m := range members {
-		m.set.leave(m)
-	}
-}
-
-// comeback returns when a client should come back to a server that is being
-// restarted: not all clients at once, and not before it may be up again, since
-// Firefox gives up for good when a connection is refused.
-func (s *EventSource) comeback() time.Duration {
-	base := s.retry
-	if base == 0 {
-		base = time.Second
-	}
-	return base + rand.N(4*time.Second)
-}
-
-// finish ends the stream for those who wait for it. The caller has the turn,
-// and keeps it.
-func (s *EventSource) finish() {
-	s.mu.Lock()
-	s.err = s.reason
-	s.queue, s.queued = nil, 0
-	if s.silence != nil {
-		s.silence.Stop()
-	}
-	if s.stopWatch != nil {
-		s.stopWatch()
-	}
-	if s.http1 && s.ctx.Err() == nil {
-		// For the last chunk, which net/http writes once the handler returns; then
-		// it clears the deadline.
-		s.control.SetWriteDeadline(s.deadline(time.Now().Add(handlerTimeout)))
-	}
-	s.mu.Unlock()
-	if s.drain != nil {
-		s.drain.remove(s)
-	}
-	close(s.done)
 }
 
 // A batch is what one flush writes.

@@ -2,6 +2,14 @@ package sse
 
 import "time"
 
+// startDelivery sees to it that a goroutine walks over the members after this
+// call. It ends when all of them know of all events.
+func (s *Set) startDelivery() {
+	if s.delivery.claim() {
+		go s.deliver()
+	}
+}
+
 // deliver walks over the members until all of them know of all events: it sees
 // to it that somebody writes to each, and that none is too far behind. It waits
 // for no client. The caller has the turn.
@@ -54,7 +62,7 @@ func (s *Set) walk() (behind bool) {
 
 	s.log.mu.Lock()
 	defer s.log.mu.Unlock()
-	s.walked, s.behind = total, behind
+	s.walked, s.offered, s.behind = total, 0, behind
 	if s.calm != nil && !s.ahead() {
 		close(s.calm)
 		s.calm = nil

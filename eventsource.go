@@ -153,11 +153,15 @@ func (s *EventSource) push(block []byte) error {
 	return nil
 }
 
-// offer is DispatchEvent for callers that wait for nobody: a source without
-// room is ended.
+// offer is DispatchEvent for callers that wait for nobody: a source for which
+// too much waits already is ended.
 func (s *EventSource) offer(block []byte) bool {
+	most := int64(s.backlog)
+	if s.moving(paceStall(1, true)) {
+		most *= readingBacklogs
+	}
 	s.mu.Lock()
-	full := s.reason == nil && len(s.queue) > 0 && s.waiting()+int64(len(block)) > int64(s.backlog)
+	full := s.reason == nil && len(s.queue) > 0 && s.waiting()+int64(len(block)) > most
 	s.mu.Unlock()
 	if full {
 		s.end(ErrSlow)
@@ -167,80 +171,6 @@ func (s *EventSource) offer(block []byte) bool {
 	}
 	s.nudge()
 	return true
-}
-
-// Detach leaves the stream open and returns, where the stream can go on
-// without its handler: HTTP/1.1 on a plain TCP connection, on Linux. Elsewhere
-// it is [EventSource.Wait]. It is meant as the handler's last statement, since
-// nothing may use the ResponseWriter after it.
-//
-// No connection is taken over yet: Detach waits.
-func (s *EventSource) Detach() error { return s.Wait() }
-
-// Wait returns when the stream has ended, with the error that tells why; see
-// [EventSource.Err]. Nothing touches the ResponseWriter afterwards.
-func (s *EventSource) Wait() error {
-	if s == nil {
-		return ErrClosed
-	}
-	s.mu.Lock()
-	s.parked = true
-	s.mu.Unlock()
-	for {
-		select {
-		case <-s.wake:
-			s.run()
-		case <-s.done:
-			return s.err
-		}
-	}
-}
-
-// Close takes no more events, sends what waits, and ends the stream; it waits
-// for that, for the write timeout at most. Nothing touches the ResponseWriter
-// afterwards. A stream that has ended already is left as it is.
-//
-// The response itself ends when its handler returns.
-func (s *EventSource) Close() error {
-	if s == nil {
-		return nil
-	}
-	s.shut(ErrClosed)
-	if s.turn.claim() { // rather than wait for another goroutine to do it
-		s.run()
-	}
-	s.Wait()
-	return nil
-}
-
-// Done returns a channel that is closed when the stream has ended, for
-// whatever reason.
-func (s *EventSource) Done() <-chan struct{} {
-	if s == nil {
-		return closed
-	}
-	return s.done
-}
-
-var closed = func() <-chan struct{} {
-	c := make(chan struct{})
-	close(c)
-	return c
-}()
-
-// Err returns nil until Done is closed, and then why the stream ended:
-// [ErrClosed], [ErrGone], [ErrSlow], [ErrShutdown], or the cause of the
-// request's context if the program gave it one.
-func (s *EventSource) Err() error {
-	if s == nil {
-		return ErrClosed
-	}
-	select {
-	case <-s.done:
-		return s.err
-	default:
-		return nil
-	}
 }
 
 // ReadyState returns [Open] until the stream is closed from either end.

@@ -294,5 +294,4 @@ func await(set interface{ Len() int }, members int) {
 	for set.Len() < members {
 		time.Sleep(time.Millisecond) // until the handlers get there
 	}
-	time.Sleep(10 * time.Millisecond) // a member is counted just before its first event can come
 }

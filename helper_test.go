@@ -159,6 +159,15 @@ func (s *site) openURL(url string, headers ...string) *stream {
 	return st
 }
 
+// smallBuffers has the kernel buffer less for each connection: else the socket
+// of a client that reads nothing takes megabytes.
+func smallBuffers(srv *http.Server) {
+	srv.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		c.(*net.TCPConn).SetWriteBuffer(64 << 10)
+		return ctx
+	}
+}
+
 // A stream is the receiving end of a stream.
 type stream struct {
 	t        *testing.T

@@ -19,7 +19,8 @@ type Hub struct {
 	HistoryBytes int
 	HistoryAge   time.Duration
 
-	// Init, if not nil, sets the fields of a set when it is made.
+	// Init, if not nil, sets the fields of a set when it is made. It must not
+	// call the hub.
 	Init func(name string, s *Set)
 
 	mu   sync.Mutex
@@ -69,7 +70,8 @@ func (h *Hub) Len() int {
 
 // Add adds a source to several sets at once and reports whether it joined any;
 // see [Set.Add]. A source that resumes gets what it missed in all of them, in
-// one order. Added one by one, it would resume in the first alone.
+// one order. Added one by one, it would resume in the first alone. Names that
+// come from the client should be checked, and counted: each makes a set.
 func (h *Hub) Add(source *EventSource, names ...string) bool {
 	var sets []*Set
 	for _, name := range names {

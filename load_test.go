@@ -3,7 +3,6 @@ package sse_test
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -59,12 +58,7 @@ func TestThousandMembers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.events /= slowdown
 			group := &sse.Set{History: -1, Slow: tt.policy, Accept: &sse.AcceptOptions{WriteTimeout: time.Minute}}
-			address := dialAddr(t, transports[0].listen(t, group, func(srv *http.Server) {
-				srv.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
-					c.(*net.TCPConn).SetWriteBuffer(64 << 10) // else a stalled client's socket takes megabytes
-					return ctx
-				}
-			}))
+			address := dialAddr(t, transports[0].listen(t, group, smallBuffers))
 			var sources []*sse.EventSource
 			for range stalled {
 				conn, _ := rawStream(t, address)

@@ -191,13 +191,14 @@ func (l *log) find(id string) (stamp uint64, ok bool) {
 	return stamp, ok
 }
 
-// after returns the oldest kept entry of the set that is newer than stamp, or
-// the set's empty one. The caller holds l.mu.
-func (l *log) after(stamp uint64, s *Set) *entry {
+// after returns the oldest kept entry that is newer than stamp, of each set
+// that has one. The caller holds l.mu.
+func (l *log) after(stamp uint64) map[*Set]*entry {
+	first := make(map[*Set]*entry)
 	for e := l.oldest; e != nil; e = e.newer {
-		if e.stamp > stamp && e.set == s {
-			return e
+		if e.stamp > stamp && first[e.set] == nil {
+			first[e.set] = e
 		}
 	}
-	return s.tail
+	return first
 }

@@ -64,11 +64,11 @@ func (m *Map[T]) DispatchEvent(e Event) (int, error) { return m.set().DispatchEv
 
 // DispatchFunc sends each source an event of its own, or none: what view
 // returns for the source and its value. It returns how many sources were sent
-// one. It waits for no client; one whose backlog is full is closed, with
-// [ErrSlow]. Events that cannot be sent are left out, and the error joins what
+// one. It waits for no client, as [Set.DispatchEvent]; one for which too much
+// waits is closed, with [ErrSlow]. Events that cannot be sent are left out, and the error joins what
 // is wrong with them.
 func (m *Map[T]) DispatchFunc(view func(*EventSource, T) (Event, bool)) (int, error) {
-	n := 0
+	n, largest := 0, 0
 	var errs []error
 	for source, value := range m.All() {
 		e, ok := view(source, value)
@@ -80,9 +80,24 @@ func (m *Map[T]) DispatchFunc(view func(*EventSource, T) (Event, bool)) (int, er
 			errs = append(errs, err)
 		} else if source.offer(block) {
 			n++
+			largest = max(largest, len(block))
 		}
 	}
+	if n > 0 {
+		m.set().pace(largest)
+	}
 	return n, errors.Join(errs...)
+}
+
+// pace is the part of DispatchEvent that slows a program down, after up to so
+// many bytes for each member.
+func (s *Set) pace(bytes int) {
+	s.log.mu.Lock()
+	s.offered += int64(bytes)
+	calm := s.tooFast()
+	s.log.mu.Unlock()
+	s.startDelivery()
+	wait(calm)
 }
 
 // value returns a member's value.

@@ -135,3 +135,31 @@ func TestMapOrder(t *testing.T) {
 		}
 	})
 }
+
+// A burst of views is paced as one of events is; see TestBurst.
+func TestMapBurst(t *testing.T) {
+	handler, sources := connected(&sse.AcceptOptions{Backlog: 256 << 10})
+	site := transports[0].listen(t, handler, smallBuffers)
+	const clients, events = 20, 3000
+	pad := strings.Repeat(".", 1000)
+	var users sse.Map[int]
+	var wg sync.WaitGroup
+	for c := range clients {
+		st := site.open()
+		users.Store(<-sources, c)
+		wg.Go(func() {
+			for i := range events {
+				if e, err := st.next(); err != nil || e.data != fmt.Sprint(c, i, pad) {
+					t.Errorf("client %d got %.10q, error %v; want %d", c, e.data, err, i)
+					return
+				}
+			}
+		})
+	}
+	for i := range events {
+		users.DispatchFunc(func(_ *sse.EventSource, c int) (sse.Event, bool) {
+			return sse.Event{Data: fmt.Sprint(c, i, pad)}, true
+		})
+	}
+	wg.Wait()
+}

@@ -24,7 +24,8 @@ type member struct {
 	kept   int64 // bytes in latest
 }
 
-// enter makes the source a member that is held, and has no cursor yet.
+// enter makes the source a member that is held, has no cursor yet, and does not
+// count.
 func (s *Set) enter(source *EventSource, value any) *member {
 	if source == nil {
 		return nil
@@ -53,15 +54,19 @@ func join(source *EventSource, members []*member) {
 	l := members[0].set.log
 	l.mu.Lock()
 	source.mu.Lock()
+	var missed map[*Set]*entry
 	stamp, resumes := source.resume(l)
+	if resumes {
+		missed = l.after(stamp)
+	}
 	for _, m := range members {
 		if m.left {
 			continue // the stream has ended meanwhile
 		}
 		m.cursor = m.set.tail
 		m.start = m.cursor.bytes
-		if resumes {
-			m.cursor = l.after(stamp, m.set)
+		if e := missed[m.set]; e != nil {
+			m.cursor = e
 		}
 		m.counted = true
 		m.set.open++

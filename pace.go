@@ -44,7 +44,9 @@ func paceStall(n int, saturated bool) time.Duration {
 
 // ahead reports whether the set has got ahead of its members as far as it may.
 // The caller holds log.mu.
-func (s *Set) ahead() bool { return s.behind || s.total.Load()-s.walked > paceBytes }
+func (s *Set) ahead() bool {
+	return s.behind || s.total.Load()-s.walked+s.offered > paceBytes
+}
 
 // tooFast returns nil, or a channel to wait for because the program dispatches
 // faster than the machine can write. The caller holds log.mu.
@@ -58,8 +60,11 @@ func (s *Set) tooFast() <-chan struct{} {
 	return s.calm
 }
 
-// wait waits for the machine.
+// wait waits for the machine, if calm is not nil.
 func wait(calm <-chan struct{}) {
+	if calm == nil {
+		return
+	}
 	timer := time.NewTimer(paceWait)
 	defer timer.Stop()
 	select {

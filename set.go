@@ -74,11 +74,12 @@ type Set struct {
 	index   map[*EventSource]*member
 
 	// Guarded by log.mu.
-	tail   *entry // the empty one
-	open   int    // members that are counted
-	walked int64  // total, at the last walk over the members
-	behind bool   // the members are, for want of processor time
-	calm   chan struct{}
+	tail    *entry // the empty one
+	open    int    // members that are counted
+	walked  int64  // total, at the last walk over the members
+	offered int64  // bytes given to each member apart since then, by a Map
+	behind  bool   // the members are, for want of processor time
+	calm    chan struct{}
 }
 
 // init returns the set's log, made at first use.
@@ -123,10 +124,8 @@ func (s *Set) DispatchEvent(e Event) (int, error) {
 	n := s.open
 	calm := s.tooFast()
 	l.mu.Unlock()
-	if n > 0 && s.delivery.claim() {
-		go s.deliver()
-	}
-	if calm != nil {
+	if n > 0 {
+		s.startDelivery()
 		wait(calm)
 	}
 	return n, nil
@@ -158,13 +157,22 @@ func (s *Set) Delete(source *EventSource) bool {
 }
 
 // Has reports whether the source is a member.
-func (s *Set) Has(source *EventSource) bool { return s.member(source) != nil }
+func (s *Set) Has(source *EventSource) bool {
+	m := s.member(source)
+	if m == nil {
+		return false
+	}
+	s.log.mu.Lock()
+	defer s.log.mu.Unlock()
+	return m.counted // from then on it is sent what is dispatched
+}
 
 // Len returns the number of members.
 func (s *Set) Len() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.members)
+	l := s.init()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return s.open
 }
 
 // All returns an iterator over the members, in no particular order. Members

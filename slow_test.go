@@ -134,11 +134,11 @@ func TestLatestPerKeyHasABound(t *testing.T) {
 // it is the machine that has to catch up, and the program waits for it.
 func TestBurst(t *testing.T) {
 	overEachSocket(t, func(t *testing.T, tr transport) {
-		handler, sources := connected(&sse.AcceptOptions{Backlog: 256 << 10})
-		site := tr.listen(t, handler)
+		handler, sources := connected(&sse.AcceptOptions{Backlog: 512 << 10})
+		site := tr.listen(t, handler, smallBuffers)
 		group := sse.Set{History: -1}
 		const events = 3000
-		clients := 50
+		clients := 20
 		if tr.http2 {
 			clients = 3 // they share a connection, on which Go serves one after the other
 		}
