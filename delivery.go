@@ -44,18 +44,21 @@ func (s *Set) walk() (behind bool) {
 
 	if len(late) > 0 {
 		saturated := saturated()
-		moving := 0
+		moving, ready := 0, 0
 		for _, m := range late {
-			if m.source.moving(paceStall(n, saturated)) {
+			switch m.progress(paceStall(n, saturated)) {
+			case progressReady:
+				ready++
+			case progressMoving:
 				moving++
 			}
 		}
-		behind = saturated && moving > 0 || busy > n/2 && moving > n/16
+		behind = ready > 0 || saturated && moving > 0 || busy > n/2 && moving > n/16
 		for _, m := range late {
-			if m.source.moving(paceStall(n, true)) {
-				m.limit(readingBacklogs)
-			} else {
+			if m.progress(paceStall(n, true)) == progressNone {
 				m.limit(1)
+			} else {
+				m.limit(readingBacklogs)
 			}
 		}
 	}
@@ -101,12 +104,38 @@ func (m *member) visit() visit {
 	return visitLate
 }
 
-// moving reports whether the client has taken something lately, or was not
-// offered anything yet.
-func (s *EventSource) moving(stall time.Duration) bool {
+// A progress tells whose turn it is.
+type progress int
+
+const (
+	progressNone   progress = iota // the client's, who has taken nothing lately
+	progressMoving                 // the client's, who takes what it gets
+	progressReady                  // ours: somebody is about to write, once there is a processor for it
+)
+
+// progress tells how the writing gets on.
+func (s *EventSource) progress(stall time.Duration) progress {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.writing.IsZero() || time.Since(time.Unix(0, s.moved.Load())) < stall
+	switch {
+	case s.writing.IsZero():
+		return progressReady
+	case time.Since(time.Unix(0, s.moved.Load())) < stall:
+		return progressMoving
+	}
+	return progressNone
+}
+
+// progress is that of the source, other than that a snapshot has the time that
+// a client has.
+func (m *member) progress(stall time.Duration) progress {
+	m.source.mu.Lock()
+	held := m.held
+	m.source.mu.Unlock()
+	if p := m.source.progress(stall); p != progressReady || !held {
+		return p
+	}
+	return progressMoving
 }
 
 // limit does what the set's policy says if more than so many backlogs wait for

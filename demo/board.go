@@ -60,8 +60,7 @@ func openBoard(ctx context.Context, path string) (*board, error) {
 	db.SetMaxOpenConns(1) // one writer is all that SQLite has
 	b := &board{db: db}
 	if err := b.prepare(ctx); err != nil {
-		db.Close()
-		return nil, fmt.Errorf("board %s: %w", path, err)
+		return nil, fmt.Errorf("board %s: %w", path, errors.Join(err, db.Close()))
 	}
 	return b, nil
 }

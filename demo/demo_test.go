@@ -22,7 +22,7 @@ func serve(t *testing.T) (*app, string) {
 	stop := a.start(t.Context())
 	t.Cleanup(func() {
 		// Streams are the server's own to end; httptest's Close would wait for them.
-		srv.Config.Shutdown(context.Background())
+		srv.Config.Shutdown(context.Background()) //nolint:usetesting // the test's is done by now
 		srv.Close()
 		stop()
 	})

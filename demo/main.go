@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"net"
@@ -28,7 +29,7 @@ func main() {
 }
 
 // run serves the demo until it is told to stop.
-func run(ctx context.Context, addr, db, scripts string) error {
+func run(ctx context.Context, addr, db, scripts string) (err error) {
 	if err := checkScripts(scripts); err != nil {
 		return err
 	}
@@ -36,7 +37,7 @@ func run(ctx context.Context, addr, db, scripts string) error {
 	if err != nil {
 		return err
 	}
-	defer board.close()
+	defer func() { err = errors.Join(err, board.close()) }()
 
 	a := newApp(board, scripts)
 	srv := &http.Server{

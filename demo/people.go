@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"log"
 	"net/http"
 	"slices"
 	"strings"
@@ -108,9 +109,12 @@ func (p *people) run(ctx context.Context) {
 		news := difference(before, now)
 		before = now
 		// Each viewer gets a view of its own: one of the people is "you".
-		p.viewers.DispatchFunc(func(_ *sse.EventSource, v viewer) (sse.Event, bool) {
+		_, err := p.viewers.DispatchFunc(func(_ *sse.EventSource, v viewer) (sse.Event, bool) {
 			return v.in.event("people", p.html(now, v.visitor, news)), true
 		})
+		if err != nil {
+			log.Printf("people: %v", err)
+		}
 	}
 }
 

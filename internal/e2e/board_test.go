@@ -27,14 +27,14 @@ func TestChangesFromElsewhere(t *testing.T) {
 	needChromium(t)
 	d := startDemo(t)
 	tabs := openAll(t, d)
-	same(t, soon, d, tabs...)
+	same(t, d, tabs...)
 	for _, b := range tabs {
 		b.do("window.first = document.querySelector('#clock time').textContent")
 		b.do("document.getElementById('tick-1').focus()")
 	}
 
 	d.post("/cards/add", "text", "new")
-	same(t, soon, d, tabs...)
+	same(t, d, tabs...)
 	for _, b := range tabs {
 		b.await(soon, "document.activeElement.id === 'tick-1'") // the keyboard has its place back
 		b.await(soon, "document.querySelector('#clock time').textContent !== window.first")
@@ -45,7 +45,7 @@ func TestChangesFromElsewhere(t *testing.T) {
 
 	text := "<b>bold</b> & &amp; <hx-partial>\n\n  indented <script>alert(1)</script>\n\"quoted\" 'too' é 漢 🎈"
 	d.post("/cards/edit", "id", id, "revision", "1", "text", text)
-	same(t, soon, d, tabs...)
+	same(t, d, tabs...)
 	if got := d.find(text).ID; got != id {
 		t.Errorf("the text went to card %s, not %s", got, id)
 	}
@@ -63,10 +63,10 @@ func TestChangesFromElsewhere(t *testing.T) {
 
 	for _, to := range []string{"done/0", "todo/0", "doing/4", "doing/0", "todo/1"} {
 		d.post("/cards/move", "id", id, "to", to)
-		same(t, soon, d, tabs...)
+		same(t, d, tabs...)
 	}
 	d.post("/cards/delete", "id", id)
-	same(t, soon, d, tabs...)
+	same(t, d, tabs...)
 }
 
 // The same on each page by its own buttons; the others see it.
@@ -80,7 +80,7 @@ func TestChangesOnThePage(t *testing.T) {
 			form.elements.text.value = %q
 			form.querySelector('button').click()`, text))
 		eventually(t, soon, func() string { return missing(d, text) })
-		same(t, soon, d, tabs...)
+		same(t, d, tabs...)
 		b.await(soon, "document.querySelector('.composer').elements.text.value === ''")
 		id := d.find(text).ID
 		moved := func(how, want string) {
@@ -91,7 +91,7 @@ func TestChangesOnThePage(t *testing.T) {
 				}
 				return ""
 			})
-			same(t, soon, d, tabs...)
+			same(t, d, tabs...)
 		}
 		for _, step := range [][2]string{
 			{"tick", "done/1"}, {"tick", "todo/3"}, {"right", "doing/2"}, {"up", "doing/1"}, {"down", "doing/2"}, {"left", "todo/3"},
@@ -110,7 +110,7 @@ func TestChangesOnThePage(t *testing.T) {
 			form.querySelector('.primary').click()`, text, edited))
 		eventually(t, soon, func() string { return missing(d, edited) })
 		b.await(soon, "!document.querySelector('#editor').open")
-		same(t, soon, d, tabs...)
+		same(t, d, tabs...)
 
 		b.do(fmt.Sprintf("document.getElementById('delete-%s').click()", id))
 		eventually(t, soon, func() string {
@@ -119,7 +119,7 @@ func TestChangesOnThePage(t *testing.T) {
 			}
 			return ""
 		})
-		same(t, soon, d, tabs...)
+		same(t, d, tabs...)
 	}
 }
 
@@ -152,14 +152,14 @@ func TestEditor(t *testing.T) {
 	d := startDemo(t)
 	tabs := openAll(t, d)
 	d.post("/cards/add", "text", "contested")
-	same(t, soon, d, tabs...)
+	same(t, d, tabs...)
 	id := d.find("contested").ID
 	for _, b := range tabs {
 		b.do(fmt.Sprintf("document.getElementById('edit-%s').click()", id))
 		b.do("document.querySelector('#editor textarea').value = 'half a sent'")
 	}
 	d.post("/cards/edit", "id", id, "revision", "1", "text", "changed by another")
-	same(t, soon, d, tabs...)
+	same(t, d, tabs...)
 	for _, b := range tabs {
 		b.expect("status of 409", "Response Status Error Code 409")
 		b.await(0, "document.querySelector('#editor').open && document.querySelector('#editor textarea').value === 'half a sent'")

@@ -66,7 +66,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer chromedp.Cancel(ctx)
-	chromium = ctx
+	chromium = ctx //nolint:fatcontext // set once, and for all tests
 	return m.Run()
 }
 
@@ -218,11 +218,11 @@ func (b *tab) cards() []card {
 }
 
 // same waits until all pages show what the database has.
-func same(t *testing.T, limit time.Duration, d *demo, tabs ...*tab) {
+func same(t *testing.T, d *demo, tabs ...*tab) {
 	t.Helper()
 	want := d.cards()
 	for _, b := range tabs {
-		eventually(t, limit, func() string {
+		eventually(t, soon, func() string {
 			if got := b.cards(); !slices.Equal(got, want) {
 				return fmt.Sprintf("%s shows\n%q\nthe database has\n%q", b.name, got, want)
 			}

@@ -16,7 +16,7 @@ func TestRestart(t *testing.T) {
 	needChromium(t)
 	d := startDemo(t)
 	tabs := openAll(t, d)
-	same(t, soon, d, tabs...)
+	same(t, d, tabs...)
 	for _, b := range tabs {
 		b.do("window.planted = 'still here'")
 		b.expect("ERR_CONNECTION_REFUSED", "[object Event]") // the last is htmx 2's
@@ -46,7 +46,7 @@ func TestRestart(t *testing.T) {
 				d.post("/cards/add", "text", fmt.Sprintf("round %d, %s is back", round, b.name))
 			}
 		}
-		same(t, soon, d, tabs...)
+		same(t, d, tabs...)
 	}
 	for _, b := range tabs {
 		b.await(0, "window.planted === 'still here'")
@@ -81,7 +81,7 @@ func TestLeaving(t *testing.T) {
 		b.await(soon, "document.body.dataset.stream === 'open'")
 		t.Logf("%s: kept by the browser meanwhile: %v", page, eval[bool](b, "window.planted === true"))
 		d.post("/cards/add", "text", "seen after the way back to "+page)
-		same(t, soon, d, b)
+		same(t, d, b)
 		if err := chromedp.Cancel(b.ctx); err != nil {
 			t.Fatal(err)
 		}
