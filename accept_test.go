@@ -2,6 +2,7 @@ package sse_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -246,18 +247,15 @@ func TestAcceptTooLate(t *testing.T) {
 			_, err := sse.Accept(w, r, nil)
 			result <- err
 		}))
-		conn, err := site.dial(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if tr.http2 {
-			conn.Close()
-			close(left)
-			t.Skip("needs HTTP/1.1 by hand")
-		}
-		fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: memory\r\n\r\n")
+		ctx, leave := context.WithCancel(t.Context())
+		go func() {
+			r, _ := http.NewRequestWithContext(ctx, http.MethodGet, "http://memory/", nil)
+			if _, err := site.client.Do(r); !errors.Is(err, context.Canceled) {
+				t.Errorf("the client got %v", err)
+			}
+		}()
 		<-arrived
-		conn.Close()
+		leave()
 		synctest.Wait()
 		close(left)
 		if err := <-result; !errors.Is(err, sse.ErrGone) {

@@ -74,11 +74,12 @@ func (s *EventSource) Dispatch(typ, data string) error {
 
 // DispatchEvent sends an event to this client alone.
 //
-// While the client's backlog is full it waits, which slows a producer, say a
-// loop over the tokens of a language model, to the pace of its reader; it does
-// so for the write timeout at most, then the stream ends. A nil error means that the
-// event was taken: it is written in the order of the calls, unless the stream
-// ends before for another reason than [EventSource.Close] or a shutdown.
+// It may write to the client itself, or wait until there is room in the
+// client's backlog, which slows a producer, say a loop over the tokens of a
+// language model, to the pace of its reader. It does so for the write timeout
+// at most, then the stream ends. A nil error means that the event was taken: it
+// is written in the order of the calls, unless the stream ends before for
+// another reason than [EventSource.Close] or a shutdown.
 //
 // An event that cannot be sent is an [ErrInvalidEvent] and changes nothing.
 // Once the stream has ended the error is the one that [EventSource.Err] tells.

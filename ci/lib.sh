@@ -10,6 +10,9 @@ cd -P "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 # get. That go.work agrees is for check.sh to find out.
 export GOWORK=off
 
+# Where Debian has its servers, nginx for one; not everybody's PATH has it.
+export PATH="$PATH:/usr/sbin"
+
 heading() { printf '\n=== %s\n' "$*"; }
 
 # ours prints the files of that name, but for those of others: tools, packages,

@@ -10,6 +10,7 @@ golangci_lint=v2.15.0 # staticcheck is part of it
 tools='
 gcc,clang:gcc libc6-dev:race
 chromium,chromium-browser,google-chrome:chromium:./internal/e2e
+nginx:nginx-light:./internal/e2e
 shellcheck:shellcheck:lint
 '
 

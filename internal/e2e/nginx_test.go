@@ -1,0 +1,145 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// nginx as it is configured by default holds back what a server sends, head and
+// all; with gzip on, it compresses, too. The stream's own headers tell it not to.
+func TestBehindNginx(t *testing.T) {
+	d := startDemo(t)
+	proxy := startNginx(t, d.addr)
+
+	// That nginx does so, unless it is told: else this test shows nothing.
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if _, err := openStream(ctx, proxy+"/deaf/events"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("nginx passes all on by itself; error %v", err)
+	}
+
+	s, err := openStream(t.Context(), proxy+"/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if !s.sees("Open me in a second window") {
+		t.Fatal("no snapshot")
+	}
+	if !s.Uncompressed {
+		t.Error("nginx did not compress: a part of the test is missing")
+	}
+	began := time.Now()
+	d.post("/cards/add", "text", "through nginx\nat once")
+	if !s.sees("through nginx") || time.Since(began) > 2*time.Second {
+		t.Errorf("it took %v", time.Since(began))
+	}
+}
+
+// A stream is read line by line, as curl would print it.
+type stream struct {
+	*http.Response
+	lines *bufio.Scanner
+}
+
+func openStream(ctx context.Context, url string) (*stream, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultTransport.RoundTrip(r) // asks for gzip, as browsers do
+	if err != nil {
+		return nil, err
+	}
+	return &stream{resp, bufio.NewScanner(resp.Body)}, nil
+}
+
+func (s *stream) Close() { s.Body.Close() }
+
+// sees reads until a line has the text.
+func (s *stream) sees(text string) bool {
+	for s.lines.Scan() {
+		if strings.Contains(s.lines.Text(), text) {
+			return true
+		}
+	}
+	return false
+}
+
+// startNginx starts nginx in front of a server and returns its origin. Below
+// /deaf/ it does not listen to what the server says about buffering.
+func startNginx(t *testing.T, upstream string) (origin string) {
+	t.Helper()
+	path, err := exec.LookPath("nginx")
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("there is no nginx")
+		}
+		t.Skip("there is no nginx; with apt: apt-get install nginx-light")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	l.Close()
+
+	dir := t.TempDir()
+	user := ""
+	if os.Geteuid() == 0 {
+		user = "user root;"
+	}
+	conf := filepath.Join(dir, "nginx.conf")
+	err = os.WriteFile(conf, fmt.Appendf(nil, `
+daemon off; %s
+pid %s/pid;
+error_log stderr;
+events {}
+http {
+	access_log off;
+	client_body_temp_path %[2]s/body;
+	proxy_temp_path %[2]s/proxy;
+	fastcgi_temp_path %[2]s/fastcgi;
+	uwsgi_temp_path %[2]s/uwsgi;
+	scgi_temp_path %[2]s/scgi;
+	gzip on;
+	gzip_types *;
+	server {
+		listen %s;
+		location / { proxy_pass http://%s/; }
+		location /deaf/ { proxy_pass http://%[4]s/; proxy_ignore_headers X-Accel-Buffering; }
+	}
+}
+`, user, dir, addr, upstream), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, "-c", conf, "-p", dir)
+	cmd.Stderr = t.Output()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Signal(os.Interrupt) // a fast shutdown
+		cmd.Wait()
+	})
+	eventually(t, soon, func() string {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			return err.Error()
+		}
+		c.Close()
+		return ""
+	})
+	return "http://" + addr
+}
