@@ -83,13 +83,16 @@ func Accept(w http.ResponseWriter, r *http.Request, o *AcceptOptions) (*EventSou
 		opened:       now,
 		keepAlive:    orDefault(o.KeepAlive, defaultKeepAlive),
 		writeTimeout: orDefault(o.WriteTimeout, defaultWriteTimeout),
-		backlog:      orDefault(o.Backlog, defaultBacklog),
+		backlog:      defaultBacklog,
 		retry:        max(o.Retry, 0),
 		http1:        r.ProtoMajor == 1,
 		wake:         make(chan struct{}, 1),
 		done:         make(chan struct{}),
 		updated:      now,
 		wrote:        now,
+	}
+	if o.Backlog > 0 {
+		s.backlog = o.Backlog
 	}
 	setHead(w.Header())
 	w.WriteHeader(http.StatusOK)

@@ -25,7 +25,7 @@ func (s *EventSource) Detach() error { return s.Wait() }
 // Wait returns when the stream has ended, with the error that tells why; see
 // [EventSource.Err]. Nothing touches the ResponseWriter afterwards.
 func (s *EventSource) Wait() error {
-	if s == nil {
+	if !s.accepted() {
 		return ErrClosed
 	}
 	s.mu.Lock()
@@ -47,7 +47,7 @@ func (s *EventSource) Wait() error {
 //
 // The response itself ends when its handler returns.
 func (s *EventSource) Close() error {
-	if s == nil {
+	if !s.accepted() {
 		return nil
 	}
 	s.shut(ErrClosed)
@@ -61,7 +61,7 @@ func (s *EventSource) Close() error {
 // Done returns a channel that is closed when the stream has ended, for
 // whatever reason.
 func (s *EventSource) Done() <-chan struct{} {
-	if s == nil {
+	if !s.accepted() {
 		return closed
 	}
 	return s.done
@@ -77,7 +77,7 @@ var closed = func() <-chan struct{} {
 // [ErrClosed], [ErrGone], [ErrSlow], [ErrShutdown], or the cause of the
 // request's context if the program gave it one.
 func (s *EventSource) Err() error {
-	if s == nil {
+	if !s.accepted() {
 		return ErrClosed
 	}
 	select {

@@ -22,7 +22,8 @@ const (
 // An EventSource is the sending end of one event stream, the counterpart of the
 // browser's object of that name. [Accept] makes one for a request.
 //
-// Its methods may be called from any goroutine. A nil source is a closed one.
+// Its methods may be called from any goroutine. A nil source is a closed one, and
+// so is one that Accept did not make, but for its ReadyState, [Connecting].
 type EventSource struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
@@ -51,7 +52,7 @@ type EventSource struct {
 	queued    int           // bytes in queue
 	room      chan struct{} // closed when the queue has been taken; nil if nobody waits
 	members   []*member     // of sets
-	resumed   []*log        // which have made use of lastEventID
+	resumed   bool          // lastEventID has served
 	pinged    bool          // a comment is due
 	writing   time.Time     // when the write in progress began, else zero
 	wrote     time.Time     // the end of the last write
@@ -84,7 +85,7 @@ func (s *EventSource) Dispatch(typ, data string) error {
 // An event that cannot be sent is an [ErrInvalidEvent] and changes nothing.
 // Once the stream has ended the error is the one that [EventSource.Err] tells.
 func (s *EventSource) DispatchEvent(e Event) error {
-	if s == nil {
+	if !s.accepted() {
 		return ErrClosed
 	}
 	block, err := e.encode(0)
@@ -109,6 +110,10 @@ func (s *EventSource) DispatchEvent(e Event) error {
 	}
 	return s.err
 }
+
+// accepted reports whether the source comes from Accept. Another one cannot be
+// used, and is no reason to panic.
+func (s *EventSource) accepted() bool { return s != nil && s.done != nil }
 
 // waitForRoom waits until size bytes fit into the queue. The first in it does
 // not count.

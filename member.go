@@ -27,7 +27,7 @@ type member struct {
 // enter makes the source a member that is held, has no cursor yet, and does not
 // count.
 func (s *Set) enter(source *EventSource, value any) *member {
-	if source == nil {
+	if !source.accepted() {
 		return nil
 	}
 	s.init()
@@ -92,14 +92,14 @@ func join(source *EventSource, members []*member) {
 	}
 }
 
-// resume returns where in the log the source goes on, if it can. The caller
-// holds l.mu and s.mu.
+// resume returns where in the log the source goes on, if it can, and has not yet
+// done so. The caller holds l.mu and s.mu.
 func (s *EventSource) resume(l *log) (stamp uint64, ok bool) {
-	if s.lastEventID == "" || slices.Contains(s.resumed, l) {
-		return 0, false
+	if s.lastEventID != "" && !s.resumed {
+		stamp, s.resumed = l.find(s.lastEventID)
+		return stamp, s.resumed
 	}
-	s.resumed = append(s.resumed, l)
-	return l.find(s.lastEventID)
+	return 0, false
 }
 
 // leave takes the member out of its set. It reports whether it was in it.
