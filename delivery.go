@@ -46,7 +46,7 @@ func (s *Set) walk() (behind bool) {
 		saturated := saturated()
 		moving, ready := 0, 0
 		for _, m := range late {
-			switch m.progress(paceStall(n, saturated)) {
+			switch m.progress(paceStall(saturated)) {
 			case progressReady:
 				ready++
 			case progressMoving:
@@ -55,7 +55,7 @@ func (s *Set) walk() (behind bool) {
 		}
 		behind = ready > 0 || saturated && moving > 0 || busy > n/2 && moving > n/16
 		for _, m := range late {
-			if m.progress(paceStall(n, true)) == progressNone {
+			if m.progress(paceStall(true)) == progressNone {
 				m.limit(1)
 			} else {
 				m.limit(readingBacklogs)

@@ -163,7 +163,7 @@ func (s *EventSource) push(block []byte) error {
 // too much waits already is ended.
 func (s *EventSource) offer(block []byte) bool {
 	most := int64(s.backlog)
-	if s.progress(paceStall(1, true)) != progressNone {
+	if s.progress(paceStall(true)) != progressNone {
 		most *= readingBacklogs
 	}
 	s.mu.Lock()

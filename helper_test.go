@@ -160,10 +160,11 @@ func (s *site) openURL(url string, headers ...string) *stream {
 }
 
 // smallBuffers has the kernel buffer less for each connection: else the socket
-// of a client that reads nothing takes megabytes.
+// of a client that reads nothing takes megabytes. Much less, and TCP itself
+// stalls on loopback, whose packets are of 64 KiB.
 func smallBuffers(srv *http.Server) {
 	srv.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
-		c.(*net.TCPConn).SetWriteBuffer(64 << 10)
+		c.(*net.TCPConn).SetWriteBuffer(256 << 10)
 		return ctx
 	}
 }

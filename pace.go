@@ -33,13 +33,14 @@ const (
 	readingBacklogs = 4
 )
 
-// paceStall returns after what time without progress a client, one of n, is
-// itself the cause that it is behind.
-func paceStall(n int, saturated bool) time.Duration {
+// paceStall returns after what time without progress a client is itself the
+// cause that it is behind. The scheduler is fair in the long run only: with
+// every processor busy, a goroutine may be ready for a second before it runs.
+func paceStall(saturated bool) time.Duration {
 	if !saturated {
 		return 50 * time.Millisecond
 	}
-	return min(250*time.Millisecond+time.Duration(n)*time.Millisecond, time.Second)
+	return 2 * time.Second
 }
 
 // ahead reports whether the set has got ahead of its members as far as it may.
