@@ -92,10 +92,7 @@ func (s *EventSource) DispatchEvent(e Event) error {
 	if err != nil {
 		return err
 	}
-	if err := s.waitForRoom(len(block)); err != nil {
-		return err
-	}
-	if err := s.push(block); err != nil {
+	if err := s.pushWhenRoom(block); err != nil {
 		return err
 	}
 	if !s.turn.claim() {
@@ -115,14 +112,15 @@ func (s *EventSource) DispatchEvent(e Event) error {
 // used, and is no reason to panic.
 func (s *EventSource) accepted() bool { return s != nil && s.done != nil }
 
-// waitForRoom waits until size bytes fit into the queue. The first in it does
-// not count.
-func (s *EventSource) waitForRoom(size int) error {
+// pushWhenRoom waits until the block fits into the queue, the first in which does
+// not count, and puts it there: in one step, so that of many who wait only those
+// get in who fit.
+func (s *EventSource) pushWhenRoom(block []byte) error {
 	var expired <-chan time.Time
 	for {
 		s.mu.Lock()
-		if s.reason != nil || len(s.queue) == 0 || s.queued-len(s.queue[0].block)+size <= s.backlog {
-			err := s.reason
+		if s.reason != nil || len(s.queue) == 0 || s.queued-len(s.queue[0].block)+len(block) <= s.backlog {
+			err := s.push(block)
 			s.mu.Unlock()
 			return err
 		}
@@ -146,10 +144,8 @@ func (s *EventSource) waitForRoom(size int) error {
 	}
 }
 
-// push puts a block at the end of the queue.
+// push puts a block at the end of the queue. The caller holds s.mu.
 func (s *EventSource) push(block []byte) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.reason != nil {
 		return s.reason
 	}
@@ -167,16 +163,18 @@ func (s *EventSource) offer(block []byte) bool {
 		most *= readingBacklogs
 	}
 	s.mu.Lock()
-	full := s.reason == nil && len(s.queue) > 0 && s.waiting()+int64(len(block)) > most
+	full := len(s.queue) > 0 && s.waiting()+int64(len(block)) > most
+	var err error
+	if !full {
+		err = s.push(block)
+	}
 	s.mu.Unlock()
 	if full {
-		s.end(ErrSlow)
-	}
-	if s.push(block) != nil {
+		s.end(ErrSlow) // does nothing to one that has ended
 		return false
 	}
 	s.nudge()
-	return true
+	return err == nil
 }
 
 // ReadyState returns [Open] until the stream is closed from either end.
