@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -200,5 +201,35 @@ func TestBackpressureWithoutDeadlines(t *testing.T) {
 		if !errors.Is(source.Err(), sse.ErrSlow) {
 			t.Errorf("ended with %v", source.Err())
 		}
+	})
+}
+
+// Of many who wait for room only those get in who fit together.
+func TestBacklogIsForAllTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &stuck{ResponseWriter: httptest.NewRecorder(), released: make(chan bool)}
+		source, err := sse.Accept(w, httptest.NewRequest(http.MethodGet, "/", nil), &sse.AcceptOptions{Backlog: 1000, WriteTimeout: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var taken atomic.Int64
+		for range 64 {
+			go func() {
+				if source.Dispatch("", strings.Repeat("x", 900)) == nil {
+					taken.Add(1)
+				}
+			}()
+		}
+		for round := range 10 {
+			synctest.Wait()
+			// The one that writes has not returned; each round the first in the queue
+			// and one that fits beside it have.
+			if n := taken.Load(); n > int64(2+3*round) {
+				t.Fatalf("%d events taken in round %d", n, round)
+			}
+			w.released <- true
+		}
+		close(w.released)
+		source.Close()
 	})
 }
