@@ -1,10 +1,10 @@
 package sse
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -73,41 +73,34 @@ func Accept(w http.ResponseWriter, r *http.Request, o *AcceptOptions) (*EventSou
 	if o == nil {
 		o = new(AcceptOptions)
 	}
-	now := time.Now()
 	s := &EventSource{
-		w:            w,
-		control:      http.NewResponseController(w),
-		ctx:          r.Context(),
 		url:          r.URL.String(),
 		lastEventID:  lastEventID(r),
-		opened:       now,
+		opened:       time.Now(),
 		keepAlive:    orDefault(o.KeepAlive, defaultKeepAlive),
 		writeTimeout: orDefault(o.WriteTimeout, defaultWriteTimeout),
 		backlog:      defaultBacklog,
 		retry:        max(o.Retry, 0),
-		http1:        r.ProtoMajor == 1,
-		wake:         make(chan struct{}, 1),
-		done:         make(chan struct{}),
-		updated:      now,
-		wrote:        now,
 	}
+	s.updated = s.opened
 	if o.Backlog > 0 {
 		s.backlog = o.Backlog
 	}
+	a := attach(s, w, r)
 	setHead(w.Header())
 	w.WriteHeader(http.StatusOK)
-	head := []byte(":\n")
+	head := []item{{chunk: comment}}
 	if s.retry > 0 {
-		head = append(head, retryBlock(s.retry)...)
+		head = append(head, item{chunk: newChunk(retryBlock(s.retry))})
 	}
-	s.turn.claim()
-	if err := s.flush(&batch{items: []item{{block: head}}}); err != nil {
+	a.turn.claim()
+	if err := a.flush(&batch{items: head}); err != nil {
 		s.shut(err)
-		s.finish()
+		a.finish()
 		return nil, err
 	}
 	s.open(r)
-	s.hand()
+	a.hand()
 	if s.ReadyState() == Closed { // the server is shutting down
 		return nil, s.Wait()
 	}
@@ -175,10 +168,11 @@ func setDefault(h http.Header, name, value string) {
 // reconnection sends the header; one that a script makes, as htmx 2 does after
 // an error, can only use the URL.
 func lastEventID(r *http.Request) string {
-	if id := r.Header.Get("Last-Event-ID"); id != "" {
-		return id
+	id := r.Header.Get("Last-Event-ID")
+	if id == "" {
+		id = r.URL.Query().Get("lastEventId")
 	}
-	return r.URL.Query().Get("lastEventId")
+	return strings.Clone(id) // and not a part of the request, which is not kept
 }
 
 // open makes the source known to all that may end it.
@@ -190,10 +184,5 @@ func (s *EventSource) open(r *http.Request) {
 			return
 		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.stopWatch = context.AfterFunc(s.ctx, func() { s.end(s.contextError()) })
-	if s.keepAlive > 0 {
-		s.silence = time.AfterFunc(s.keepAlive, s.ping)
-	}
+	s.attached.watch()
 }

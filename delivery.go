@@ -1,6 +1,10 @@
 package sse
 
-import "time"
+import (
+	"runtime"
+	"sync"
+	"time"
+)
 
 // startDelivery sees to it that a goroutine walks over the members after this
 // call. It ends when all of them know of all events.
@@ -26,26 +30,22 @@ func (s *Set) deliver() {
 // walk visits each member once and reports whether the members are behind for
 // want of processor time.
 func (s *Set) walk() (behind bool) {
-	total := s.total.Load()
+	w := walk{set: s, total: s.total.Load()}
 	s.mu.Lock()
 	n := len(s.members)
-	busy := 0
-	var late []*member
-	for _, m := range s.members {
-		switch m.visit() {
-		case visitBusy:
-			busy++
-		case visitLate:
-			busy++
-			late = append(late, m)
-		}
-	}
+	w.rest = n
 	s.mu.Unlock()
+	var others sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), 1+n/walkMembers) - 1 {
+		others.Go(w.run)
+	}
+	w.run()
+	others.Wait()
 
-	if len(late) > 0 {
+	if len(w.late) > 0 {
 		saturated := saturated()
 		moving, ready := 0, 0
-		for _, m := range late {
+		for _, m := range w.late {
 			switch m.progress(paceStall(saturated)) {
 			case progressReady:
 				ready++
@@ -53,8 +53,8 @@ func (s *Set) walk() (behind bool) {
 				moving++
 			}
 		}
-		behind = ready > 0 || saturated && moving > 0 || busy > n/2 && moving > n/16
-		for _, m := range late {
+		behind = ready > 0 || saturated && moving > 0 || w.busy > n/2 && moving > n/16
+		for _, m := range w.late {
 			if m.progress(paceStall(true)) == progressNone {
 				m.limit(1)
 			} else {
@@ -65,7 +65,7 @@ func (s *Set) walk() (behind bool) {
 
 	s.log.mu.Lock()
 	defer s.log.mu.Unlock()
-	s.walked, s.offered, s.behind = total, 0, behind
+	s.walked, s.offered, s.behind = w.total, 0, behind
 	if s.calm != nil && !s.ahead() {
 		close(s.calm)
 		s.calm = nil
@@ -73,26 +73,111 @@ func (s *Set) walk() (behind bool) {
 	return behind
 }
 
+const (
+	// walkMembers is for how many members another goroutine walks, as long as
+	// there are processors.
+	walkMembers = 2000
+
+	// walkStep is how many members a goroutine visits at a time.
+	walkStep = 64
+)
+
+// A walk is one round of visits to a set's members.
+type walk struct {
+	set   *Set
+	total int64 // of the set, when the walk began
+
+	// Guarded by set.mu.
+	rest int // the members before it have not been visited
+	busy int
+	late []*member
+}
+
+// run visits members until there are no more.
+func (w *walk) run() {
+	r := rounds.Get().(*round)
+	defer r.release()
+	var step [walkStep]*member
+	for {
+		n := w.next(step[:])
+		if n == 0 {
+			return
+		}
+		r.now = time.Now()
+		busy := 0
+		var late []*member
+		for _, m := range step[:n] {
+			switch m.visit(r) {
+			case visitBusy:
+				busy++
+			case visitLate:
+				busy++
+				late = append(late, m)
+			}
+		}
+		if busy > 0 {
+			w.note(busy, late)
+		}
+	}
+}
+
+// next fills in the members to visit, and returns how many. They are taken from
+// the end: when a member leaves, the last one takes its place, and of two places
+// the later is visited first.
+func (w *walk) next(step []*member) int {
+	s := w.set
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	end := min(w.rest, len(s.members))
+	w.rest = max(end-len(step), 0)
+	return copy(step, s.members[w.rest:end])
+}
+
+func (w *walk) note(busy int, late []*member) {
+	w.set.mu.Lock()
+	defer w.set.mu.Unlock()
+	w.busy += busy
+	w.late = append(w.late, late...)
+}
+
 // A visit tells how a member fares.
 type visit int
 
 const (
-	visitWell visit = iota // somebody begins to write to it, if anything waits
-	visitBusy              // somebody writes to it, and more waits
+	visitWell visit = iota // what waited is written, or somebody begins to write it
+	visitBusy              // somebody writes, and more waits
 	visitLate              // much more
 )
 
-// visit has somebody write to the source, or looks at how far the member is
-// behind if somebody does already.
-func (m *member) visit() visit {
+// visit writes to the source, or has somebody write, or looks at how far the
+// member is behind if somebody does already.
+func (m *member) visit(r *round) visit {
 	s := m.source
-	claimed := s.turn.claim()
+	s.mu.Lock()
+	if d := s.detached; d != nil {
+		err := d.write(r)
+		v := m.fares()
+		d.settle(err, r.now)
+		return v
+	}
+	a := s.attached
+	s.mu.Unlock()
+	claimed := a.turn.claim()
 	if claimed {
-		s.start()
+		a.start()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if m.cursor == nil || s.reason != nil || claimed && !m.held {
+	if claimed && !m.held {
+		return visitWell
+	}
+	return m.fares()
+}
+
+// fares tells how much waits for the member. The caller holds source.mu.
+func (m *member) fares() visit {
+	s := m.source
+	if m.cursor == nil || s.reason != nil {
 		return visitWell
 	}
 	switch waiting := s.waiting(); {
@@ -118,7 +203,7 @@ func (s *EventSource) progress(stall time.Duration) progress {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.writing.IsZero():
+	case !s.writing():
 		return progressReady
 	case time.Since(time.Unix(0, s.moved.Load())) < stall:
 		return progressMoving

@@ -1,7 +1,7 @@
 package sse
 
 import (
-	"context"
+	"math"
 	"math/rand/v2"
 	"time"
 )
@@ -14,29 +14,27 @@ const drainTimeout = 5 * time.Second
 // the response to end cleanly.
 const handlerTimeout = time.Minute
 
-// Detach leaves the stream open and returns, where the stream can go on
-// without its handler: HTTP/1.1 on a plain TCP connection, on Linux. Elsewhere
-// it is [EventSource.Wait]. It is meant as the handler's last statement, since
-// nothing may use the ResponseWriter after it.
-//
-// No connection is taken over yet: Detach waits.
-func (s *EventSource) Detach() error { return s.Wait() }
-
 // Wait returns when the stream has ended, with the error that tells why; see
 // [EventSource.Err]. Nothing touches the ResponseWriter afterwards.
 func (s *EventSource) Wait() error {
 	if !s.accepted() {
 		return ErrClosed
 	}
-	s.mu.Lock()
-	s.parked = true
-	s.mu.Unlock()
+	a, d := s.way()
+	var wake <-chan struct{}
+	if d == nil {
+		s.mu.Lock()
+		a.parked = true
+		s.mu.Unlock()
+		wake = a.wake
+	}
+	done := s.Done()
 	for {
 		select {
-		case <-s.wake:
-			s.run()
-		case <-s.done:
-			return s.err
+		case <-wake:
+			a.run()
+		case <-done:
+			return s.Err()
 		}
 	}
 }
@@ -45,15 +43,17 @@ func (s *EventSource) Wait() error {
 // for that, for the write timeout at most. Nothing touches the ResponseWriter
 // afterwards. A stream that has ended already is left as it is.
 //
-// The response itself ends when its handler returns.
+// The response itself ends when its handler returns. In a handler that has called
+// [EventSource.Detach], Close does nothing: it can be deferred all the same.
 func (s *EventSource) Close() error {
 	if !s.accepted() {
 		return nil
 	}
-	s.shut(ErrClosed)
-	if s.turn.claim() { // rather than wait for another goroutine to do it
-		s.run()
+	if _, d := s.way(); d != nil && d.handler == goroutine() {
+		return nil // deferred before Detach
 	}
+	s.shut(ErrClosed)
+	s.write()
 	s.Wait()
 	return nil
 }
@@ -63,6 +63,14 @@ func (s *EventSource) Close() error {
 func (s *EventSource) Done() <-chan struct{} {
 	if !s.accepted() {
 		return closed
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return closed
+	}
+	if s.done == nil {
+		s.done = make(chan struct{})
 	}
 	return s.done
 }
@@ -80,12 +88,12 @@ func (s *EventSource) Err() error {
 	if !s.accepted() {
 		return ErrClosed
 	}
-	select {
-	case <-s.done:
-		return s.err
-	default:
-		return nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return s.reason
 	}
+	return nil
 }
 
 // end ends the stream, if nothing has ended it before. It waits for nobody.
@@ -98,13 +106,15 @@ func (s *EventSource) end(reason error) {
 // was dispatched before.
 func graceful(reason error) bool { return reason == ErrClosed || reason == ErrShutdown }
 
-// shut is end without a nudge, for those who have the turn or take it.
+// shut is end without a nudge, for those who write themselves.
 func (s *EventSource) shut(reason error) {
 	s.mu.Lock()
 	if reason == ErrShutdown && s.drainBy.IsZero() {
 		s.drainBy = time.Now().Add(drainTimeout)
-		if !s.writing.IsZero() {
-			s.control.SetWriteDeadline(s.deadline(s.writing))
+		if s.detached != nil {
+			s.detached.hurry()
+		} else {
+			s.attached.hurry()
 		}
 	}
 	if s.reason != nil {
@@ -113,14 +123,17 @@ func (s *EventSource) shut(reason error) {
 	}
 	s.reason = reason
 	if graceful(reason) {
-		s.queue = s.take(nil)
+		s.queue = s.take(nil, math.MaxInt64)
 		if reason == ErrShutdown {
-			s.queue = append(s.queue, item{block: retryBlock(s.comeback())})
+			s.queue = append(s.queue, item{chunk: newChunk(retryBlock(s.comeback()))})
+		}
+		if s.detached != nil {
+			s.queue = append(s.queue, item{chunk: lastChunk})
 		}
 	} else {
 		s.queue = nil
-		if reason == ErrSlow && !s.writing.IsZero() {
-			s.control.SetWriteDeadline(time.Unix(1, 0)) // fails the write in progress
+		if reason == ErrSlow && s.attached != nil {
+			s.attached.abort()
 		}
 	}
 	members := s.members
@@ -130,6 +143,21 @@ func (s *EventSource) shut(reason error) {
 		m.set.leave(m)
 	}
 }
+
+// deadline returns when a write that begins now must have ended. The caller
+// holds s.mu.
+func (s *EventSource) deadline(now time.Time) time.Time {
+	var d time.Time
+	if s.writeTimeout > 0 {
+		d = now.Add(s.writeTimeout)
+	}
+	if !s.drainBy.IsZero() && (d.IsZero() || s.drainBy.Before(d)) {
+		d = s.drainBy
+	}
+	return d
+}
+
+func expired(deadline time.Time) bool { return !deadline.IsZero() && !time.Now().Before(deadline) }
 
 // comeback returns when a client should come back to a server that is being
 // restarted: not all clients at once, and not before it may be up again, since
@@ -142,39 +170,17 @@ func (s *EventSource) comeback() time.Duration {
 	return base + rand.N(4*time.Second)
 }
 
-// contextError returns why the request's context is done.
-func (s *EventSource) contextError() error {
-	if cause := context.Cause(s.ctx); cause != context.Canceled {
-		return cause
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.writing.IsZero() && expired(s.deadline(s.writing)) {
-		return ErrSlow // HTTP/2 resets the stream, and tells the context first
-	}
-	return ErrGone
-}
-
-// finish ends the stream for those who wait for it. The caller has the turn,
-// and keeps it.
+// finish tells those who wait that nothing is written any more.
 func (s *EventSource) finish() {
 	s.mu.Lock()
-	s.err = s.reason
+	s.ended = true
 	s.queue, s.queued = nil, 0
-	if s.silence != nil {
-		s.silence.Stop()
-	}
-	if s.stopWatch != nil {
-		s.stopWatch()
-	}
-	if s.http1 && s.ctx.Err() == nil {
-		// For the last chunk, which net/http writes once the handler returns; then
-		// it clears the deadline.
-		s.control.SetWriteDeadline(s.deadline(time.Now().Add(handlerTimeout)))
-	}
+	done := s.done
 	s.mu.Unlock()
 	if s.drain != nil {
 		s.drain.remove(s)
 	}
-	close(s.done)
+	if done != nil {
+		close(done)
+	}
 }

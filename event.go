@@ -37,8 +37,9 @@ type Event struct {
 	Retry time.Duration
 }
 
-// encode returns the event as it goes on the wire, preceded by headroom spare
-// bytes for an id line that is known only later.
+// encode returns the event as it goes on the wire, preceded by room for the first
+// line of a chunk, and by headroom bytes for an id line that is known only later.
+// There is capacity for the end of a chunk, too.
 //
 // https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 func (e Event) encode(headroom int) ([]byte, error) {
@@ -51,7 +52,8 @@ func (e Event) encode(headroom int) ([]byte, error) {
 	if hasCR {
 		lines += strings.Count(data, "\r")
 	}
-	size := headroom + len(data) + lines*len("data: \n") + 1
+	headroom += sizeRoom
+	size := headroom + len(data) + lines*len("data: \n") + 1 + len(chunkEnd)
 	if e.ID != "" {
 		size += len("id: \n") + 3*len(e.ID)
 	}
@@ -114,6 +116,15 @@ func appendRetry(b []byte, retry time.Duration) []byte {
 	b = append(b, "retry: "...)
 	b = strconv.AppendInt(b, int64(ms), 10)
 	return append(b, '\n')
+}
+
+// chunk returns the event as one chunk.
+func (e Event) chunk() (chunk, error) {
+	buf, err := e.encode(0)
+	if err != nil {
+		return nil, err
+	}
+	return frame(buf, sizeRoom), nil
 }
 
 // retryBlock tells the client its reconnection time without an event. A browser

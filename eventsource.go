@@ -1,8 +1,6 @@
 package sse
 
 import (
-	"context"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,46 +23,29 @@ const (
 // Its methods may be called from any goroutine. A nil source is a closed one, and
 // so is one that Accept did not make, but for its ReadyState, [Connecting].
 type EventSource struct {
-	w       http.ResponseWriter
-	control *http.ResponseController
-	ctx     context.Context // the request's: once it is done, w must not be touched
-
 	url, lastEventID string
 	opened           time.Time
 	keepAlive        time.Duration
 	writeTimeout     time.Duration
-	backlog          int
 	retry            time.Duration
-	http1            bool
+	backlog          int
 	drain            *drain // of the server, nil without one
 
-	turn  turn          // to write to w
-	wake  chan struct{} // hands the turn to the goroutine parked in Wait
-	moved atomic.Int64  // when the client last took a piece, in Unix nanoseconds
-	done  chan struct{} // closed by finish, after the last write
-	err   error         // why it ended, readable once done is closed
+	moved atomic.Int64 // when the client last took a piece, in Unix nanoseconds
 
-	mu        sync.Mutex
-	reason    error // why it is ending; no event is taken once it is set
-	drainBy   time.Time
-	parked    bool // a goroutine is in Wait
-	queue     []item
-	queued    int           // bytes in queue
-	room      chan struct{} // closed when the queue has been taken; nil if nobody waits
-	members   []*member     // of sets
-	resumed   bool          // lastEventID has served
-	pinged    bool          // a comment is due
-	writing   time.Time     // when the write in progress began, else zero
-	wrote     time.Time     // the end of the last write
-	updated   time.Time     // the end of the last write of an event
-	silence   *time.Timer
-	stopWatch func() bool // of the context
-}
-
-// An item is a piece of a stream that waits to be written.
-type item struct {
-	stamp uint64
-	block []byte
+	mu       sync.Mutex
+	attached *attached     // the way to the client, at first
+	detached *detached     // instead of attached, once the stream is detached
+	reason   error         // why it is ending; no event is taken once it is set
+	ended    bool          // nothing is written any more
+	resumed  bool          // lastEventID has served
+	done     chan struct{} // closed when it has ended; nil until Done is called
+	drainBy  time.Time     // the end of a shutdown's patience
+	updated  time.Time     // the end of the last write of an event
+	queue    []item        // dispatched to this source alone
+	queued   int           // bytes in queue
+	room     chan struct{} // closed when the queue has been taken; nil if nobody waits
+	members  []*member     // of sets
 }
 
 // Dispatch sends an event of the given type, "" for "message". It is
@@ -88,94 +69,59 @@ func (s *EventSource) DispatchEvent(e Event) error {
 	if !s.accepted() {
 		return ErrClosed
 	}
-	block, err := e.encode(0)
+	chunk, err := e.chunk()
 	if err != nil {
 		return err
 	}
-	if err := s.pushWhenRoom(block); err != nil {
+	if err := s.pushWhenRoom(chunk); err != nil {
 		return err
 	}
-	if !s.turn.claim() {
-		return nil // whoever has the turn will see it
+	s.write()
+	if err := s.Err(); !graceful(err) {
+		return err
 	}
-	if !s.writePending() {
-		s.hand() // what came meanwhile is for others to write
-		return nil
+	return nil
+}
+
+// write sees to it that what is pending gets written, if need be by the caller,
+// who may wait for the client.
+func (s *EventSource) write() {
+	if a, d := s.way(); d != nil {
+		d.nudge()
+	} else {
+		a.write()
 	}
-	if graceful(s.err) {
-		return nil
+}
+
+// nudge is write for callers that wait for nobody.
+func (s *EventSource) nudge() {
+	if a, d := s.way(); d != nil {
+		d.nudge()
+	} else {
+		a.nudge()
 	}
-	return s.err
+}
+
+// writing reports whether the client has been sent something that it has not
+// taken yet. The caller holds s.mu.
+func (s *EventSource) writing() bool {
+	if d := s.detached; d != nil {
+		return len(d.flight) > 0
+	}
+	return !s.attached.writing.IsZero()
+}
+
+// way returns the stream's way to its client. If that is changed meanwhile, what
+// was pending before is written by whoever changes it.
+func (s *EventSource) way() (*attached, *detached) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.attached, s.detached
 }
 
 // accepted reports whether the source comes from Accept. Another one cannot be
 // used, and is no reason to panic.
-func (s *EventSource) accepted() bool { return s != nil && s.done != nil }
-
-// pushWhenRoom waits until the block fits into the queue, the first in which does
-// not count, and puts it there: in one step, so that of many who wait only those
-// get in who fit.
-func (s *EventSource) pushWhenRoom(block []byte) error {
-	var expired <-chan time.Time
-	for {
-		s.mu.Lock()
-		if s.reason != nil || len(s.queue) == 0 || s.queued-len(s.queue[0].block)+len(block) <= s.backlog {
-			err := s.push(block)
-			s.mu.Unlock()
-			return err
-		}
-		if s.room == nil {
-			s.room = make(chan struct{})
-		}
-		room := s.room
-		s.mu.Unlock()
-		if expired == nil && s.writeTimeout > 0 {
-			timer := time.NewTimer(s.writeTimeout)
-			defer timer.Stop()
-			expired = timer.C
-		}
-		select {
-		case <-room:
-		case <-s.done:
-		case <-expired:
-			s.end(ErrSlow)
-			return ErrSlow
-		}
-	}
-}
-
-// push puts a block at the end of the queue. The caller holds s.mu.
-func (s *EventSource) push(block []byte) error {
-	if s.reason != nil {
-		return s.reason
-	}
-	// The stamp is taken under the lock, so that the queue is in their order.
-	s.queue = append(s.queue, item{stamp: stamps.Add(1), block: block})
-	s.queued += len(block)
-	return nil
-}
-
-// offer is DispatchEvent for callers that wait for nobody: a source for which
-// too much waits already is ended.
-func (s *EventSource) offer(block []byte) bool {
-	most := int64(s.backlog)
-	if s.progress(paceStall(true)) != progressNone {
-		most *= readingBacklogs
-	}
-	s.mu.Lock()
-	full := len(s.queue) > 0 && s.waiting()+int64(len(block)) > most
-	var err error
-	if !full {
-		err = s.push(block)
-	}
-	s.mu.Unlock()
-	if full {
-		s.end(ErrSlow) // does nothing to one that has ended
-		return false
-	}
-	s.nudge()
-	return err == nil
-}
+func (s *EventSource) accepted() bool { return s != nil && !s.opened.IsZero() }
 
 // ReadyState returns [Open] until the stream is closed from either end.
 func (s *EventSource) ReadyState() ReadyState {
@@ -185,7 +131,7 @@ func (s *EventSource) ReadyState() ReadyState {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.done == nil:
+	case s.opened.IsZero():
 		return Connecting
 	case s.reason != nil:
 		return Closed

@@ -1,6 +1,7 @@
 package sse_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -54,11 +55,20 @@ func leakedGoroutines() string {
 
 // A transport is one way to serve a stream.
 type transport struct {
-	name  string
-	http2 bool
+	name     string
+	http2    bool
+	detached bool // Detach detaches; else it has to wait
 }
 
-var transports = []transport{{"HTTP/1.1", false}, {"h2c", true}}
+var transports = []transport{{name: "HTTP/1.1"}, {name: "h2c", http2: true}, {name: "detached", detached: true}}
+
+// A holding writer does not give its connection away.
+type holding struct{ http.ResponseWriter }
+
+func (w holding) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w holding) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return nil, nil, http.ErrNotSupported
+}
 
 // overEach runs a test over each transport in fake time: the connections are in
 // memory, and time passes when everybody waits.
@@ -66,7 +76,10 @@ func overEach(t *testing.T, test func(t *testing.T, tr transport)) {
 	for _, tr := range transports {
 		t.Run(tr.name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) { test(t, tr) })
+			synctest.Test(t, func(t *testing.T) {
+				test(t, tr)
+				time.Sleep(time.Second) // fake: whoever pauses for a moment gets to its end
+			})
 		})
 	}
 }
@@ -80,6 +93,7 @@ func overEachSocket(t *testing.T, test func(t *testing.T, tr transport)) {
 
 // A site is a server and a client of it.
 type site struct {
+	transport
 	t      *testing.T
 	server *http.Server
 	client *http.Client
@@ -109,11 +123,15 @@ func (tr transport) listen(t *testing.T, handler http.Handler, configure ...func
 }
 
 func (tr transport) start(t *testing.T, handler http.Handler, l net.Listener, dial func(context.Context) (net.Conn, error), configure ...func(*http.Server)) *site {
+	if inner := handler; !tr.detached {
+		handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { inner.ServeHTTP(holding{w}, r) })
+	}
 	s := &site{
-		t:      t,
-		server: &http.Server{Handler: handler, Protocols: memhttp.Protocols(tr.http2)},
-		dial:   dial,
-		served: make(chan error, 1),
+		transport: tr,
+		t:         t,
+		server:    &http.Server{Handler: handler, Protocols: memhttp.Protocols(tr.http2)},
+		dial:      dial,
+		served:    make(chan error, 1),
 	}
 	for _, f := range configure {
 		f(s.server)
@@ -159,6 +177,15 @@ func (s *site) openURL(url string, headers ...string) *stream {
 	return st
 }
 
+// shutdown shuts the server down, as a program does that may have detached
+// streams; one that has none uses the server's own method.
+func (s *site) shutdown() error {
+	if s.detached {
+		return sse.Shutdown(s.t.Context(), s.server)
+	}
+	return s.server.Shutdown(s.t.Context())
+}
+
 // smallBuffers has the kernel buffer less for each connection: else the socket
 // of a client that reads nothing takes megabytes. Much less, and TCP itself
 // stalls on loopback, whose packets are of 64 KiB.
@@ -202,7 +229,8 @@ func (st *stream) wantEnd() {
 	}
 }
 
-// A connected handler accepts each request, hands the source out, and waits.
+// A connected handler accepts each request, hands the source out, and detaches
+// it.
 func connected(o *sse.AcceptOptions) (http.Handler, <-chan *sse.EventSource) {
 	sources := make(chan *sse.EventSource, 100)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -211,7 +239,7 @@ func connected(o *sse.AcceptOptions) (http.Handler, <-chan *sse.EventSource) {
 			return
 		}
 		sources <- source
-		source.Wait()
+		source.Detach()
 	}), sources
 }
 

@@ -240,7 +240,7 @@ func TestShutdownUnderLoad(t *testing.T) {
 	}
 	done := make(chan error)
 	begin := time.Now()
-	go func() { done <- site.server.Shutdown(t.Context()) }()
+	go func() { done <- site.shutdown() }()
 	var wg sync.WaitGroup
 	for i, body := range bodies {
 		if i < stalled {

@@ -29,7 +29,7 @@ type entry struct {
 	filled atomic.Bool // the fields below are set, and never change again
 
 	stamp uint64
-	block []byte // as it goes on the wire
+	chunk chunk
 	key   string // for LatestPerKey
 	next  *entry // of the same set
 
@@ -90,24 +90,24 @@ func orDefault[T int | time.Duration](value, def T) T {
 // in base 36, a hyphen and a line end.
 const idRoom = len("id: ") + 10 + 1 + 13 + 1
 
-// append fills the set's empty entry with a block that has idRoom spare bytes
-// in front, and links a new empty one. The caller holds log.mu.
-func (l *log) append(s *Set, block []byte, id, key string) {
+// append fills the set's empty entry with an event that was encoded with idRoom
+// bytes of headroom, and links a new empty one. The caller holds log.mu.
+func (l *log) append(s *Set, buf []byte, id, key string) {
 	e := s.tail
 	e.stamp = stamps.Add(1)
 	l.head = e.stamp
-	start := idRoom
+	start := sizeRoom + idRoom
 	if l.keep >= 0 && id == "" {
 		var line [idRoom]byte
 		b := append(line[:0], "id: "...)
 		b = l.appendID(b, e.stamp)
 		b = append(b, '\n')
 		start -= len(b)
-		copy(block[start:], b)
+		copy(buf[start:], b)
 	}
-	e.block = block[start:]
+	e.chunk = frame(buf, start)
 	e.key = key
-	e.next = &entry{bytes: e.bytes + int64(len(e.block))}
+	e.next = &entry{bytes: e.bytes + int64(len(e.chunk))}
 	s.tail = e.next
 	l.remember(s, e, id)
 	e.filled.Store(true)
@@ -134,7 +134,7 @@ func (l *log) remember(s *Set, e *entry, id string) {
 	}
 	l.newest = e
 	l.kept++
-	l.keptBytes += len(e.block)
+	l.keptBytes += len(e.chunk)
 	l.trim(e.at)
 	if l.age > 0 && !l.expiryRuns && l.kept > 0 {
 		l.expiryRuns = true
@@ -156,7 +156,7 @@ func (l *log) trim(now time.Time) {
 		}
 		l.oldest = e.newer
 		l.kept--
-		l.keptBytes -= len(e.block)
+		l.keptBytes -= len(e.chunk)
 		l.floor = e.stamp
 		e.set, e.newer = nil, nil
 	}

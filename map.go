@@ -75,12 +75,12 @@ func (m *Map[T]) DispatchFunc(view func(*EventSource, T) (Event, bool)) (int, er
 		if !ok {
 			continue
 		}
-		block, err := e.encode(0)
+		chunk, err := e.chunk()
 		if err != nil {
 			errs = append(errs, err)
-		} else if source.offer(block) {
+		} else if source.offer(chunk) {
 			n++
-			largest = max(largest, len(block))
+			largest = max(largest, len(chunk))
 		}
 	}
 	if n > 0 {

@@ -114,7 +114,7 @@ func TestMapLeave(t *testing.T) {
 		handler, sources := connected(&sse.AcceptOptions{Backlog: 10_000})
 		site := tr.serve(t, handler)
 		shutdown := func(*stream, *sse.EventSource) {
-			if err := site.server.Shutdown(t.Context()); err != nil {
+			if err := site.shutdown(); err != nil {
 				t.Error(err)
 			}
 		}
@@ -125,7 +125,7 @@ func TestMapLeave(t *testing.T) {
 		}{
 			{"the client leaves", func(st *stream, _ *sse.EventSource) { st.close(); synctest.Wait() }, sse.ErrGone},
 			{"Close", func(_ *stream, s *sse.EventSource) { s.Close() }, sse.ErrClosed},
-			{"stalled", func(_ *stream, s *sse.EventSource) { s.Dispatch("", strings.Repeat("x", 20<<20)) }, sse.ErrSlow},
+			{"stalled", func(_ *stream, s *sse.EventSource) { s.Dispatch("", strings.Repeat("x", 20<<20)); s.Wait() }, sse.ErrSlow},
 			{"shutdown", shutdown, sse.ErrShutdown},
 		} {
 			var users sse.Map[int]

@@ -143,7 +143,7 @@ func (m *member) delete() bool {
 			slices.SortFunc(s.queue, byStamp)
 			s.queued = 0
 			for _, it := range s.queue {
-				s.queued += len(it.block)
+				s.queued += len(it.chunk)
 			}
 		}
 	}
@@ -162,9 +162,22 @@ func (m *member) take(items []item, horizon uint64) []item {
 		return items
 	}
 	for ; m.cursor.filled.Load() && m.cursor.stamp <= horizon; m.cursor = m.cursor.next {
-		items = append(items, item{stamp: m.cursor.stamp, block: m.cursor.block})
+		items = append(items, item{stamp: m.cursor.stamp, chunk: m.cursor.chunk})
 	}
 	return items
+}
+
+// only returns the member whose events are all that can be pending for the
+// source, and can be taken one by one, if there is one. The caller holds s.mu.
+func (s *EventSource) only() *member {
+	if len(s.members) != 1 || len(s.queue) > 0 {
+		return nil
+	}
+	m := s.members[0]
+	if m.held || m.set.Slow == LatestPerKey && (m.latest != nil || m.several()) {
+		return nil
+	}
+	return m
 }
 
 // several reports whether more than one event waits. The caller holds
@@ -179,22 +192,7 @@ func (m *member) waiting() (bytes, next int64) {
 	if m.cursor == nil || !m.cursor.filled.Load() {
 		return m.kept, 0
 	}
-	return max(m.set.total.Load()-max(m.cursor.bytes, m.start), 0) + m.kept, int64(len(m.cursor.block))
-}
-
-// waiting returns how many bytes wait for the source, not counting the next
-// event: one of any size can be sent. The caller holds s.mu.
-func (s *EventSource) waiting() int64 {
-	bytes, next := int64(s.queued), int64(0)
-	if len(s.queue) > 0 {
-		next = int64(len(s.queue[0].block))
-	}
-	for _, m := range s.members {
-		b, n := m.waiting()
-		bytes += b
-		next = max(next, n)
-	}
-	return max(bytes-next, 0)
+	return max(m.set.total.Load()-max(m.cursor.bytes, m.start), 0) + m.kept, int64(len(m.cursor.chunk))
 }
 
 // compact moves what waits for the member into latest, where an event takes
@@ -205,8 +203,8 @@ func (m *member) compact(horizon uint64) {
 	}
 	for ; m.cursor.filled.Load() && m.cursor.stamp <= horizon; m.cursor = m.cursor.next {
 		e := m.cursor
-		m.kept += int64(len(e.block) - len(m.latest[e.key].block))
-		m.latest[e.key] = item{stamp: e.stamp, block: e.block}
+		m.kept += int64(len(e.chunk) - len(m.latest[e.key].chunk))
+		m.latest[e.key] = item{stamp: e.stamp, chunk: e.chunk}
 	}
 }
 

@@ -95,7 +95,7 @@ func TestResume(t *testing.T) {
 
 func TestHistoryBounds(t *testing.T) {
 	const size = 1000 // on the wire
-	event := strings.Repeat("x", size-len("id: 0123456789-123\ndata: \n\n"))
+	event := strings.Repeat("x", size-len("3e0\r\nid: 0123456789-123\ndata: \n\n\r\n"))
 	for _, tt := range []struct {
 		name string
 		set  *sse.Set

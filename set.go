@@ -109,7 +109,7 @@ func (s *Set) Dispatch(typ, data string) (int, error) {
 // An event that cannot be sent is an [ErrInvalidEvent], and nobody gets it.
 func (s *Set) DispatchEvent(e Event) (int, error) {
 	l := s.init()
-	block, err := e.encode(idRoom)
+	buf, err := e.encode(idRoom)
 	if err != nil {
 		return 0, err
 	}
@@ -120,7 +120,7 @@ func (s *Set) DispatchEvent(e Event) (int, error) {
 		}
 	}
 	l.mu.Lock()
-	l.append(s, block, e.ID, key)
+	l.append(s, buf, e.ID, key)
 	n := s.open
 	calm := s.tooFast()
 	l.mu.Unlock()

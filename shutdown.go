@@ -3,10 +3,12 @@ package sse
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"net/http"
 	"os/signal"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"weak"
@@ -41,7 +43,7 @@ func ListenAndServe(ctx context.Context, srv *http.Server) error {
 	stop() // from here on a signal does what it does by default
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainGrace)
 	defer cancel()
-	err := srv.Shutdown(grace)
+	err := Shutdown(grace, srv)
 	if err != nil {
 		srv.Close()
 	}
@@ -49,6 +51,17 @@ func ListenAndServe(ctx context.Context, srv *http.Server) error {
 		return e
 	}
 	return err
+}
+
+// Shutdown is srv.Shutdown, which ends all streams of the server, and then waits
+// for those that [EventSource.Detach] has detached, too: srv.Shutdown does not
+// know them. A program that ends after srv.Shutdown alone may cut them short. If
+// ctx is done before, its error is returned.
+func Shutdown(ctx context.Context, srv *http.Server) error {
+	d, _ := drainOf(srv)
+	err := srv.Shutdown(ctx)
+	d.start() // if it has not begun yet
+	return errors.Join(err, d.wait(ctx))
 }
 
 func listenAndServe(srv *http.Server) error {
@@ -63,6 +76,7 @@ type drain struct {
 	mu      sync.Mutex
 	over    bool
 	sources map[*EventSource]struct{}
+	empty   chan struct{} // closed when there is none; nil if nobody waits
 }
 
 // drains finds the drain of a server, for as long as the server exists.
@@ -125,19 +139,43 @@ func (d *drain) remove(s *EventSource) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.sources, s)
-	if len(d.sources) == 0 && !d.over {
-		d.sources = make(map[*EventSource]struct{}) // a map does not shrink by itself
+	if len(d.sources) > 0 {
+		return
+	}
+	d.sources = make(map[*EventSource]struct{}) // a map does not shrink by itself
+	if d.empty != nil {
+		close(d.empty)
+		d.empty = nil
 	}
 }
 
-// start ends all streams. It waits for none: Shutdown does.
+// start ends all streams. It waits for none.
 func (d *drain) start() {
 	d.mu.Lock()
 	d.over = true
-	sources := d.sources
-	d.sources = nil
+	sources := slices.Collect(maps.Keys(d.sources))
 	d.mu.Unlock()
-	for s := range sources {
+	for _, s := range sources {
 		s.end(ErrShutdown)
+	}
+}
+
+// wait waits until there are no streams.
+func (d *drain) wait(ctx context.Context) error {
+	d.mu.Lock()
+	if len(d.sources) == 0 {
+		d.mu.Unlock()
+		return nil
+	}
+	if d.empty == nil {
+		d.empty = make(chan struct{})
+	}
+	empty := d.empty
+	d.mu.Unlock()
+	select {
+	case <-empty:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }

@@ -39,7 +39,7 @@ func TestShutdown(t *testing.T) {
 			group.Dispatch("", strconv.Itoa(i))
 		}
 		start := time.Now()
-		if err := site.server.Shutdown(t.Context()); err != nil || time.Since(start) > 100*time.Millisecond {
+		if err := site.shutdown(); err != nil || time.Since(start) > 100*time.Millisecond {
 			t.Errorf("Shutdown: %v after %v", err, time.Since(start))
 		}
 		retries := make(map[string]bool)
@@ -67,7 +67,7 @@ func TestShutdownRetry(t *testing.T) {
 		site := tr.serve(t, &group)
 		st := site.open()
 		synctest.Wait()
-		site.server.Shutdown(t.Context())
+		site.shutdown()
 		st.wantEnd()
 		st.wantRetry(20*time.Second, 24*time.Second)
 	})
@@ -97,7 +97,7 @@ func TestShutdownOfLoops(t *testing.T) {
 		}))
 		st := site.open()
 		st.want("message|0", "message|1")
-		site.server.Shutdown(t.Context())
+		site.shutdown()
 		st.wantEnd()
 		st.wantRetry(time.Second, 5*time.Second)
 	})
@@ -130,7 +130,7 @@ func TestAcceptDuringShutdown(t *testing.T) {
 			go func() { late <- site.openURL("http://memory/late") }()
 			<-arrived
 			down := make(chan error)
-			go func() { down <- site.server.Shutdown(t.Context()) }()
+			go func() { down <- site.shutdown() }()
 			synctest.Wait()
 			close(proceed)
 			st := <-late
@@ -165,7 +165,7 @@ func TestShutdownWithStalledClients(t *testing.T) {
 			reading.want("message|" + big)
 			time.Sleep(time.Second)
 			start := time.Now()
-			if err := site.server.Shutdown(t.Context()); err != nil {
+			if err := site.shutdown(); err != nil {
 				t.Error(err)
 			}
 			if d := time.Since(start).Truncate(time.Second); d != tt.want {

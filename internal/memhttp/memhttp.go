@@ -45,7 +45,7 @@ func (l *Listener) Addr() net.Addr { return addr{} }
 
 // Dial returns the client's end of a new connection.
 func (l *Listener) Dial(ctx context.Context) (net.Conn, error) {
-	client, server := Pipe(l.buffer)
+	client, server := pipe(l.buffer, l)
 	select {
 	case l.conns <- server:
 		return client, nil

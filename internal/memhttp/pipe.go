@@ -7,17 +7,25 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"example.org/sse/internal/poll"
 )
 
 // Pipe returns the two ends of a connection that buffers so many bytes in each
 // direction. Closing an end is what closing a socket is: the other end reads
 // what was written and then io.EOF, and its writes fail.
-func Pipe(buffer int) (a, b net.Conn) {
+func Pipe(buffer int) (a, b net.Conn) { return pipe(buffer, nil) }
+
+// pipe is Pipe with a network where b can be detached.
+func pipe(buffer int, network poll.Network) (a, b net.Conn) {
 	ab, ba := newFlow(buffer), newFlow(buffer)
-	return &conn{in: ba, out: ab}, &conn{in: ab, out: ba}
+	return &conn{in: ba, out: ab}, &conn{in: ab, out: ba, network: network}
 }
 
-type conn struct{ in, out *flow }
+type conn struct {
+	in, out *flow
+	network poll.Network // where it can be detached, nil for nowhere
+}
 
 func (c *conn) Read(p []byte) (int, error)  { return c.in.read(p) }
 func (c *conn) Write(p []byte) (int, error) { return c.out.write(p) }
@@ -58,6 +66,7 @@ func (c *conn) SetWriteDeadline(t time.Time) error {
 type flow struct {
 	mu             sync.Mutex
 	changed        sync.Cond // of all below
+	watcher        func()
 	buf            []byte
 	size           int
 	ended          bool // by the writing end: what is in buf can still be read
@@ -83,7 +92,7 @@ func (f *flow) read(p []byte) (int, error) {
 		case len(f.buf) > 0:
 			n := copy(p, f.buf)
 			f.buf = f.buf[n:]
-			f.changed.Broadcast()
+			f.change()
 			return n, nil
 		case f.ended:
 			return 0, io.EOF
@@ -110,7 +119,7 @@ func (f *flow) write(p []byte) (n int, err error) {
 			f.buf = append(f.buf, p[:room]...)
 			p = p[room:]
 			n += room
-			f.changed.Broadcast()
+			f.change()
 			continue
 		}
 		f.changed.Wait()
@@ -127,7 +136,7 @@ func (f *flow) close(byReader bool) {
 	}
 	f.reader.stop()
 	f.writer.stop()
-	f.changed.Broadcast()
+	f.change()
 }
 
 // A deadline is that of one end of a flow, guarded by the flow's mu.
@@ -150,11 +159,11 @@ func (d *deadline) set(f *flow, t time.Time) {
 			defer f.mu.Unlock()
 			if d.version == current {
 				d.passed = true
-				f.changed.Broadcast()
+				f.change()
 			}
 		})
 	}
-	f.changed.Broadcast()
+	f.change()
 }
 
 func (d *deadline) stop() {

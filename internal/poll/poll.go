@@ -1,0 +1,85 @@
+// Package poll writes to connections without waiting for them, and tells when
+// one can take more or has ended. It is the only place that makes system calls
+// itself, and that has to know that the number of a closed descriptor is soon
+// another connection's.
+package poll
+
+import (
+	"errors"
+	"net"
+	"time"
+)
+
+// A Socket is a connection that nobody waits for. Its methods must not be
+// called at the same time, and none after Close.
+type Socket interface {
+	// Write writes as much of p as the connection takes at once. It is no error
+	// if that is less than all: then a Poller tells when more can be written.
+	Write(p []byte) (int, error)
+
+	// Discard throws away what the other end has sent, up to so many bytes; if
+	// it returns as many there may be more. At the end it returns [io.EOF].
+	Discard(most int) (int, error)
+
+	// CloseWrite tells the other end that nothing more comes.
+	CloseWrite() error
+
+	// Close ends the connection. What was written is still sent, unless abort.
+	Close(abort bool) error
+}
+
+// A Poller tells what happens to its sockets. Wait may be called by one
+// goroutine at a time, and the other methods by any.
+type Poller interface {
+	// Add adds a socket under a token. A socket leaves its poller when it is
+	// closed; events that were on their way may still be told. What is true of a
+	// socket that was added before is told again.
+	Add(s Socket, token uint64) error
+
+	// Wait fills in events and returns how many. It waits for the first until
+	// Interrupt is called or the time has come.
+	Wait(events []Event, until time.Time) (int, error)
+
+	// Interrupt lets the present or the next Wait return without an event.
+	Interrupt()
+
+	// Close gives the poller's resources back, once nobody is in Wait and all of
+	// its sockets are closed.
+	Close() error
+}
+
+// An Event tells what may have happened to a socket since the last event for
+// it. It is told when something begins to be so, and not again.
+type Event struct {
+	Token    uint64
+	Readable bool // the other end has sent something, or has ended
+	Writable bool // more can be written
+	Ended    bool // the other end has closed the connection, or it is broken
+}
+
+// A Network is where pollers and sockets belong together.
+type Network interface {
+	NewPoller() (Poller, error)
+}
+
+// A Detachable connection can be made a Socket. If it returns no error, the
+// connection itself must not be used any more.
+type Detachable interface {
+	Detach() (Socket, Network, error)
+}
+
+// Detach takes a connection over, if it is a *[net.TCPConn], on Linux, or
+// [Detachable]; else the error is [errors.ErrUnsupported]. A connection that
+// was taken over must not be used any more; another can be used as before.
+//
+// For a TCP connection, whoever does not acknowledge what was sent for the
+// given time, if it is not zero, is taken for gone.
+func Detach(c net.Conn, userTimeout time.Duration) (Socket, Network, error) {
+	switch c := c.(type) {
+	case *net.TCPConn:
+		return detachTCP(c, userTimeout)
+	case Detachable:
+		return c.Detach()
+	}
+	return nil, nil, errors.ErrUnsupported
+}

@@ -1,0 +1,219 @@
+package poll
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Supported tells whether TCP connections can be detached.
+const Supported = true
+
+// TCP is the network of all TCP connections.
+var TCP Network = tcp{}
+
+type tcp struct{}
+
+// A socket is a descriptor of our own, a duplicate of the one that package net
+// has closed: it costs no more than the kernel's part of a connection.
+type socket struct {
+	fd    int32
+	epoll int32 // the poller's, 0 without one
+}
+
+// detachTCP duplicates the descriptor and closes the connection, which takes it
+// out of the runtime's poller. The kernel's connection lives on in the duplicate.
+func detachTCP(c *net.TCPConn, userTimeout time.Duration) (Socket, Network, error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return nil, nil, err
+	}
+	var fd uintptr
+	var failed error
+	err = raw.Control(func(old uintptr) {
+		if failed = setUserTimeout(int(old), userTimeout); failed != nil {
+			return
+		}
+		var e syscall.Errno
+		if fd, _, e = syscall.Syscall(syscall.SYS_FCNTL, old, syscall.F_DUPFD_CLOEXEC, 0); e != 0 {
+			failed = os.NewSyscallError("fcntl", e)
+		}
+	})
+	if err = errors.Join(err, failed); err != nil {
+		return nil, nil, err
+	}
+	c.Close() // cannot fail: it has just been in use
+	return &socket{fd: int32(fd)}, TCP, nil
+}
+
+// SetUserTimeout sets after what time without an acknowledgement a connection is
+// taken for broken; 0 leaves that to the system, which waits for a quarter of an
+// hour.
+func SetUserTimeout(c *net.TCPConn, d time.Duration) error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) { failed = setUserTimeout(int(fd), d) })
+	return errors.Join(err, failed)
+}
+
+// tcpUserTimeout is missing in package syscall.
+const tcpUserTimeout = 18
+
+func setUserTimeout(fd int, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	ms := max(d/time.Millisecond, 1)
+	return os.NewSyscallError("setsockopt", syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, tcpUserTimeout, int(min(ms, 1<<31-1))))
+}
+
+func (s *socket) Write(p []byte) (n int, err error) {
+	for {
+		switch n, err := syscall.Write(int(s.fd), p); err {
+		case nil:
+			return n, nil
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return 0, nil
+		default:
+			return 0, os.NewSyscallError("write", err)
+		}
+	}
+}
+
+func (s *socket) Discard(most int) (n int, err error) {
+	var buf [4096]byte
+	for n < most {
+		switch m, err := syscall.Read(int(s.fd), buf[:]); err {
+		case nil:
+			if m == 0 {
+				return n, io.EOF
+			}
+			n += m
+			if m < len(buf) {
+				return n, nil // emptied; what comes now is an event of its own
+			}
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return n, nil
+		default:
+			return n, os.NewSyscallError("read", err)
+		}
+	}
+	return n, nil
+}
+
+func (s *socket) CloseWrite() error {
+	return os.NewSyscallError("shutdown", syscall.Shutdown(int(s.fd), syscall.SHUT_WR))
+}
+
+func (s *socket) Close(abort bool) error {
+	if abort {
+		syscall.SetsockoptLinger(int(s.fd), syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1})
+	}
+	if s.epoll != 0 {
+		// Closing does that, too, unless a child process is about to be started and
+		// has a copy of the descriptor for a moment.
+		syscall.EpollCtl(int(s.epoll), syscall.EPOLL_CTL_DEL, int(s.fd), nil)
+	}
+	return os.NewSyscallError("close", syscall.Close(int(s.fd)))
+}
+
+// A poller is an epoll descriptor that is itself watched by the runtime's
+// poller, so that whoever waits for it is a parked goroutine and no thread.
+type poller struct {
+	fd          int32
+	file        *os.File
+	raw         syscall.RawConn
+	events      []syscall.EpollEvent
+	interrupted atomic.Bool
+}
+
+// NewPoller returns a new poller.
+func (tcp) NewPoller() (Poller, error) {
+	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	if err := syscall.SetNonblock(fd, true); err != nil { // tells os that it can be polled
+		syscall.Close(fd)
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	p := &poller{fd: int32(fd), file: os.NewFile(uintptr(fd), "epoll")}
+	if p.raw, err = p.file.SyscallConn(); err == nil {
+		err = p.file.SetDeadline(time.Time{}) // fails if it cannot be polled after all
+	}
+	if err != nil {
+		p.file.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// edges are all there are, told once each time they come true. (EPOLLET has not
+// the same sign everywhere.)
+const edges = syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | 1<<31
+
+func (p *poller) Add(s Socket, token uint64) error {
+	t := s.(*socket)
+	op := syscall.EPOLL_CTL_ADD
+	if t.epoll != 0 {
+		op = syscall.EPOLL_CTL_MOD
+	}
+	t.epoll = p.fd
+	return os.NewSyscallError("epoll_ctl", syscall.EpollCtl(int(p.fd), op, int(t.fd),
+		&syscall.EpollEvent{Events: edges, Fd: int32(uint32(token)), Pad: int32(uint32(token >> 32))}))
+}
+
+func (p *poller) Wait(events []Event, until time.Time) (n int, err error) {
+	if len(p.events) < len(events) {
+		p.events = make([]syscall.EpollEvent, len(events))
+	}
+	if err := p.file.SetReadDeadline(until); err != nil {
+		return 0, err
+	}
+	if p.interrupted.Swap(false) { // before the deadline was set
+		return 0, nil
+	}
+	var failed error
+	err = p.raw.Read(func(fd uintptr) bool {
+		for {
+			n, failed = syscall.EpollWait(int(fd), p.events[:len(events)], 0)
+			if failed != syscall.EINTR {
+				return n > 0 || failed != nil
+			}
+		}
+	})
+	if failed != nil {
+		return 0, os.NewSyscallError("epoll_wait", failed)
+	}
+	if err != nil {
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			err = nil
+		}
+		return 0, err
+	}
+	for i, e := range p.events[:n] {
+		events[i] = Event{
+			Token:    uint64(uint32(e.Fd)) | uint64(uint32(e.Pad))<<32,
+			Readable: e.Events&syscall.EPOLLIN != 0,
+			Writable: e.Events&syscall.EPOLLOUT != 0,
+			Ended:    e.Events&(syscall.EPOLLRDHUP|syscall.EPOLLHUP|syscall.EPOLLERR) != 0,
+		}
+	}
+	return n, nil
+}
+
+func (p *poller) Interrupt() {
+	p.interrupted.Store(true)
+	p.file.SetReadDeadline(time.Unix(1, 0))
+}
+
+func (p *poller) Close() error { return p.file.Close() }

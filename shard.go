@@ -1,0 +1,232 @@
+package sse
+
+import (
+	"errors"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"example.org/sse/internal/poll"
+)
+
+// shardStreams is for how many detached streams there is another shard, as long
+// as there are processors.
+const shardStreams = 2000
+
+// A shard is a goroutine that looks after a number of detached streams: it is
+// told when a client leaves, or can take more, and sees to keep-alives and
+// timeouts. It ends when the last of its streams does.
+type shard struct {
+	network poll.Network
+	poller  poll.Poller
+	born    time.Time
+
+	mu    sync.Mutex
+	slots []slot
+	free  []uint32 // of slots
+	count int      // of streams
+	over  bool
+	next  time.Time // when tick has to be called
+}
+
+// A slot is a stream's place in a shard. The generation tells an event for the
+// stream that is there from one for its predecessor.
+type slot struct {
+	stream     *detached
+	generation uint32
+}
+
+// shards are all there are.
+var shards struct {
+	mu sync.Mutex
+	of map[poll.Network][]*shard
+}
+
+// join finds the stream a shard, the one with the fewest streams.
+func (d *detached) join(network poll.Network) error {
+	shards.mu.Lock()
+	defer shards.mu.Unlock()
+	all := shards.of[network]
+	var least *shard
+	fewest, total := 0, 0
+	for _, sh := range all {
+		n := sh.len()
+		if total += n; least == nil || n < fewest {
+			least, fewest = sh, n
+		}
+	}
+	if least != nil && len(all) >= min(runtime.GOMAXPROCS(0), 1+total/shardStreams) {
+		if err := least.add(d); err != errShardOver {
+			return err
+		}
+	}
+	poller, err := network.NewPoller()
+	if err != nil {
+		return err
+	}
+	sh := &shard{network: network, poller: poller, born: time.Now()}
+	if err := sh.add(d); err != nil {
+		poller.Close()
+		return err
+	}
+	if shards.of == nil {
+		shards.of = make(map[poll.Network][]*shard)
+	}
+	shards.of[network] = append(all, sh)
+	go sh.run()
+	return nil
+}
+
+// retire takes the shard out of the list.
+func (sh *shard) retire() {
+	shards.mu.Lock()
+	defer shards.mu.Unlock()
+	rest := slices.DeleteFunc(shards.of[sh.network], func(other *shard) bool { return other == sh })
+	if shards.of[sh.network] = rest; len(rest) == 0 {
+		delete(shards.of, sh.network)
+	}
+}
+
+func (sh *shard) len() int {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.count
+}
+
+// add takes the stream in, unless the shard is ending.
+func (sh *shard) add(d *detached) error {
+	sh.mu.Lock()
+	if sh.over {
+		sh.mu.Unlock()
+		return errShardOver
+	}
+	var i uint32
+	if n := len(sh.free); n > 0 {
+		i, sh.free = sh.free[n-1], sh.free[:n-1]
+	} else {
+		i = uint32(len(sh.slots))
+		sh.slots = append(sh.slots, slot{})
+	}
+	sh.slots[i].stream = d
+	sh.count++
+	d.shard, d.token = sh, uint64(i)|uint64(sh.slots[i].generation)<<32
+	sh.mu.Unlock()
+
+	if err := sh.poller.Add(d.socket, d.token); err != nil {
+		sh.remove(d)
+		return err
+	}
+	if s := d.source; s.keepAlive > 0 {
+		sh.wake(s.opened.Add(d.wrote+s.keepAlive), s.keepAlive)
+	}
+	return nil
+}
+
+var errShardOver = errors.New("the shard is ending")
+
+// remove forgets the stream, whose socket is closed.
+func (sh *shard) remove(d *detached) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	i := uint32(d.token)
+	sh.slots[i] = slot{generation: sh.slots[i].generation + 1}
+	sh.free = append(sh.free, i)
+	if sh.count--; sh.count == 0 {
+		sh.poller.Interrupt()
+	}
+}
+
+// find returns the stream that the token was given to, if it is still there.
+func (sh *shard) find(token uint64) *detached {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if sl := sh.slots[uint32(token)]; sl.generation == uint32(token>>32) {
+		return sl.stream
+	}
+	return nil
+}
+
+// wake sees to it that tick is called at that time, or later by a part of the
+// interval, so that there are not more ticks than needed.
+func (sh *shard) wake(at time.Time, interval time.Duration) {
+	step := max(interval/64, time.Millisecond)
+	at = sh.born.Add((at.Sub(sh.born) + step - 1) / step * step)
+	sh.mu.Lock()
+	sooner := sh.next.IsZero() || at.Before(sh.next)
+	if sooner {
+		sh.next = at
+	}
+	sh.mu.Unlock()
+	if sooner {
+		sh.poller.Interrupt()
+	}
+}
+
+// run looks after the shard's streams until there is none.
+func (sh *shard) run() {
+	events := make([]poll.Event, 128)
+	var r round
+	var streams []*detached
+	for {
+		sh.mu.Lock()
+		if sh.over = sh.count == 0; sh.over {
+			sh.mu.Unlock()
+			break
+		}
+		next := sh.next
+		sh.mu.Unlock()
+		n, err := sh.poller.Wait(events, next)
+		if err != nil {
+			sh.fail(err)
+			continue
+		}
+		r.now = time.Now()
+		for _, e := range events[:n] {
+			if d := sh.find(e.Token); d != nil {
+				d.ready(e, &r)
+			}
+		}
+		if !next.IsZero() && !r.now.Before(next) {
+			streams = sh.tick(streams[:0], &r)
+		}
+		r.forget()
+	}
+	sh.retire()
+	sh.poller.Close()
+}
+
+// tick calls that of each stream. It returns the list, to be used again.
+func (sh *shard) tick(streams []*detached, r *round) []*detached {
+	streams = sh.streams(streams)
+	sh.mu.Lock()
+	sh.next = time.Time{}
+	sh.mu.Unlock()
+	for _, d := range streams {
+		if next, interval := d.tick(r); !next.IsZero() {
+			sh.wake(next, interval)
+		}
+	}
+	clear(streams)
+	return streams
+}
+
+// streams appends all streams to a list.
+func (sh *shard) streams(list []*detached) []*detached {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	for _, sl := range sh.slots {
+		if sl.stream != nil {
+			list = append(list, sl.stream)
+		}
+	}
+	return list
+}
+
+// fail ends all streams, since nothing can be told about them any more.
+func (sh *shard) fail(err error) {
+	for _, d := range sh.streams(nil) {
+		d.source.mu.Lock()
+		d.settle(d.lost(err), time.Now())
+	}
+}
