@@ -82,7 +82,6 @@ func Accept(w http.ResponseWriter, r *http.Request, o *AcceptOptions) (*EventSou
 		backlog:      defaultBacklog,
 		retry:        max(o.Retry, 0),
 	}
-	s.updated = s.opened
 	if o.Backlog > 0 {
 		s.backlog = o.Backlog
 	}
@@ -94,6 +93,7 @@ func Accept(w http.ResponseWriter, r *http.Request, o *AcceptOptions) (*EventSou
 		head = append(head, item{chunk: newChunk(retryBlock(s.retry))})
 	}
 	a.turn.claim()
+	s.mu.Lock()
 	if err := a.flush(&batch{items: head}); err != nil {
 		s.shut(err)
 		a.finish()

@@ -7,8 +7,7 @@ import (
 	"math"
 	"net/http"
 	"os"
-	"slices"
-	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,12 +20,12 @@ type attached struct {
 	r       *http.Request
 	ctx     context.Context // the request's: once it is done, w must not be touched
 
-	turn turn          // to write to w
-	wake chan struct{} // hands the turn to the goroutine parked in Wait, or in Detach
+	turn      turn          // to write to w
+	wake      chan struct{} // hands the turn to the goroutine in Wait or Detach; closed at the end
+	parked    atomic.Bool   // a goroutine is in Wait or Detach
+	detaching atomic.Bool   // a goroutine is in Detach, and keeps the turn when it gets it
 
 	// Guarded by source.mu.
-	parked    bool      // a goroutine is in Wait
-	detaching bool      // a goroutine is in Detach, and wants the turn
 	pinged    bool      // a comment is due
 	writing   time.Time // when the write in progress began, else zero
 	wrote     time.Time // the end of the last write
@@ -67,10 +66,7 @@ func (a *attached) write() {
 // start gives the caller's turn to the handler that is parked in Wait, or to a
 // goroutine that ends when nothing is pending; Close and Wait wait for it.
 func (a *attached) start() {
-	a.source.mu.Lock()
-	parked := a.parked
-	a.source.mu.Unlock()
-	if parked {
+	if a.parked.Load() {
 		a.wake <- struct{}{} // has room: there is one turn
 	} else {
 		go a.run()
@@ -86,18 +82,12 @@ func (a *attached) hand() {
 
 // run writes until nothing is pending, or until Detach wants to.
 func (a *attached) run() {
-	for {
-		a.source.mu.Lock()
-		detaching := a.detaching
-		a.source.mu.Unlock()
-		if detaching {
-			a.wake <- struct{}{}
-			return
-		}
+	for !a.detaching.Load() {
 		if ended := a.writePending(); ended || a.turn.yield() {
 			return
 		}
 	}
+	a.wake <- struct{}{}
 }
 
 // writePending writes all that is pending at this moment, in one flush, and
@@ -114,12 +104,11 @@ func (a *attached) writePending() (ended bool) {
 		b.items = append(b.items, item{chunk: comment})
 	}
 	a.pinged = false
-	s.mu.Unlock()
-	if len(b.items) > 0 {
-		if err := a.flush(b); err != nil {
-			s.shut(err)
-			ended = true
-		}
+	if len(b.items) == 0 {
+		s.mu.Unlock()
+	} else if err := a.flush(b); err != nil {
+		s.shut(err)
+		ended = true
 	}
 	if ended {
 		a.finish()
@@ -128,14 +117,15 @@ func (a *attached) writePending() (ended bool) {
 }
 
 // flush writes the batch to the client. The deadline is there for the time of
-// the write alone: none at all would let a stalled client hold the goroutine
-// for ever, and one that is left behind resets an idle HTTP/2 stream.
+// the write: none at all would let a stalled client hold the goroutine for ever,
+// and one that is left behind resets an idle HTTP/2 stream. The caller has the
+// turn, and holds source.mu, which is unlocked.
 func (a *attached) flush(b *batch) error {
+	s := a.source
 	if a.ctx.Err() != nil {
+		s.mu.Unlock()
 		return a.contextError()
 	}
-	s := a.source
-	s.mu.Lock()
 	a.writing = time.Now()
 	s.moved.Store(a.writing.UnixNano())
 	deadline := s.deadline(a.writing)
@@ -153,11 +143,12 @@ func (a *attached) flush(b *batch) error {
 		}
 		return fmt.Errorf("%w: %w", ErrGone, err)
 	}
-	a.control.SetWriteDeadline(time.Time{})
-	now := time.Now()
-	a.wrote = now
+	if a.r.ProtoMajor != 1 {
+		a.control.SetWriteDeadline(time.Time{})
+	}
+	a.wrote = time.Now()
 	if b.items[0].stamp > 0 {
-		s.updated = now
+		s.updated = a.wrote.Sub(s.opened)
 	}
 	return nil
 }
@@ -235,7 +226,8 @@ func (a *attached) contextError() error {
 	return ErrGone
 }
 
-// finish ends the stream. The caller has the turn, and keeps it.
+// finish ends the stream. The caller has the turn, and keeps it: nobody sends to
+// wake any more.
 func (a *attached) finish() {
 	s := a.source
 	s.mu.Lock()
@@ -248,58 +240,5 @@ func (a *attached) finish() {
 	s.mu.Unlock()
 	streams.attached.Add(-1)
 	s.finish()
-}
-
-// A batch is what one flush writes.
-type batch struct {
-	items []item
-	buf   []byte
-}
-
-// batchPiece is how much is written at a time. Small events are put together,
-// which costs a copy and not a write each; large ones are not copied, but cut,
-// so that it shows whether the client gets on.
-const batchPiece = 32 << 10
-
-var batches = sync.Pool{New: func() any { return new(batch) }}
-
-func (b *batch) writeTo(a *attached) error {
-	for _, it := range b.items {
-		block := it.chunk.block()
-		if len(b.buf)+len(block) > batchPiece && len(b.buf) > 0 {
-			if err := a.writePiece(b.buf); err != nil {
-				return err
-			}
-			b.buf = b.buf[:0]
-		}
-		if len(block) <= batchPiece && len(b.items) > 1 {
-			b.buf = append(b.buf, block...)
-			continue
-		}
-		for piece := range slices.Chunk(block, batchPiece) {
-			if err := a.writePiece(piece); err != nil {
-				return err
-			}
-		}
-	}
-	if len(b.buf) > 0 {
-		if err := a.writePiece(b.buf); err != nil {
-			return err
-		}
-	}
-	return a.control.Flush()
-}
-
-func (a *attached) writePiece(piece []byte) error {
-	_, err := a.w.Write(piece)
-	a.source.moved.Store(time.Now().UnixNano())
-	return err
-}
-
-func (b *batch) release() {
-	clear(b.items)
-	b.items, b.buf = b.items[:0], b.buf[:0]
-	if cap(b.items) <= 1024 {
-		batches.Put(b)
-	}
+	close(a.wake)
 }

@@ -156,20 +156,19 @@ func (m *member) visit(r *round) visit {
 	s.mu.Lock()
 	if d := s.detached; d != nil {
 		err := d.write(r)
-		v := m.fares()
+		v := visitWell
+		if len(d.flight) > 0 || m.held {
+			v = m.fares()
+		}
 		d.settle(err, r.now)
 		return v
 	}
-	a := s.attached
-	s.mu.Unlock()
-	claimed := a.turn.claim()
-	if claimed {
-		a.start()
-	}
-	s.mu.Lock()
 	defer s.mu.Unlock()
-	if claimed && !m.held {
-		return visitWell
+	if a := s.attached; a.turn.claim() {
+		a.start()
+		if !m.held {
+			return visitWell
+		}
 	}
 	return m.fares()
 }

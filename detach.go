@@ -37,18 +37,15 @@ func (s *EventSource) Detach() error {
 		o.tell(s)
 		return s.Wait()
 	}
-	s.mu.Lock()
-	a.parked, a.detaching = true, true
-	s.mu.Unlock()
-	if !a.turn.claim() { // from whoever is writing; it is not given back
-		select {
-		case <-a.wake:
-		case <-s.Done():
-			return s.Err()
+	a.detaching.Store(true)
+	a.parked.Store(true)
+	if !a.turn.claim() { // then from whoever is writing
+		if _, ok := <-a.wake; !ok {
+			return s.Wait()
 		}
 	}
+	a.detaching.Store(false)
 	s.mu.Lock()
-	a.detaching = false
 	live := a.unwatch() && s.reason == nil
 	s.mu.Unlock()
 	if !live {
@@ -77,11 +74,11 @@ func (s *EventSource) detach(socket poll.Socket, network poll.Network) error {
 	if err := d.join(network); err != nil {
 		socket.Close(true)
 		s.shut(fmt.Errorf("%w: %w", ErrGone, err))
-		streams.attached.Add(-1)
-		s.finish()
+		s.attached.finish()
 		return s.Err()
 	}
 	s.mu.Lock()
+	a := s.attached
 	s.attached, s.detached = nil, d
 	if s.reason != nil && graceful(s.reason) { // just now, and nothing was written since
 		s.queue = append(s.queue, item{chunk: lastChunk})
@@ -89,6 +86,7 @@ func (s *EventSource) detach(socket poll.Socket, network poll.Network) error {
 	s.mu.Unlock()
 	streams.attached.Add(-1)
 	streams.detached.Add(1)
+	close(a.wake) // of others in Wait; the turn is not given back
 	d.nudge()
 	return s.Err()
 }

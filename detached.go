@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 	"syscall"
 	"time"
 
@@ -30,19 +29,19 @@ const (
 // When it takes more, and when the client leaves, a shard tells.
 type detached struct {
 	source *EventSource
-	shard  *shard
-	token  uint64 // of the shard
-
-	handler uint64 // the goroutine that called Detach
 
 	// Guarded by source.mu.
 	socket    poll.Socket   // nil once closed
 	flight    []item        // the part of the last write that the socket has not taken
-	until     uint64        // the last stamp that has to be written by then
-	by        time.Duration // after source.opened, 0 if nothing waits; lingering, when to close
 	wrote     time.Duration // the last write, after source.opened
+	by        time.Duration // after source.opened, 0 if nothing waits; lingering, when to close
+	until     uint64        // the last stamp that has to be written by then
 	broken    bool          // the socket is of no use any more
 	lingering bool          // all is written, and the client has to close its end
+
+	shard   *shard
+	token   uint64 // of the shard
+	handler uint64 // the goroutine that called Detach
 }
 
 // nudge writes what is pending.
@@ -134,9 +133,11 @@ func (d *detached) sent(n int, stamp uint64, now time.Time) {
 	}
 	s := d.source
 	d.wrote = now.Sub(s.opened)
-	s.moved.Store(now.UnixNano())
+	if len(d.flight) > 0 {
+		s.moved.Store(now.UnixNano())
+	}
 	if stamp > 0 {
-		s.updated = now
+		s.updated = d.wrote
 	}
 }
 
@@ -175,7 +176,7 @@ func (d *detached) stuck(now time.Time) {
 // patience is how long a client may take for what is written to it. The caller
 // holds s.mu.
 func (s *EventSource) patience() time.Duration {
-	if s.drainBy.IsZero() {
+	if s.drainBy == 0 {
 		return s.writeTimeout
 	}
 	return drainTimeout
@@ -188,9 +189,9 @@ const never = 1<<63 - 1
 // caller holds source.mu.
 func (d *detached) hurry() {
 	s := d.source
-	if by := s.drainBy.Sub(s.opened); d.by > by && !d.lingering {
-		d.by = by
-		d.shard.wake(s.drainBy, drainTimeout)
+	if d.by > s.drainBy && !d.lingering {
+		d.by = s.drainBy
+		d.shard.wake(s.opened.Add(d.by), drainTimeout)
 	}
 }
 
@@ -302,58 +303,4 @@ func (d *detached) tick(r *round) (next time.Time, interval time.Duration) {
 	}
 	d.settle(err, r.now)
 	return
-}
-
-// A round is what one goroutine needs to write to several streams, one after the
-// other. They mostly lack the same events, which are put together once.
-type round struct {
-	now      time.Time
-	from, to *entry
-	joint    []byte // what is from from to to
-	buf      []byte
-	other    []byte
-}
-
-var rounds = sync.Pool{New: func() any { return new(round) }}
-
-func (r *round) release() {
-	r.forget()
-	rounds.Put(r)
-}
-
-// forget lets go of the events.
-func (r *round) forget() { r.from, r.to, r.joint = nil, nil, nil }
-
-// join returns what an entry and those after it hold, about flightBytes of it,
-// and the entry that comes next.
-func (r *round) join(from *entry) ([]byte, *entry) {
-	if r.from == from && !r.to.filled.Load() || r.from == from && len(r.joint) >= flightBytes {
-		return r.joint, r.to
-	}
-	r.from, r.to, r.joint = from, from.next, from.chunk
-	if !r.to.filled.Load() || len(r.joint) >= flightBytes {
-		return r.joint, r.to
-	}
-	r.buf = append(r.buf[:0], r.joint...)
-	for r.to.filled.Load() && len(r.buf) < flightBytes {
-		r.buf = append(r.buf, r.to.chunk...)
-		r.to = r.to.next
-	}
-	r.joint = r.buf
-	return r.joint, r.to
-}
-
-// joinItems returns what the items hold, at least one and about flightBytes.
-func (r *round) joinItems(items []item) []byte {
-	if len(items) == 1 || len(items[0].chunk) >= flightBytes {
-		return items[0].chunk
-	}
-	r.other = r.other[:0]
-	for _, it := range items {
-		if len(r.other) >= flightBytes {
-			break
-		}
-		r.other = append(r.other, it.chunk...)
-	}
-	return r.other
 }

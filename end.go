@@ -20,23 +20,14 @@ func (s *EventSource) Wait() error {
 	if !s.accepted() {
 		return ErrClosed
 	}
-	a, d := s.way()
-	var wake <-chan struct{}
-	if d == nil {
-		s.mu.Lock()
-		a.parked = true
-		s.mu.Unlock()
-		wake = a.wake
-	}
-	done := s.Done()
-	for {
-		select {
-		case <-wake:
+	if a, d := s.way(); d == nil {
+		a.parked.Store(true)
+		for range a.wake {
 			a.run()
-		case <-done:
-			return s.Err()
 		}
 	}
+	<-s.Done()
+	return s.Err()
 }
 
 // Close takes no more events, sends what waits, and ends the stream; it waits
@@ -109,8 +100,8 @@ func graceful(reason error) bool { return reason == ErrClosed || reason == ErrSh
 // shut is end without a nudge, for those who write themselves.
 func (s *EventSource) shut(reason error) {
 	s.mu.Lock()
-	if reason == ErrShutdown && s.drainBy.IsZero() {
-		s.drainBy = time.Now().Add(drainTimeout)
+	if reason == ErrShutdown && s.drainBy == 0 {
+		s.drainBy = time.Since(s.opened) + drainTimeout
 		if s.detached != nil {
 			s.detached.hurry()
 		} else {
@@ -151,8 +142,8 @@ func (s *EventSource) deadline(now time.Time) time.Time {
 	if s.writeTimeout > 0 {
 		d = now.Add(s.writeTimeout)
 	}
-	if !s.drainBy.IsZero() && (d.IsZero() || s.drainBy.Before(d)) {
-		d = s.drainBy
+	if by := s.opened.Add(s.drainBy); s.drainBy != 0 && (d.IsZero() || by.Before(d)) {
+		d = by
 	}
 	return d
 }

@@ -23,6 +23,23 @@ const (
 // Its methods may be called from any goroutine. A nil source is a closed one, and
 // so is one that Accept did not make, but for its ReadyState, [Connecting].
 type EventSource struct {
+	mu       sync.Mutex    // of what follows; the fields that each write needs come first
+	detached *detached     // the way to the client, once the stream is detached
+	attached *attached     // and until then
+	reason   error         // why it is ending; no event is taken once it is set
+	members  []*member     // of sets
+	one      [1]*member    // for members
+	queue    []item        // dispatched to this source alone
+	updated  time.Duration // the end of the last write of an event, after opened
+	queued   int           // bytes in queue
+	room     chan struct{} // closed when the queue has been taken; nil if nobody waits
+	drainBy  time.Duration // the end of a shutdown's patience, after opened; 0 before
+	done     chan struct{} // closed when it has ended; nil until Done is called
+	ended    bool          // nothing is written any more
+	resumed  bool          // lastEventID has served
+
+	moved atomic.Int64 // when the client last took a piece, in Unix nanoseconds
+
 	url, lastEventID string
 	opened           time.Time
 	keepAlive        time.Duration
@@ -30,22 +47,7 @@ type EventSource struct {
 	retry            time.Duration
 	backlog          int
 	drain            *drain // of the server, nil without one
-
-	moved atomic.Int64 // when the client last took a piece, in Unix nanoseconds
-
-	mu       sync.Mutex
-	attached *attached     // the way to the client, at first
-	detached *detached     // instead of attached, once the stream is detached
-	reason   error         // why it is ending; no event is taken once it is set
-	ended    bool          // nothing is written any more
-	resumed  bool          // lastEventID has served
-	done     chan struct{} // closed when it has ended; nil until Done is called
-	drainBy  time.Time     // the end of a shutdown's patience
-	updated  time.Time     // the end of the last write of an event
-	queue    []item        // dispatched to this source alone
-	queued   int           // bytes in queue
-	room     chan struct{} // closed when the queue has been taken; nil if nobody waits
-	members  []*member     // of sets
+	drainAt          int    // in drain.sources, guarded by drain.mu
 }
 
 // Dispatch sends an event of the given type, "" for "message". It is
@@ -174,5 +176,5 @@ func (s *EventSource) UpdatedAt() time.Time {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.updated
+	return s.opened.Add(s.updated)
 }

@@ -104,7 +104,7 @@ func (s *Set) pace(bytes int) {
 func (s *Set) value(source *EventSource) (value any, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m := s.index[source]
+	m := s.find(source)
 	if m == nil {
 		return nil, false
 	}
@@ -116,7 +116,7 @@ func (s *Set) value(source *EventSource) (value any, ok bool) {
 func (s *Set) setValue(source *EventSource, value any) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m := s.index[source]
+	m := s.find(source)
 	if m != nil {
 		m.value = value
 	}

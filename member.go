@@ -7,21 +7,23 @@ import (
 
 // A member is a source's place in a set: a cursor into the set's events.
 type member struct {
-	set    *Set
 	source *EventSource
-	value  any // of a Map
-	at     int // in set.members, guarded by set.mu
+	set    *Set
+
+	// Guarded by source.mu.
+	cursor *entry // the first that was not taken
+	start  int64  // of the backlog, in bytes of the set: a replay does not count
+	latest map[string]item
+	kept   int64 // bytes in latest
+	held   bool  // the snapshot comes first
 
 	// Guarded by the log's mu.
 	counted bool // in set.open
 	left    bool
 
-	// Guarded by source.mu.
-	held   bool   // the snapshot comes first
-	cursor *entry // the first that was not taken
-	start  int64  // of the backlog, in bytes of the set: a replay does not count
-	latest map[string]item
-	kept   int64 // bytes in latest
+	// Guarded by set.mu.
+	at    int // in set.members, negative once it has left
+	value any // of a Map
 }
 
 // enter makes the source a member that is held, has no cursor yet, and does not
@@ -35,17 +37,40 @@ func (s *Set) enter(source *EventSource, value any) *member {
 	defer s.mu.Unlock()
 	source.mu.Lock()
 	defer source.mu.Unlock()
-	if source.reason != nil || s.index[source] != nil {
+	if source.reason != nil || source.memberOf(s) != nil {
 		return nil
 	}
 	m := &member{set: s, source: source, value: value, at: len(s.members), held: true}
-	if s.index == nil {
-		s.index = make(map[*EventSource]*member)
-	}
-	s.index[source] = m
 	s.members = append(s.members, m)
+	if source.members == nil {
+		source.members = source.one[:0] // mostly there is one
+	}
 	source.members = append(source.members, m)
 	return m
+}
+
+// find returns the source's place in the set, if it is a member. The caller
+// holds s.mu.
+func (s *Set) find(source *EventSource) *member {
+	if !source.accepted() {
+		return nil
+	}
+	source.mu.Lock()
+	defer source.mu.Unlock()
+	if m := source.memberOf(s); m != nil && m.at >= 0 {
+		return m
+	}
+	return nil
+}
+
+// memberOf returns the source's place in the set. The caller holds s.mu.
+func (s *EventSource) memberOf(set *Set) *member {
+	for _, m := range s.members {
+		if m.set == set {
+			return m
+		}
+	}
+	return nil
 }
 
 // join lets new members, all of the same source and log, begin to read: from
@@ -106,17 +131,17 @@ func (s *EventSource) resume(l *log) (stamp uint64, ok bool) {
 func (s *Set) leave(m *member) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.index[m.source] != m {
+	if m.at < 0 {
 		return false
 	}
-	delete(s.index, m.source)
 	last := len(s.members) - 1
 	s.members[m.at] = s.members[last]
 	s.members[m.at].at = m.at
 	s.members[last] = nil
 	s.members = s.members[:last]
-	if last == 0 { // neither gives memory back by itself
-		s.members, s.index = nil, nil
+	m.at = -1
+	if last == 0 {
+		s.members = nil // a slice does not shrink by itself
 	}
 	s.log.mu.Lock()
 	defer s.log.mu.Unlock()

@@ -71,7 +71,6 @@ type Set struct {
 
 	mu      sync.Mutex // before log.mu, before EventSource.mu
 	members []*member
-	index   map[*EventSource]*member
 
 	// Guarded by log.mu.
 	tail    *entry // the empty one
@@ -229,5 +228,5 @@ func (s *Set) list() []*member {
 func (s *Set) member(source *EventSource) *member {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.index[source]
+	return s.find(source)
 }

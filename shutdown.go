@@ -3,7 +3,6 @@ package sse
 import (
 	"context"
 	"errors"
-	"maps"
 	"net"
 	"net/http"
 	"os/signal"
@@ -75,7 +74,7 @@ func listenAndServe(srv *http.Server) error {
 type drain struct {
 	mu      sync.Mutex
 	over    bool
-	sources map[*EventSource]struct{}
+	sources []*EventSource
 	empty   chan struct{} // closed when there is none; nil if nobody waits
 }
 
@@ -88,7 +87,7 @@ func drainOf(srv *http.Server) (d *drain, made bool) {
 	key := weak.Make(srv)
 	found, ok := drains.Load(key)
 	if !ok {
-		found, ok = drains.LoadOrStore(key, &drain{sources: make(map[*EventSource]struct{})})
+		found, ok = drains.LoadOrStore(key, new(drain))
 	}
 	d = found.(*drain)
 	if !ok {
@@ -124,25 +123,33 @@ func (noListener) Accept() (net.Conn, error) { return nil, net.ErrClosed }
 func (noListener) Close() error              { return nil }
 func (noListener) Addr() net.Addr            { return &net.TCPAddr{} }
 
-// add reports whether the server still takes streams.
+// add takes the source in. It reports whether the server still takes streams.
 func (d *drain) add(s *EventSource) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.over {
+		s.drainAt = -1
 		return false
 	}
-	d.sources[s] = struct{}{}
+	s.drainAt = len(d.sources)
+	d.sources = append(d.sources, s)
 	return true
 }
 
 func (d *drain) remove(s *EventSource) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	delete(d.sources, s)
-	if len(d.sources) > 0 {
+	if s.drainAt < 0 {
 		return
 	}
-	d.sources = make(map[*EventSource]struct{}) // a map does not shrink by itself
+	last := len(d.sources) - 1
+	d.sources[s.drainAt] = d.sources[last]
+	d.sources[s.drainAt].drainAt = s.drainAt
+	d.sources[last] = nil
+	if d.sources = d.sources[:last]; last > 0 {
+		return
+	}
+	d.sources = nil // a slice does not shrink by itself
 	if d.empty != nil {
 		close(d.empty)
 		d.empty = nil
@@ -153,7 +160,7 @@ func (d *drain) remove(s *EventSource) {
 func (d *drain) start() {
 	d.mu.Lock()
 	d.over = true
-	sources := slices.Collect(maps.Keys(d.sources))
+	sources := slices.Clone(d.sources)
 	d.mu.Unlock()
 	for _, s := range sources {
 		s.end(ErrShutdown)
