@@ -1,0 +1,246 @@
+package sse_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"example.org/sse"
+	"example.org/sse/internal/memhttp"
+)
+
+// onlyLinux skips a test that needs connections to be taken over for real.
+func onlyLinux(t *testing.T) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("streams are detached on Linux alone")
+	}
+}
+
+var detachedTransport = transports[2]
+
+// A detached stream has no goroutine, and all else it had.
+func TestDetach(t *testing.T) {
+	onlyLinux(t)
+	returned := make(chan error, 1)
+	sources := make(chan *sse.EventSource, 1)
+	site := detachedTransport.listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		source, err := sse.Accept(w, r, nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer source.Close() // does nothing
+		source.Dispatch("", "before")
+		returned <- source.Detach()
+		sources <- source
+	}))
+	before := sse.ReadStats()
+	st := site.openURL("http://memory/path?x=1", "Last-Event-ID", "7")
+	if err := <-returned; err != nil {
+		t.Errorf("Detach returned %v", err)
+	}
+	source := <-sources
+	if source.URL() != "/path?x=1" || source.LastEventID() != "7" || source.ReadyState() != sse.Open || source.Err() != nil || time.Since(source.OpenedAt()) > time.Minute {
+		t.Errorf("URL %q, LastEventID %q, state %v, error %v", source.URL(), source.LastEventID(), source.ReadyState(), source.Err())
+	}
+	if after := sse.ReadStats(); after.Detached != before.Detached+1 {
+		t.Errorf("%d detached streams, before %d", after.Detached, before.Detached)
+	}
+	if err := source.Detach(); err != nil {
+		t.Errorf("the second Detach returned %v", err)
+	}
+	time.Sleep(10 * time.Millisecond) // so that it shows when it was updated
+	if err := source.Dispatch("", "after"); err != nil || source.UpdatedAt().Sub(source.OpenedAt()) < 10*time.Millisecond {
+		t.Errorf("Dispatch: %v; opened %v, updated %v", err, source.OpenedAt(), source.UpdatedAt())
+	}
+	st.want("message|before", "message|after")
+	waited := make(chan error)
+	go func() { waited <- source.Wait() }()
+	source.Close()
+	st.wantEnd()
+	if err := <-waited; !errors.Is(err, sse.ErrClosed) || !errors.Is(source.Detach(), sse.ErrClosed) {
+		t.Errorf("ended with %v", err)
+	}
+	if after := sse.ReadStats(); after.Detached != before.Detached || after.Attached != before.Attached {
+		t.Errorf("afterwards %+v, before %+v", after, before)
+	}
+}
+
+// An encoding writer is as middleware that compresses.
+type encoding struct{ http.ResponseWriter }
+
+func (w encoding) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w encoding) WriteHeader(status int) {
+	w.Header().Set("Content-Encoding", "identity")
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// A limited listener's connections are more than sockets: it has to know when
+// they are closed.
+type limited struct {
+	net.Listener
+	closed chan bool
+}
+
+type limitedConn struct {
+	net.Conn
+	closed chan bool
+}
+
+func (l limited) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return limitedConn{c, l.closed}, err
+}
+
+func (c limitedConn) Close() error {
+	select {
+	case c.closed <- true:
+	default:
+	}
+	return c.Conn.Close()
+}
+
+// What cannot be detached waits, says why, and is a stream like any other.
+func TestUndetached(t *testing.T) {
+	onlyLinux(t)
+	var logged bytes.Buffer
+	old := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	t.Cleanup(func() { slog.SetDefault(old) })
+	through := func(wrap func(http.ResponseWriter) http.ResponseWriter) func(*httptest.Server) {
+		return func(s *httptest.Server) {
+			inner := s.Config.Handler
+			s.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { inner.ServeHTTP(wrap(w), r) })
+		}
+	}
+	closed := make(chan bool, 10)
+	for _, tt := range []struct {
+		reason    string
+		configure func(*httptest.Server)
+		proto     string
+	}{
+		{"TLS", func(s *httptest.Server) { s.StartTLS() }, "HTTP/1.1"},
+		{"HTTP/2", func(s *httptest.Server) { s.Config.Protocols = memhttp.Protocols(true) }, "HTTP/2.0"},
+		{"HTTP/1.0", func(*httptest.Server) {}, "HTTP/1.0"},
+		{"Content-Encoding", through(func(w http.ResponseWriter) http.ResponseWriter { return encoding{w} }), "HTTP/1.1"},
+		{"no Hijack", through(func(w http.ResponseWriter) http.ResponseWriter { return holding{w} }), "HTTP/1.1"},
+		{"no TCP socket", func(s *httptest.Server) { s.Listener = limited{s.Listener, closed} }, "HTTP/1.1"},
+	} {
+		for _, end := range []string{"Close", "Shutdown", "the client leaves"} {
+			t.Run(tt.reason+", "+end, func(t *testing.T) {
+				handler, sources := connected(nil)
+				server := httptest.NewUnstartedServer(handler)
+				tt.configure(server)
+				if server.URL == "" {
+					server.Start()
+				}
+				defer server.Close()
+				before := sse.ReadStats()
+				body := openProto(t, server, tt.proto)
+				d := newDecoder(body)
+				source := <-sources
+				var group sse.Set
+				group.Add(source)
+				group.Dispatch("", "one\ntwo")
+				if e, err := d.next(); e.data != "one\ntwo" || err != nil {
+					t.Fatalf("got %q, error %v", e.data, err)
+				}
+				eventually(t, 5*time.Second, "it is counted", func() bool {
+					return sse.ReadStats().Undetached[tt.reason] == before.Undetached[tt.reason]+1
+				})
+				if now := sse.ReadStats(); now.Attached != before.Attached+1 || now.Detached != before.Detached {
+					t.Errorf("before %+v, now %+v", before, now)
+				}
+				var want error
+				switch end {
+				case "Close":
+					want = sse.ErrClosed
+					group.Dispatch("", "last")
+					source.Close()
+				case "Shutdown":
+					want = sse.ErrShutdown
+					group.Dispatch("", "last")
+					if err := sse.Shutdown(t.Context(), server.Config); err != nil {
+						t.Error(err)
+					}
+				default:
+					want = sse.ErrGone
+					body.Close()
+				}
+				if err := source.Wait(); !errors.Is(err, want) || group.Len() != 0 {
+					t.Errorf("ended with %v, %d members", err, group.Len())
+				}
+				if end != "the client leaves" {
+					if e, err := d.next(); e.data != "last" || err != nil {
+						t.Errorf("got %q, error %v", e.data, err)
+					}
+					if e, err := d.next(); err != io.EOF {
+						t.Errorf("got %q, error %v; want the end", e.data, err)
+					}
+				}
+				if tt.reason == "no TCP socket" {
+					<-closed // the listener was told
+				}
+			})
+		}
+		if !strings.Contains(logged.String(), fmt.Sprintf("reason=%q", tt.reason)) && !strings.Contains(logged.String(), "reason="+tt.reason) {
+			t.Errorf("%s: not in the log: %s", tt.reason, logged.String())
+		}
+	}
+}
+
+// openProto opens a stream over that version of HTTP.
+func openProto(t *testing.T, server *httptest.Server, proto string) io.ReadCloser {
+	t.Helper()
+	if proto == "HTTP/1.0" {
+		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		fmt.Fprint(conn, "GET / HTTP/1.0\r\n\r\n")
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return struct {
+			io.Reader
+			io.Closer
+		}{response.Body, conn}
+	}
+	ctx, leave := context.WithCancel(t.Context())
+	transport := &http.Transport{Protocols: memhttp.Protocols(proto == "HTTP/2.0"), TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	t.Cleanup(transport.CloseIdleConnections)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := (&http.Client{Transport: transport}).Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response.Proto != proto {
+		t.Errorf("over %s, want %s", response.Proto, proto)
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{response.Body, closer(func() error { leave(); return response.Body.Close() })}
+}
+
+type closer func() error
+
+func (c closer) Close() error { return c() }

@@ -1,0 +1,327 @@
+package poll_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"example.org/sse/internal/poll"
+)
+
+// pair returns a detached connection and its other end.
+func pair(t *testing.T, userTimeout time.Duration) (poll.Socket, *net.TCPConn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() //nolint:errcheck // it has served
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	server, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, network, err := poll.Detach(server, userTimeout)
+	if err != nil || network != poll.TCP {
+		t.Fatalf("Detach: %v, %v", network, err)
+	}
+	return s, client.(*net.TCPConn)
+}
+
+func newPoller(t *testing.T) poll.Poller {
+	t.Helper()
+	p, err := poll.TCP.NewPoller()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
+}
+
+// wait returns what is told within five seconds that f accepts.
+func wait(t *testing.T, p poll.Poller, what string, f func(poll.Event) bool) {
+	t.Helper()
+	events := make([]poll.Event, 4)
+	for until := time.Now().Add(5 * time.Second); time.Now().Before(until); {
+		n, err := p.Wait(events, until)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range events[:n] {
+			if f(e) {
+				return
+			}
+		}
+	}
+	t.Fatalf("not told: %s", what)
+}
+
+func TestDetachOfOthers(t *testing.T) {
+	a, b := net.Pipe()
+	defer a.Close()
+	if _, _, err := poll.Detach(a, 0); !errors.Is(err, errors.ErrUnsupported) {
+		t.Fatalf("got %v", err)
+	}
+	go b.Close()
+	if _, err := a.Read(make([]byte, 1)); err != io.EOF { // it can be used as before
+		t.Errorf("got %v", err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Close()
+	if _, _, err := poll.Detach(client, 0); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("of a closed connection: %v", err)
+	}
+}
+
+// A full socket takes nothing, says so without an error, and tells when it takes
+// more; every byte arrives in order.
+func TestWriteReady(t *testing.T) {
+	s, client := pair(t, 0)
+	p := newPoller(t)
+	const token = 7<<32 | 3
+	if err := p.Add(s, token); err != nil {
+		t.Fatal(err)
+	}
+	var sent strings.Builder
+	write := func() (full bool) {
+		for i := 0; ; i++ {
+			b := fmt.Appendf(nil, "%09d %s\n", sent.Len(), strings.Repeat("x", i%5000))
+			n, err := s.Write(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sent.Write(b[:n])
+			if n < len(b) {
+				return true
+			}
+		}
+	}
+	got := make([]byte, 0, 1<<20)
+	for round := range 5 {
+		write()
+		if n, err := s.Write([]byte("x")); n != 0 || err != nil {
+			t.Fatalf("a full socket takes %d bytes, error %v", n, err)
+		}
+		for len(got) < sent.Len() {
+			buf := make([]byte, 1000+round*50_000)
+			n, err := client.Read(buf)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, buf[:n]...)
+		}
+		wait(t, p, "more can be written", func(e poll.Event) bool { return e.Token == token && e.Writable && !e.Ended })
+	}
+	if string(got) != sent.String() {
+		t.Error("what arrived is not what was sent")
+	}
+	if err := s.Close(false); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDiscard(t *testing.T) {
+	s, client := pair(t, 0)
+	p := newPoller(t)
+	if err := p.Add(s, 1); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Discard(1000); n != 0 || err != nil {
+		t.Errorf("of nothing: %d, %v", n, err)
+	}
+	sent := make(chan bool)
+	go func() {
+		defer close(sent)
+		client.Write(make([]byte, 1<<20))
+		client.CloseWrite()
+	}()
+	total := 0
+	for total < 1<<20 {
+		wait(t, p, "there is more", func(e poll.Event) bool { return e.Readable })
+		n, err := s.Discard(10_000)
+		if total += n; err != nil && err != io.EOF {
+			t.Fatal(err)
+		}
+		if n >= 10_000 {
+			p.Add(s, 1) // as there is more, it is told again
+		}
+	}
+	<-sent
+	if n, err := s.Discard(10_000); n != 0 || err != io.EOF {
+		t.Errorf("at the end: %d, %v", n, err)
+	}
+	s.Close(false)
+}
+
+// What a client can do is told, and how a socket ends is seen by the client.
+func TestEnds(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		end  func(poll.Socket, *net.TCPConn)
+		want error // of the client's next read; nil if it is told to the poller
+	}{
+		{"closed", func(_ poll.Socket, c *net.TCPConn) { c.Close() }, nil},
+		{"half closed", func(_ poll.Socket, c *net.TCPConn) { c.CloseWrite() }, nil},
+		{"reset", func(_ poll.Socket, c *net.TCPConn) { c.SetLinger(0); c.Close() }, nil},
+		{"garbage, then closed", func(_ poll.Socket, c *net.TCPConn) { c.Write(make([]byte, 100)); c.Close() }, nil},
+		{"CloseWrite", func(s poll.Socket, _ *net.TCPConn) { s.CloseWrite() }, io.EOF},
+		{"Close", func(s poll.Socket, _ *net.TCPConn) { s.Close(false) }, io.EOF},
+		{"abort", func(s poll.Socket, _ *net.TCPConn) { s.Close(true) }, syscall.ECONNRESET},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s, client := pair(t, 0)
+			p := newPoller(t)
+			if err := p.Add(s, 1); err != nil {
+				t.Fatal(err)
+			}
+			tt.end(s, client)
+			if tt.want == nil {
+				wait(t, p, "it has ended", func(e poll.Event) bool { return e.Ended })
+				s.Close(false)
+				return
+			}
+			if _, err := client.Read(make([]byte, 1)); !errors.Is(err, tt.want) {
+				t.Errorf("the client reads %v, want %v", err, tt.want)
+			}
+			if tt.name == "CloseWrite" {
+				s.Close(false)
+			}
+		})
+	}
+}
+
+// A closed socket leaves its poller, also while another descriptor of the same
+// connection exists, as there is one while a child process is being started.
+func TestCloseLeaves(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	server, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := server.(*net.TCPConn).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	s, _, err := poll.Detach(server, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPoller(t)
+	if err := p.Add(s, 1); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, p, "it can be written to", func(e poll.Event) bool { return e.Writable })
+	s.Close(false)
+	client.Write([]byte("x"))
+	events := make([]poll.Event, 1)
+	if n, err := p.Wait(events, time.Now().Add(50*time.Millisecond)); n != 0 || err != nil {
+		t.Errorf("told %+v, error %v", events[:n], err)
+	}
+}
+
+func TestWaitReturns(t *testing.T) {
+	p := newPoller(t)
+	events := make([]poll.Event, 1)
+	for _, until := range []time.Time{time.Unix(1, 0), time.Now().Add(10 * time.Millisecond)} {
+		if n, err := p.Wait(events, until); n != 0 || err != nil || time.Now().Before(until) {
+			t.Errorf("Wait: %d, %v", n, err)
+		}
+	}
+	p.Interrupt() // before
+	if n, err := p.Wait(events, time.Time{}); n != 0 || err != nil {
+		t.Errorf("Wait: %d, %v", n, err)
+	}
+	for range 100 { // and meanwhile
+		go p.Interrupt()
+		if n, err := p.Wait(events, time.Time{}); n != 0 || err != nil {
+			t.Errorf("Wait: %d, %v", n, err)
+		}
+	}
+}
+
+func TestUserTimeout(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, tt := range []struct {
+		set  time.Duration
+		want int // milliseconds
+	}{{0, 0}, {-1, 0}, {time.Microsecond, 1}, {10 * time.Second, 10_000}} {
+		client, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := poll.SetUserTimeout(client.(*net.TCPConn), tt.set); err != nil {
+			t.Error(err)
+		}
+		raw, err := client.(*net.TCPConn).SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw.Control(func(fd uintptr) {
+			if got, err := syscall.GetsockoptInt(int(fd), syscall.IPPROTO_TCP, 18); got != tt.want || err != nil {
+				t.Errorf("%v: got %d ms, error %v; want %d", tt.set, got, err, tt.want)
+			}
+		})
+		client.Close()
+	}
+}
+
+// A detached connection costs one descriptor, and none afterwards.
+func TestDescriptors(t *testing.T) {
+	count := func() int {
+		entries, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Skip(err)
+		}
+		return len(entries)
+	}
+	p := newPoller(t)
+	before := count()
+	s, client := pair(t, time.Second)
+	if err := p.Add(s, 1); err != nil {
+		t.Fatal(err)
+	}
+	if n := count(); n != before+2 {
+		t.Errorf("%d descriptors for both ends", n-before)
+	}
+	s.Close(true)
+	client.Close()
+	if n := count(); n != before {
+		t.Errorf("%d descriptors left", n-before)
+	}
+}
