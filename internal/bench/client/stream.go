@@ -11,9 +11,12 @@ import (
 // near it: some subjects wrap the data in their own.
 var mark = []byte("seq=")
 
-// reach is how much of a line is kept while the line is incomplete; the number
-// must end within it.
-const reach = 96
+// How much of a line is kept while it is incomplete: of those between the
+// chunks, and of the body's, where the number must end within it.
+const (
+	frameReach = 16
+	lineReach  = 96
+)
 
 // A Stream decodes what one connection receives, as cheaply as it can be done
 // while every event is seen: the head of the response, the chunks, the lines,
@@ -23,9 +26,14 @@ type Stream struct {
 	state state
 	left  int // what is left of the chunk
 
-	line  [reach]byte // the beginning of the line that is incomplete
-	kept  int         // bytes in line
-	event int         // the number in the lines since the last blank one, or -1
+	// The beginnings of lines that are incomplete. A line of the body may go on
+	// in the next chunk.
+	frameLine [frameReach]byte
+	frameKept int
+	line      [lineReach]byte
+	lineKept  int
+
+	event int // the number in the lines since the last blank one, or -1
 }
 
 type state uint8
@@ -66,7 +74,7 @@ func (s *Stream) Feed(p []byte, deliver func(event int)) error {
 			return errors.New("there are bytes after the last chunk")
 		case inHead, inSize, afterChunk, inTrailer:
 		}
-		line, rest, complete := s.cut(p)
+		line, rest, complete := cut(p, s.frameLine[:], &s.frameKept)
 		if p = rest; !complete {
 			break
 		}
@@ -109,7 +117,7 @@ func (s *Stream) frame(line []byte) error {
 // lines takes a part of the body.
 func (s *Stream) lines(p []byte, deliver func(event int)) error {
 	for len(p) > 0 {
-		line, rest, complete := s.cut(p)
+		line, rest, complete := cut(p, s.line[:], &s.lineKept)
 		if p = rest; !complete {
 			break
 		}
@@ -140,18 +148,18 @@ func (s *Stream) lines(p []byte, deliver func(event int)) error {
 }
 
 // cut returns the first line of p without its end, and what follows it. If p
-// ends before the line does, its beginning is kept and complete is false. Of a
-// line that comes in parts only the first bytes are returned.
-func (s *Stream) cut(p []byte) (line, rest []byte, complete bool) {
+// ends before the line does, complete is false, and what fits of its beginning
+// is kept. Of a line that comes in parts only that much is returned.
+func cut(p, begun []byte, kept *int) (line, rest []byte, complete bool) {
 	end := bytes.IndexByte(p, '\n')
 	if end < 0 {
-		s.kept += copy(s.line[s.kept:], p)
+		*kept += copy(begun[*kept:], p)
 		return nil, nil, false
 	}
 	line, rest = p[:end], p[end+1:]
-	if s.kept > 0 {
-		s.kept += copy(s.line[s.kept:], line)
-		line, s.kept = s.line[:s.kept], 0
+	if *kept > 0 {
+		*kept += copy(begun[*kept:], line)
+		line, *kept = begun[:*kept], 0
 	}
 	if n := len(line); n > 0 && line[n-1] == '\r' {
 		line = line[:n-1]

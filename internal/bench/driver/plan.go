@@ -15,7 +15,7 @@ type Plan struct {
 	Sizes      []int // of the data, of One and Flat
 	Crowd      int   // streams of Idle alone; 0: not measured
 	Leaving    int   // streams of Shutdown and KeepAlive
-	Deliveries int   // a second, of One and Stalled: the rate for a number of streams
+	Deliveries int   // a second, of One: the rate for a number of streams
 	Repeats    int   // of all but Stalled and KeepAlive, which take long and are averages themselves
 	For        time.Duration
 	StalledFor time.Duration
@@ -23,9 +23,10 @@ type Plan struct {
 }
 
 const (
-	stalledStreams = 1000
-	stalledShare   = 100     // one of so many
-	stalledSize    = 4 << 10 // fills a socket that nobody reads within seconds
+	stalledStreams = 500
+	stalledShare   = 100      // one of so many
+	stalledSize    = 16 << 10 // on loopback a socket that nobody reads takes 2 MiB
+	stalledRate    = 40       // so that it is full within 4 s
 )
 
 // Sessions returns the sessions of each round. They go from subject to subject,
@@ -48,7 +49,7 @@ func (p Plan) Sessions() [][]Session {
 			Measure: Stalled,
 			Size:    stalledSize,
 			For:     p.StalledFor,
-			Rate:    float64(p.Deliveries) / stalledStreams,
+			Rate:    stalledRate,
 		})...)
 		rounds[i] = p.add(rounds[i], p.Leaving, 0, p.wanted(Phase{Measure: KeepAlive, For: p.KeepAlive})...)
 	}

@@ -103,4 +103,3 @@ func startDatastar(l net.Listener) (Server, error) {
 	}
 	return serve(l, http.HandlerFunc(handler), h.dispatch), nil
 }
-
