@@ -13,6 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"example.org/sse/internal/bench/client"
+	"example.org/sse/internal/bench/driver"
 	"example.org/sse/internal/bench/report"
 	"example.org/sse/internal/bench/server"
 	"example.org/sse/internal/bench/subject"
@@ -44,7 +45,13 @@ type reportCommand struct {
 }
 
 // Run writes the report.
-func (c *reportCommand) Run() error { return report.Write(c.Results, c.Into, c.Plots) }
+func (c *reportCommand) Run() error {
+	results, err := driver.Load(c.Results)
+	if err != nil {
+		return err
+	}
+	return report.Write(results, c.Into, c.Plots)
+}
 
 // serverCommand is a process that the driver starts.
 type serverCommand struct {

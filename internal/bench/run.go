@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -12,6 +13,7 @@ import (
 
 	"example.org/sse/internal/bench/driver"
 	"example.org/sse/internal/bench/machine"
+	"example.org/sse/internal/bench/report"
 	"example.org/sse/internal/bench/subject"
 )
 
@@ -27,6 +29,7 @@ type runCommand struct {
 	Deliveries int              `help:"Deliveries a second, where there is a rate." default:"40000"`
 	Patience   time.Duration    `help:"How long a server may get nowhere before it is said to hang. [2s; full: 10s]"`
 	JSON       string           `help:"The file for the results." name:"json" type:"path"`
+	Command    string           `help:"What the report names as the command. [this one]"`
 }
 
 // plan returns what the flags ask for.
@@ -38,7 +41,7 @@ func (c *runCommand) plan() (driver.Plan, error) {
 		Leaving:    1000,
 		Deliveries: c.Deliveries,
 		Repeats:    1,
-		For:        time.Second,
+		For:        2 * time.Second,
 		StalledFor: 6 * time.Second,
 		KeepAlive:  35 * time.Second, // the default interval, and a little
 	}
@@ -47,7 +50,7 @@ func (c *runCommand) plan() (driver.Plan, error) {
 		p.Streams, p.Sizes = []int{1000, 8000}, []int{100, 1024}
 		p.Crowd, p.Leaving = 18000, 10000
 		p.Repeats = 3
-		p.For, p.StalledFor, p.KeepAlive = 2*time.Second, 12*time.Second, time.Minute
+		p.StalledFor, p.KeepAlive = 12*time.Second, time.Minute
 	}
 	if len(c.Measures) > 0 {
 		p.Measures = c.Measures
@@ -94,7 +97,7 @@ func (c *runCommand) Run(ctx context.Context) error {
 	d := &driver.Driver{Start: start, Patience: c.Patience}
 	results := &driver.Results{
 		Date:    time.Now(),
-		Command: "bench " + strings.Join(os.Args[1:], " "),
+		Command: cmp.Or(c.Command, "bench "+strings.Join(os.Args[1:], " ")),
 		Machine: machine.Describe(),
 	}
 	rounds := p.Sessions()
@@ -114,10 +117,12 @@ func (c *runCommand) Run(ctx context.Context) error {
 		}
 	}
 	show.close()
-	if c.JSON == "" {
-		return nil
+	if c.JSON != "" {
+		if err := results.Save(c.JSON); err != nil {
+			return err
+		}
 	}
-	return results.Save(c.JSON)
+	return report.Print(os.Stdout, results)
 }
 
 func measureNames() []string {
