@@ -52,10 +52,11 @@ func (p *progress) end(s driver.Session, results []driver.Result) {
 		p.bar.Add(1) //nolint:errcheck // a terminal that cannot be written to shows nothing
 		return
 	}
-	fmt.Fprintf(p.w, "%d/%d %s\n", p.done, p.all, s)
+	lines := []string{fmt.Sprintf("%d/%d %s", p.done, p.all, s)}
 	for _, r := range results {
-		fmt.Fprintf(p.w, "\t%s\n", line(r))
+		lines = append(lines, "\t"+line(r))
 	}
+	io.WriteString(p.w, strings.Join(lines, "\n")+"\n") //nolint:errcheck // the same
 }
 
 // line returns a result in one line.

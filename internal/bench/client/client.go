@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package client is the process that plays all clients of a server: it opens
 // the streams, checks that each of them gets every event once and in order, and
 // keeps the time at which the last of them had it. It has to be cheap, since it

@@ -1,3 +1,5 @@
+//go:build linux
+
 package client
 
 import (
@@ -31,7 +33,7 @@ func openHTTP2(ctx context.Context, addr string, n, window int, use func(stream 
 				return err
 			}
 			r.Header.Set("Accept", "text/event-stream")
-			resp, err := transport.RoundTrip(r)
+			resp, err := transport.RoundTrip(r) //nolint:bodyclose // by the goroutine that reads it
 			if err != nil {
 				return fmt.Errorf("stream %d: %w", stream, err)
 			}
@@ -91,7 +93,7 @@ func (t *tally) readBody(stream int, body io.Reader) {
 			return
 		}
 		if err != nil {
-			t.end(err == io.EOF) //nolint:errorlint // EOF is never wrapped
+			t.end(err == io.EOF)
 			return
 		}
 	}

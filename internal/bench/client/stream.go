@@ -11,6 +11,8 @@ import (
 // near it: some subjects wrap the data in their own.
 var mark = []byte("seq=")
 
+var lineFeed = []byte("\n")
+
 // How much of a line is kept while it is incomplete: of those between the
 // chunks, and of the body's, where the number must end within it.
 const (
@@ -131,11 +133,11 @@ func (s *Stream) lines(p []byte, deliver func(event int)) error {
 		if !bytes.HasPrefix(line, []byte("data:")) {
 			continue
 		}
-		at := bytes.Index(line, mark)
-		if at < 0 {
+		_, digits, ok := bytes.Cut(line, mark)
+		if !ok {
 			continue // what a subject sends for itself
 		}
-		n, digits := 0, line[at+len(mark):]
+		n := 0
 		for len(digits) > 0 && '0' <= digits[0] && digits[0] <= '9' {
 			n, digits = 10*n+int(digits[0]-'0'), digits[1:]
 		}
@@ -151,12 +153,11 @@ func (s *Stream) lines(p []byte, deliver func(event int)) error {
 // ends before the line does, complete is false, and what fits of its beginning
 // is kept. Of a line that comes in parts only that much is returned.
 func cut(p, begun []byte, kept *int) (line, rest []byte, complete bool) {
-	end := bytes.IndexByte(p, '\n')
-	if end < 0 {
+	line, rest, complete = bytes.Cut(p, lineFeed)
+	if !complete {
 		*kept += copy(begun[*kept:], p)
 		return nil, nil, false
 	}
-	line, rest = p[:end], p[end+1:]
 	if *kept > 0 {
 		*kept += copy(begun[*kept:], line)
 		line, *kept = begun[:*kept], 0

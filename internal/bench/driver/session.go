@@ -1,9 +1,15 @@
+//go:build linux
+
+// Package driver runs what is measured: it starts a server and a client
+// process, tells the one to dispatch and hears from the other what arrived.
 package driver
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"example.org/sse/internal/bench/client"
@@ -30,13 +36,13 @@ type Phase struct {
 
 // String tells a session from the others of its subject.
 func (s Session) String() string {
-	text := fmt.Sprintf("%s, %d streams:", s.Subject.Name, s.Streams)
-	for i, p := range s.Phases {
-		if i == 0 || p.Measure != s.Phases[i-1].Measure {
-			text += " " + string(p.Measure)
+	var measures []string
+	for _, p := range s.Phases {
+		if m := string(p.Measure); !slices.Contains(measures, m) {
+			measures = append(measures, m)
 		}
 	}
-	return text
+	return fmt.Sprintf("%s, %d streams: %s", s.Subject.Name, s.Streams, strings.Join(measures, ", "))
 }
 
 // A Driver runs sessions.

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package machine asks the kernel for what is measured, and for what the
 // machine is.
 package machine

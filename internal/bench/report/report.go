@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package report writes what was measured as tables and plots.
 package report
 

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package server is the process that is measured: one subject, and a goroutine
 // that dispatches what the driver tells it to.
 package server

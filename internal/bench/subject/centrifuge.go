@@ -1,3 +1,5 @@
+//go:build linux
+
 package subject
 
 import (
@@ -32,7 +34,9 @@ func startCentrifuge(l net.Listener) (Server, error) {
 	if err := node.Run(); err != nil {
 		return nil, err
 	}
-	events := centrifuge.NewSSEHandler(node, centrifuge.SSEConfig{})
+	events := centrifuge.NewSSEHandler(node, centrifuge.SSEConfig{
+		PingPongConfig: centrifuge.PingPongConfig{PongTimeout: -1}, // clients that only read answer no ping
+	})
 	connect := "cf_connect=" + url.QueryEscape(`{"id":1,"connect":{}}`)
 	handler := func(w http.ResponseWriter, r *http.Request) {
 		r.URL.RawQuery = connect // which its clients would have in the URL

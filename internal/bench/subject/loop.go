@@ -1,3 +1,5 @@
+//go:build linux
+
 package subject
 
 import (
@@ -50,7 +52,7 @@ func (s *loop) greet(conn net.Conn) {
 	if err != nil {
 		return
 	}
-	_ = raw.Control(func(fd uintptr) { //nolint:errcheck // fails for a closed connection, which this is not
+	_ = raw.Control(func(fd uintptr) { // fails for a closed connection, which this is not
 		if fd, err := syscall.Dup(int(fd)); err == nil {
 			s.mu.Lock()
 			defer s.mu.Unlock()

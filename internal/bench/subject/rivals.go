@@ -1,3 +1,5 @@
+//go:build linux
+
 package subject
 
 import (
@@ -74,7 +76,7 @@ func startDonovanhide(l net.Listener) (Server, error) {
 type message string
 
 // Id is spelled as the two ask for.
-func (message) Id() string { return "" } //nolint:revive // theirs
+func (message) Id() string { return "" } //nolint:revive,staticcheck // their name
 
 // Event returns the type, which is that of most events.
 func (message) Event() string { return "" }

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package subject has the servers that are measured: this library, the bare
 // limit, and what else Go programs send events with. Each is set up the way
 // its documentation recommends, without replay, and with buffers that hold all

@@ -1,3 +1,5 @@
+//go:build linux
+
 package client
 
 import (
@@ -102,7 +104,7 @@ func (r *reader) run() {
 	ready := make([]unix.EpollEvent, 512)
 	for r.reading > 0 {
 		n, err := unix.EpollWait(r.epoll, ready, -1)
-		if err == unix.EINTR { //nolint:errorlint // a plain errno
+		if err == unix.EINTR {
 			continue
 		}
 		if err != nil {
@@ -118,7 +120,7 @@ func (r *reader) run() {
 func (r *reader) read(c *conn, deliver func(int)) {
 	n, err := unix.Read(c.fd, r.buffer)
 	switch {
-	case err == unix.EAGAIN || err == unix.EINTR: //nolint:errorlint // a plain errno
+	case err == unix.EAGAIN || err == unix.EINTR:
 		return
 	case err != nil || n == 0:
 		r.close(c)
