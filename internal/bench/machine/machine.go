@@ -84,7 +84,8 @@ func Describe() string {
 	var u unix.Utsname
 	kernel := "unknown"
 	if unix.Uname(&u) == nil {
-		kernel = unix.ByteSliceToString(u.Sysname[:]) + " " + unix.ByteSliceToString(u.Release[:])
+		release, _, _ := strings.Cut(unix.ByteSliceToString(u.Release[:]), "-") // what follows is who built it
+		kernel = unix.ByteSliceToString(u.Sysname[:]) + " " + release
 	}
 	return fmt.Sprintf("%d cores of %s, %s, %s", runtime.NumCPU(), processor(), kernel, runtime.Version())
 }

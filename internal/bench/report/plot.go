@@ -35,8 +35,8 @@ var figures = []struct {
 	axis    string
 	label   string // of a bar
 }{
-	{driver.One, driver.CPU, "cpu.svg", "Server CPU time for each delivery, one event at a time", "µs", "%.2f"},
-	{driver.Flat, driver.CPU, "flat.svg", "Server CPU time for each delivery, 16 events on their way", "µs", "%.2f"},
+	{driver.One, driver.CPU, "cpu.svg", "Server CPU time for each delivery, one event at a time", "server CPU time, µs", "%.2f"},
+	{driver.Flat, driver.CPU, "flat.svg", "Server CPU time for each delivery, 16 events on their way", "server CPU time, µs", "%.2f"},
 	{driver.Idle, driver.Resident, "idle.svg", "Memory of an idle stream", "KiB resident", "%.1f"},
 }
 

@@ -9,6 +9,8 @@ package subject
 import (
 	"context"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"time"
@@ -88,7 +90,8 @@ func serve(l net.Listener, h http.Handler, dispatch func(string) error) *hosted 
 }
 
 func (s *hosted) start(l net.Listener) {
-	go s.Serve(l) //nolint:errcheck // the listener's end, which is Shutdown's doing; all else the clients notice
+	s.ErrorLog = log.New(io.Discard, "", 0) // one of the rivals has a line for each stream that ends
+	go s.Serve(l)                           //nolint:errcheck // the listener's end, which is Shutdown's doing; all else the clients notice
 }
 
 // Dispatch implements [Server].
