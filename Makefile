@@ -4,10 +4,12 @@ ARGS  ?=
 BENCH ?= .
 COUNT ?= 1
 
-.PHONY: help demo test lint check bench
+FULL  ?=
+
+.PHONY: help demo test lint check bench bench-rivals
 
 help: ## print this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## run the demo, with all set-up; ARGS='-flag value' are its arguments
 	@ci/demo.sh $(ARGS)
@@ -23,3 +25,6 @@ check: ## check formatting, go.mod files, generated files and other systems' bui
 
 bench: ## run the library's benchmarks; BENCH=regexp selects, COUNT=10 repeats
 	@go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) .
+
+bench-rivals: ## measure other packages beside it for a minute; FULL=1 takes twenty and writes the report; ARGS='--flag value' select
+	@FULL='$(FULL)' ci/bench-rivals.sh $(ARGS)
