@@ -120,27 +120,3 @@ func (c counter) Write(p []byte) (int, error) {
 	c.n.Add(int64(len(p)))
 	return len(p), nil
 }
-
-// What a dispatch and a delivery may allocate: the block and the place of the
-// next event, and nothing for each member.
-func TestAllocations(t *testing.T) {
-	if slowdown > 1 {
-		t.Skip("the race detector allocates, too")
-	}
-	const members = 1000
-	data := strings.Repeat("x", 100)
-	var empty, full sse.Set
-	if n := testing.AllocsPerRun(1000, func() { empty.Dispatch("", data) }); n > 2 {
-		t.Errorf("%v allocations a dispatch", n)
-	}
-	flushes := sinks(t, &full, members)
-	n := testing.AllocsPerRun(100, func() {
-		want := flushes.Load() + members
-		full.Dispatch("", data)
-		waitFor(func() bool { return flushes.Load() >= want })
-	})
-	if n > 2+members/100 {
-		t.Errorf("%v allocations for a dispatch to %d members", n, members)
-	}
-	t.Logf("%v allocations for a dispatch to %d members", n, members)
-}

@@ -239,7 +239,7 @@ func FuzzReads(f *testing.F) {
 						b = script[i%len(script)]
 					}
 					time.Sleep(time.Duration(b>>4) * time.Millisecond) // fake
-					n, err := st.response.Body.Read(buf[:1+int(b)*200])
+					n, err := st.response.Body.Read(buf[:50+int(b)*200])
 					if _, e := pw.Write(buf[:n]); err != nil || e != nil {
 						pw.CloseWithError(err)
 						return
