@@ -53,7 +53,8 @@ func (s *Set) walk() (behind bool) {
 				moving++
 			}
 		}
-		behind = ready > 0 || saturated && moving > 0 || w.busy > n/2 && moving > n/16
+		// A few that take their time are slow themselves.
+		behind = ready > 0 || moving > n/16 && (saturated || w.busy > n/2)
 		for _, m := range w.late {
 			if m.progress(paceStall(true)) == progressNone {
 				m.limit(1)

@@ -28,7 +28,7 @@ for module in $(modules); do
 done
 
 heading "Tests under full load, without the race detector"
-go test -count=1 -run 'Thousand|Leaks|Large|Load' . || failed+=" load"
+go test -count=1 -run 'Thousand|Leaks|Large|Load|Readers|Allocations|Memory' . || failed+=" load"
 
 heading "Fuzzing"
 ci/fuzz.sh || failed+=" fuzzing"
