@@ -36,7 +36,7 @@ func (s *Set) walk() (behind bool) {
 	w.rest = n
 	s.mu.Unlock()
 	var others sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), 1+n/walkMembers) - 1 {
+	for range min((runtime.GOMAXPROCS(0)+1)/2, 1+n/walkMembers) - 1 {
 		others.Go(w.run)
 	}
 	w.run()
@@ -75,8 +75,8 @@ func (s *Set) walk() (behind bool) {
 }
 
 const (
-	// walkMembers is for how many members another goroutine walks, as long as
-	// there are processors.
+	// walkMembers is for how many members another goroutine walks, on half of the
+	// processors at most: the rest are for who reads, and for the program.
 	walkMembers = 2000
 
 	// walkStep is how many members a goroutine visits at a time.

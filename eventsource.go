@@ -23,25 +23,27 @@ const (
 // Its methods may be called from any goroutine. A nil source is a closed one, and
 // so is one that Accept did not make, but for its ReadyState, [Connecting].
 type EventSource struct {
-	mu       sync.Mutex    // of what follows; the fields that each write needs come first
+	mu       sync.Mutex    // of what is not said to be otherwise
 	detached *detached     // the way to the client, once the stream is detached
-	attached *attached     // and until then
 	reason   error         // why it is ending; no event is taken once it is set
-	members  []*member     // of sets
-	one      [1]*member    // for members
-	queue    []item        // dispatched to this source alone
+	opened   time.Time     // for good
 	updated  time.Duration // the end of the last write of an event, after opened
-	queued   int           // bytes in queue
-	room     chan struct{} // closed when the queue has been taken; nil if nobody waits
-	drainBy  time.Duration // the end of a shutdown's patience, after opened; 0 before
-	done     chan struct{} // closed when it has ended; nil until Done is called
-	ended    bool          // nothing is written any more
-	resumed  bool          // lastEventID has served
+
+	members  []*member  // of sets
+	one      [1]*member // for members
+	queue    []item     // dispatched to this source alone
+	attached *attached  // the way to the client, until the stream is detached
+
+	queued  int           // bytes in queue
+	room    chan struct{} // closed when the queue has been taken; nil if nobody waits
+	drainBy time.Duration // the end of a shutdown's patience, after opened; 0 before
+	done    chan struct{} // closed when it has ended; nil until Done is called
+	ended   bool          // nothing is written any more
+	resumed bool          // lastEventID has served
 
 	moved atomic.Int64 // when the client last took a piece, in Unix nanoseconds
 
 	url, lastEventID string
-	opened           time.Time
 	keepAlive        time.Duration
 	writeTimeout     time.Duration
 	retry            time.Duration
