@@ -70,9 +70,10 @@ func (s *EventSource) Detach() error {
 // detach makes the socket the source's way to its client. The caller has the
 // turn to write.
 func (s *EventSource) detach(socket poll.Socket, network poll.Network) error {
-	d := &detached{source: s, socket: socket, handler: goroutine(), wrote: time.Since(s.opened)}
+	d := &s.out
+	*d = detached{source: s, socket: socket, open: true, handler: goroutine(), wrote: time.Since(s.opened)}
 	if err := d.join(network); err != nil {
-		socket.Close(true)
+		d.socket.Close(true)
 		s.shut(fmt.Errorf("%w: %w", ErrGone, err))
 		s.attached.finish()
 		return s.Err()

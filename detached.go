@@ -31,7 +31,8 @@ type detached struct {
 	source *EventSource
 
 	// Guarded by source.mu.
-	socket    poll.Socket   // nil once closed
+	socket    poll.Socket
+	open      bool          // the socket is not closed
 	flight    []item        // the part of the last write that the socket has not taken
 	wrote     time.Duration // the last write, after source.opened
 	by        time.Duration // after source.opened, 0 if nothing waits; lingering, when to close
@@ -78,7 +79,7 @@ func (d *detached) settle(err error, now time.Time) {
 // source.mu.
 func (d *detached) write(r *round) error {
 	s := d.source
-	if d.broken || d.lingering || d.socket == nil || s.reason != nil && !graceful(s.reason) {
+	if d.broken || d.lingering || !d.open || s.reason != nil && !graceful(s.reason) {
 		return nil
 	}
 	for {
@@ -209,7 +210,7 @@ func (d *detached) lost(err error) error {
 func (d *detached) over() bool {
 	s := d.source
 	switch {
-	case s.reason == nil || d.lingering || d.socket == nil:
+	case s.reason == nil || d.lingering || !d.open:
 		return false
 	case d.broken || !graceful(s.reason):
 		return true
@@ -234,7 +235,7 @@ func (d *detached) leave(now time.Time) {
 // close closes the socket. The caller holds source.mu.
 func (d *detached) close(abort bool) {
 	d.socket.Close(abort)
-	d.socket = nil
+	d.open = false
 	d.shard.remove(d)
 }
 
@@ -242,7 +243,7 @@ func (d *detached) close(abort bool) {
 func (d *detached) ready(e poll.Event, r *round) {
 	s := d.source
 	s.mu.Lock()
-	if d.socket == nil || d.broken {
+	if !d.open || d.broken {
 		s.mu.Unlock()
 		return
 	}
@@ -251,7 +252,7 @@ func (d *detached) ready(e poll.Event, r *round) {
 	if e.Readable || e.Ended {
 		n, err = d.socket.Discard(discardBytes)
 		if n >= discardBytes && err == nil && !e.Ended {
-			err = d.shard.poller.Add(d.socket, d.token) // the rest is for later
+			err = d.shard.poller.Add(&d.socket, d.token) // the rest is for later
 		}
 	}
 	switch {
@@ -279,7 +280,7 @@ func (d *detached) tick(r *round) (next time.Time, interval time.Duration) {
 	now := r.now.Sub(s.opened)
 	var err error
 	switch {
-	case d.socket == nil || d.broken:
+	case !d.open || d.broken:
 	case d.lingering:
 		if now >= d.by {
 			d.close(false)

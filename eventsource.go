@@ -24,22 +24,27 @@ const (
 // so is one that Accept did not make, but for its ReadyState, [Connecting].
 type EventSource struct {
 	mu       sync.Mutex    // of what is not said to be otherwise
-	detached *detached     // the way to the client, once the stream is detached
+	detached *detached     // the way to the client, once the stream is detached: out
 	reason   error         // why it is ending; no event is taken once it is set
 	opened   time.Time     // for good
 	updated  time.Duration // the end of the last write of an event, after opened
 
-	members  []*member  // of sets
-	one      [1]*member // for members
-	queue    []item     // dispatched to this source alone
-	attached *attached  // the way to the client, until the stream is detached
+	members []*member // of sets
+	one     [1]*member
+	queue   []item // dispatched to this source alone
 
-	queued  int           // bytes in queue
-	room    chan struct{} // closed when the queue has been taken; nil if nobody waits
-	drainBy time.Duration // the end of a shutdown's patience, after opened; 0 before
-	done    chan struct{} // closed when it has ended; nil until Done is called
-	ended   bool          // nothing is written any more
-	resumed bool          // lastEventID has served
+	// The first membership, and detached. They are here, and not on their own,
+	// because a walk over many sources costs as much time as it touches memory.
+	first member
+	out   detached
+
+	attached *attached     // the way to the client, until the stream is detached
+	queued   int           // bytes in queue
+	room     chan struct{} // closed when the queue has been taken; nil if nobody waits
+	drainBy  time.Duration // the end of a shutdown's patience, after opened; 0 before
+	done     chan struct{} // closed when it has ended; nil until Done is called
+	ended    bool          // nothing is written any more
+	resumed  bool          // lastEventID has served
 
 	moved atomic.Int64 // when the client last took a piece, in Unix nanoseconds
 

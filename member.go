@@ -40,7 +40,11 @@ func (s *Set) enter(source *EventSource, value any) *member {
 	if source.reason != nil || source.memberOf(s) != nil {
 		return nil
 	}
-	m := &member{set: s, source: source, value: value, at: len(s.members), held: true}
+	m := &source.first
+	if m.set != nil { // it has served
+		m = new(member)
+	}
+	*m = member{set: s, source: source, value: value, at: len(s.members), held: true}
 	s.members = append(s.members, m)
 	if source.members == nil {
 		source.members = source.one[:0] // mostly there is one

@@ -113,7 +113,7 @@ func (sh *shard) add(d *detached) error {
 	d.shard, d.token = sh, uint64(i)|uint64(sh.slots[i].generation)<<32
 	sh.mu.Unlock()
 
-	if err := sh.poller.Add(d.socket, d.token); err != nil {
+	if err := sh.poller.Add(&d.socket, d.token); err != nil {
 		sh.remove(d)
 		return err
 	}

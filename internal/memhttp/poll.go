@@ -13,9 +13,9 @@ import (
 // Detach makes the connection a socket of its listener's network.
 func (c *conn) Detach() (poll.Socket, poll.Network, error) {
 	if c.network == nil {
-		return nil, nil, syscall.EINVAL
+		return poll.Socket{}, nil, syscall.EINVAL
 	}
-	return &socket{conn: c}, c.network, nil
+	return poll.InMemory(&socket{conn: c}), c.network, nil
 }
 
 // A socket is a connection that is used without waiting.
@@ -79,8 +79,8 @@ type poller struct {
 	passed      bool // the time of the present Wait
 }
 
-func (p *poller) Add(s poll.Socket, token uint64) error {
-	m := s.(*socket)
+func (p *poller) Add(s *poll.Socket, token uint64) error {
+	m := s.Memory().(*socket)
 	tell := func(told poll.Event) {
 		p.mu.Lock()
 		defer p.mu.Unlock()

@@ -10,22 +10,61 @@ import (
 	"time"
 )
 
-// A Socket is a connection that nobody waits for. Its methods must not be
-// called at the same time, and none after Close.
-type Socket interface {
-	// Write writes as much of p as the connection takes at once. It is no error
-	// if that is less than all: then a Poller tells when more can be written.
+// A Socket is a connection that nobody waits for: a descriptor of our own, or a
+// connection in memory. It is a value, since there are many. Its methods must not
+// be called at the same time, and none after Close.
+type Socket struct {
+	fd     int32
+	epoll  int32 // the poller's, 0 without one
+	memory Memory
+}
+
+// A Memory is what a Socket does, for connections that are no descriptors.
+type Memory interface {
 	Write(p []byte) (int, error)
-
-	// Discard throws away what the other end has sent, up to so many bytes; if
-	// it returns as many there may be more. At the end it returns [io.EOF].
 	Discard(most int) (int, error)
-
-	// CloseWrite tells the other end that nothing more comes.
 	CloseWrite() error
-
-	// Close ends the connection. What was written is still sent, unless abort.
 	Close(abort bool) error
+}
+
+// InMemory returns a Socket of a connection in memory.
+func InMemory(m Memory) Socket { return Socket{memory: m} }
+
+// Memory returns the connection in memory, nil for a descriptor.
+func (s *Socket) Memory() Memory { return s.memory }
+
+// Write writes as much of p as the connection takes at once. It is no error if
+// that is less than all: then a Poller tells when more can be written.
+func (s *Socket) Write(p []byte) (int, error) {
+	if s.memory != nil {
+		return s.memory.Write(p)
+	}
+	return s.write(p)
+}
+
+// Discard throws away what the other end has sent, up to so many bytes; if it
+// returns as many there may be more. At the end it returns [io.EOF].
+func (s *Socket) Discard(most int) (int, error) {
+	if s.memory != nil {
+		return s.memory.Discard(most)
+	}
+	return s.discard(most)
+}
+
+// CloseWrite tells the other end that nothing more comes.
+func (s *Socket) CloseWrite() error {
+	if s.memory != nil {
+		return s.memory.CloseWrite()
+	}
+	return s.closeWrite()
+}
+
+// Close ends the connection. What was written is still sent, unless abort.
+func (s *Socket) Close(abort bool) error {
+	if s.memory != nil {
+		return s.memory.Close(abort)
+	}
+	return s.close(abort)
 }
 
 // A Poller tells what happens to its sockets. Wait may be called by one
@@ -34,7 +73,7 @@ type Poller interface {
 	// Add adds a socket under a token. A socket leaves its poller when it is
 	// closed; events that were on their way may still be told. What is true of a
 	// socket that was added before is told again.
-	Add(s Socket, token uint64) error
+	Add(s *Socket, token uint64) error
 
 	// Wait fills in events and returns how many. It waits for the first until
 	// Interrupt is called or the time has come.
@@ -81,5 +120,5 @@ func Detach(c net.Conn, userTimeout time.Duration) (Socket, Network, error) {
 	case Detachable:
 		return c.Detach()
 	}
-	return nil, nil, errors.ErrUnsupported
+	return Socket{}, nil, errors.ErrUnsupported
 }

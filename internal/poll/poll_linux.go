@@ -18,19 +18,13 @@ var TCP Network = tcp{}
 
 type tcp struct{}
 
-// A socket is a descriptor of our own, a duplicate of the one that package net
-// has closed: it costs no more than the kernel's part of a connection.
-type socket struct {
-	fd    int32
-	epoll int32 // the poller's, 0 without one
-}
-
 // detachTCP duplicates the descriptor and closes the connection, which takes it
-// out of the runtime's poller. The kernel's connection lives on in the duplicate.
+// out of the runtime's poller. The kernel's connection lives on in the duplicate,
+// which costs no more than that.
 func detachTCP(c *net.TCPConn, userTimeout time.Duration) (Socket, Network, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
-		return nil, nil, err
+		return Socket{}, nil, err
 	}
 	var fd uintptr
 	var failed error
@@ -44,10 +38,10 @@ func detachTCP(c *net.TCPConn, userTimeout time.Duration) (Socket, Network, erro
 		}
 	})
 	if err = errors.Join(err, failed); err != nil {
-		return nil, nil, err
+		return Socket{}, nil, err
 	}
 	c.Close() // cannot fail: it has just been in use
-	return &socket{fd: int32(fd)}, TCP, nil
+	return Socket{fd: int32(fd)}, TCP, nil
 }
 
 // SetUserTimeout sets after what time without an acknowledgement a connection is
@@ -74,7 +68,7 @@ func setUserTimeout(fd int, d time.Duration) error {
 	return os.NewSyscallError("setsockopt", syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, tcpUserTimeout, int(min(ms, 1<<31-1))))
 }
 
-func (s *socket) Write(p []byte) (n int, err error) {
+func (s *Socket) write(p []byte) (n int, err error) {
 	for {
 		switch n, err := syscall.Write(int(s.fd), p); err {
 		case nil:
@@ -88,7 +82,7 @@ func (s *socket) Write(p []byte) (n int, err error) {
 	}
 }
 
-func (s *socket) Discard(most int) (n int, err error) {
+func (s *Socket) discard(most int) (n int, err error) {
 	var buf [4096]byte
 	for n < most {
 		switch m, err := syscall.Read(int(s.fd), buf[:]); err {
@@ -110,11 +104,11 @@ func (s *socket) Discard(most int) (n int, err error) {
 	return n, nil
 }
 
-func (s *socket) CloseWrite() error {
+func (s *Socket) closeWrite() error {
 	return os.NewSyscallError("shutdown", syscall.Shutdown(int(s.fd), syscall.SHUT_WR))
 }
 
-func (s *socket) Close(abort bool) error {
+func (s *Socket) close(abort bool) error {
 	if abort {
 		syscall.SetsockoptLinger(int(s.fd), syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1})
 	}
@@ -161,14 +155,13 @@ func (tcp) NewPoller() (Poller, error) {
 // the same sign everywhere.)
 const edges = syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | 1<<31
 
-func (p *poller) Add(s Socket, token uint64) error {
-	t := s.(*socket)
+func (p *poller) Add(s *Socket, token uint64) error {
 	op := syscall.EPOLL_CTL_ADD
-	if t.epoll != 0 {
+	if s.epoll != 0 {
 		op = syscall.EPOLL_CTL_MOD
 	}
-	t.epoll = p.fd
-	return os.NewSyscallError("epoll_ctl", syscall.EpollCtl(int(p.fd), op, int(t.fd),
+	s.epoll = p.fd
+	return os.NewSyscallError("epoll_ctl", syscall.EpollCtl(int(p.fd), op, int(s.fd),
 		&syscall.EpollEvent{Events: edges, Fd: int32(uint32(token)), Pad: int32(uint32(token >> 32))}))
 }
 

@@ -15,7 +15,7 @@ import (
 )
 
 // pair returns a detached connection and its other end.
-func pair(t *testing.T, userTimeout time.Duration) (poll.Socket, *net.TCPConn) {
+func pair(t *testing.T, userTimeout time.Duration) (*poll.Socket, *net.TCPConn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -35,7 +35,7 @@ func pair(t *testing.T, userTimeout time.Duration) (poll.Socket, *net.TCPConn) {
 	if err != nil || network != poll.TCP {
 		t.Fatalf("Detach: %v, %v", network, err)
 	}
-	return s, client.(*net.TCPConn)
+	return &s, client.(*net.TCPConn)
 }
 
 func newPoller(t *testing.T) poll.Poller {
@@ -179,16 +179,16 @@ func TestDiscard(t *testing.T) {
 func TestEnds(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		end  func(poll.Socket, *net.TCPConn)
+		end  func(*poll.Socket, *net.TCPConn)
 		want error // of the client's next read; nil if it is told to the poller
 	}{
-		{"closed", func(_ poll.Socket, c *net.TCPConn) { c.Close() }, nil},
-		{"half closed", func(_ poll.Socket, c *net.TCPConn) { c.CloseWrite() }, nil},
-		{"reset", func(_ poll.Socket, c *net.TCPConn) { c.SetLinger(0); c.Close() }, nil},
-		{"garbage, then closed", func(_ poll.Socket, c *net.TCPConn) { c.Write(make([]byte, 100)); c.Close() }, nil},
-		{"CloseWrite", func(s poll.Socket, _ *net.TCPConn) { s.CloseWrite() }, io.EOF},
-		{"Close", func(s poll.Socket, _ *net.TCPConn) { s.Close(false) }, io.EOF},
-		{"abort", func(s poll.Socket, _ *net.TCPConn) { s.Close(true) }, syscall.ECONNRESET},
+		{"closed", func(_ *poll.Socket, c *net.TCPConn) { c.Close() }, nil},
+		{"half closed", func(_ *poll.Socket, c *net.TCPConn) { c.CloseWrite() }, nil},
+		{"reset", func(_ *poll.Socket, c *net.TCPConn) { c.SetLinger(0); c.Close() }, nil},
+		{"garbage, then closed", func(_ *poll.Socket, c *net.TCPConn) { c.Write(make([]byte, 100)); c.Close() }, nil},
+		{"CloseWrite", func(s *poll.Socket, _ *net.TCPConn) { s.CloseWrite() }, io.EOF},
+		{"Close", func(s *poll.Socket, _ *net.TCPConn) { s.Close(false) }, io.EOF},
+		{"abort", func(s *poll.Socket, _ *net.TCPConn) { s.Close(true) }, syscall.ECONNRESET},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, client := pair(t, 0)
@@ -239,7 +239,7 @@ func TestCloseLeaves(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := newPoller(t)
-	if err := p.Add(s, 1); err != nil {
+	if err := p.Add(&s, 1); err != nil {
 		t.Fatal(err)
 	}
 	wait(t, p, "it can be written to", func(e poll.Event) bool { return e.Writable })

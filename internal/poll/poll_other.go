@@ -12,8 +12,13 @@ import (
 const Supported = false
 
 func detachTCP(*net.TCPConn, time.Duration) (Socket, Network, error) {
-	return nil, nil, errors.ErrUnsupported
+	return Socket{}, nil, errors.ErrUnsupported
 }
+
+func (s *Socket) write([]byte) (int, error) { return 0, errors.ErrUnsupported }
+func (s *Socket) discard(int) (int, error)  { return 0, errors.ErrUnsupported }
+func (s *Socket) closeWrite() error         { return errors.ErrUnsupported }
+func (s *Socket) close(bool) error          { return errors.ErrUnsupported }
 
 // SetUserTimeout does nothing on this system.
 func SetUserTimeout(*net.TCPConn, time.Duration) error { return errors.ErrUnsupported }
