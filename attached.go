@@ -27,9 +27,10 @@ type attached struct {
 
 	// Guarded by source.mu.
 	pinged    bool      // a comment is due
+	armed     bool      // the write in progress has a deadline
 	writing   time.Time // when the write in progress began, else zero
 	wrote     time.Time // the end of the last write
-	silence   *time.Timer
+	watchdog  *time.Timer
 	stopWatch func() bool // of the context
 }
 
@@ -116,10 +117,10 @@ func (a *attached) writePending() (ended bool) {
 	return ended
 }
 
-// flush writes the batch to the client. The deadline is there for the time of
-// the write: none at all would let a stalled client hold the goroutine for ever,
-// and one that is left behind resets an idle HTTP/2 stream. The caller has the
-// turn, and holds source.mu, which is unlocked.
+// flush writes the batch to the client. It takes no longer than the write
+// timeout: the watchdog sees to that, or a deadline that is there for the time of
+// the write, since one that is left behind resets an idle HTTP/2 stream. The
+// caller has the turn, and holds source.mu, which is unlocked.
 func (a *attached) flush(b *batch) error {
 	s := a.source
 	if a.ctx.Err() != nil {
@@ -128,22 +129,25 @@ func (a *attached) flush(b *batch) error {
 	}
 	a.writing = time.Now()
 	s.moved.Store(a.writing.UnixNano())
-	deadline := s.deadline(a.writing)
-	a.control.SetWriteDeadline(deadline) // a writer without deadlines is used as it is
+	if a.watchdog == nil || s.drainBy != 0 {
+		a.hurry()
+	}
 	s.mu.Unlock()
 
 	err := b.writeTo(a)
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	late := expired(s.deadline(a.writing))
 	a.writing = time.Time{}
 	if err != nil {
-		if errors.Is(err, os.ErrDeadlineExceeded) || expired(deadline) {
+		if errors.Is(err, os.ErrDeadlineExceeded) || late {
 			return ErrSlow
 		}
 		return fmt.Errorf("%w: %w", ErrGone, err)
 	}
-	if a.r.ProtoMajor != 1 {
+	if a.armed {
+		a.armed = false
 		a.control.SetWriteDeadline(time.Time{})
 	}
 	a.wrote = time.Now()
@@ -153,64 +157,92 @@ func (a *attached) flush(b *batch) error {
 	return nil
 }
 
-// hurry sets a new deadline for the write in progress, if there is one. The
-// caller holds source.mu.
+// hurry sets a deadline for the write in progress, if there is one. The caller
+// holds source.mu.
 func (a *attached) hurry() {
 	if !a.writing.IsZero() {
-		a.control.SetWriteDeadline(a.source.deadline(a.writing))
+		a.arm(a.source.deadline(a.writing))
 	}
 }
 
 // abort fails the write in progress, if there is one. The caller holds source.mu.
 func (a *attached) abort() {
 	if !a.writing.IsZero() {
-		a.control.SetWriteDeadline(time.Unix(1, 0))
+		a.arm(time.Unix(1, 0))
 	}
 }
 
-// watch has the stream end with the request's context, and be sent comments
-// while it is silent.
+// arm sets the deadline of the write in progress. A writer without deadlines is
+// used as it is.
+func (a *attached) arm(deadline time.Time) {
+	if !deadline.IsZero() {
+		a.armed = true
+		a.control.SetWriteDeadline(deadline)
+	}
+}
+
+// watch has the stream end with the request's context, has a write that takes
+// too long fail, and a comment sent when the stream is silent.
 func (a *attached) watch() {
 	s := a.source
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a.stopWatch = context.AfterFunc(a.ctx, func() { s.end(a.contextError()) })
-	if s.keepAlive > 0 {
-		a.silence = time.AfterFunc(s.keepAlive, a.ping)
+	if next := a.check(time.Now()); next > 0 {
+		a.watchdog = time.AfterFunc(next, a.tick)
 	}
 }
 
 // unwatch ends what watch has begun. It reports whether the context has not
 // ended the stream, and will not. The caller holds source.mu.
 func (a *attached) unwatch() bool {
-	if a.silence != nil {
-		a.silence.Stop()
+	if a.watchdog != nil {
+		a.watchdog.Stop()
+		a.watchdog = nil
 	}
 	return a.stopWatch == nil || a.stopWatch()
 }
 
-// ping has a comment sent if the stream was silent for its keep-alive interval.
-func (a *attached) ping() {
-	if a.restartSilence() {
+// tick is called by the watchdog. That costs less than a deadline for each
+// write, of which there may be thousands in the same time.
+func (a *attached) tick() {
+	a.source.mu.Lock()
+	if a.watchdog != nil {
+		if next := a.check(time.Now()); next > 0 {
+			a.watchdog.Reset(next)
+		}
+	}
+	pinged := a.pinged
+	a.source.mu.Unlock()
+	if pinged {
 		a.nudge()
 	}
 }
 
-// restartSilence reports whether a comment is due, and sets the timer for the
-// next time it may be.
-func (a *attached) restartSilence() (due bool) {
+// check sees to what is due, and returns in what time to come again, 0 for
+// never. A write that begins meanwhile is seen before its time is over. The
+// caller holds source.mu.
+func (a *attached) check(now time.Time) (next time.Duration) {
 	s := a.source
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.reason != nil || s.attached != a {
-		return false
+	if s.writeTimeout > 0 {
+		next = s.writeTimeout
+		if !a.writing.IsZero() {
+			if next = a.writing.Add(s.writeTimeout).Sub(now); next <= 0 {
+				a.abort()
+				next = s.writeTimeout
+			}
+		}
 	}
-	rest := s.keepAlive - time.Since(a.wrote)
-	if rest <= 0 {
-		a.pinged, rest = true, s.keepAlive
+	if s.keepAlive > 0 && s.reason == nil {
+		rest := a.wrote.Add(s.keepAlive).Sub(now)
+		if rest <= 0 {
+			a.pinged, rest = true, s.keepAlive
+		}
+		if next == 0 || rest < next {
+			next = rest
+		}
 	}
-	a.silence.Reset(rest)
-	return a.pinged
+	return next
 }
 
 // contextError returns why the request's context is done.
