@@ -123,6 +123,11 @@
 // are [Set.Add], [Set.Delete], [Set.Has], [Set.Len], [Set.Clear] and
 // [Set.CloseAll].
 //
+// # Reading a stream
+//
+// [Events] yields the events of a stream that is there, such as the body of a
+// response, and a [Decoder] tells more of them.
+//
 // # Testing
 //
 // A stream works with [net/http/httptest]: a ResponseRecorder records it until
