@@ -10,7 +10,7 @@ import (
 )
 
 // Why reading a stream ended, besides the errors of what is read from: see
-// [Decoder.Decode].
+// [Decoder.Decode] and [Client.Events].
 var (
 	// ErrTooLarge: an event, or a line of one, that is larger than MaxEvent. It
 	// has not been read to its end.
