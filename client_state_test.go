@@ -1,6 +1,7 @@
 package sse_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -44,6 +45,79 @@ func TestClientLoops(t *testing.T) {
 		}
 		if got := strings.Join(script.lastEventIDs(), " "); got != "0 1" {
 			t.Errorf("asked for what follows %s", got)
+		}
+	})
+}
+
+// A loop that is left although there is an error to tell is not told.
+func TestClientLeftAndCanceled(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		_, client := tr.scripted(t, stays("data: x\n\n"))
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		for range client.Events(ctx) {
+			cancel()
+			break // or else the runtime panics
+		}
+	})
+}
+
+// However a connection ends, its body is closed and its context done, with any
+// transport.
+func TestClientCloses(t *testing.T) {
+	for _, tt := range []struct {
+		what   string
+		status int
+		body   string
+		leave  bool
+	}{
+		{"the end of the stream", 200, "data: x\n\n", false},
+		{"an event too large", 200, "data: 12345678901234567890\n\n", false},
+		{"the end of the loop", 200, "data: x\n\n", true},
+		{"no content", 204, "", false},
+		{"an error", 404, "none", false},
+	} {
+		closed := 0
+		var requested []context.Context
+		client := sse.Client{URL: "http://memory/", Retry: -1, MaxEvent: 10}
+		client.HTTP = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			requested = append(requested, r.Context())
+			return &http.Response{StatusCode: tt.status, Header: http.Header{"Content-Type": {"text/event-stream"}}, Body: &body{strings.NewReader(tt.body), &closed}, Request: r}, nil
+		})}
+		for range client.Events(t.Context()) {
+			if tt.leave {
+				break
+			}
+		}
+		if closed != 1 || len(requested) != 1 || requested[0].Err() == nil {
+			t.Errorf("%s: %d closed, of %d", tt.what, closed, len(requested))
+		}
+	}
+}
+
+type body struct {
+	io.Reader
+	closed *int
+}
+
+func (b *body) Close() error {
+	*b.closed++
+	return nil
+}
+
+// A loop whose body panics closes what there is to close.
+func TestClientPanics(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		script, client := tr.scripted(t, stays("data: x\n\n"))
+		func() {
+			defer func() { recover() }()
+			for range client.Events(t.Context()) {
+				panic("in the loop")
+			}
+		}()
+		synctest.Wait()
+		if script.got()[0].Context().Err() == nil || client.ReadyState() != sse.Closed {
+			t.Errorf("the connection is still open, state %v", client.ReadyState())
 		}
 	})
 }

@@ -153,6 +153,12 @@ func TestClientCancel(t *testing.T) {
 					client.IdleTimeout = idle
 					ctx, cancel := context.WithCancelCause(t.Context())
 					defer cancel(nil)
+					client.OnRequest = func(*http.Request) error {
+						if ctx.Err() != nil {
+							t.Error("another request")
+						}
+						return nil
+					}
 					start := time.Now()
 					switch {
 					case tt.after < 0:

@@ -318,7 +318,7 @@ func TestEvents(t *testing.T) {
 	for _, tt := range []struct {
 		end  error
 		want string
-	}{{io.EOF, "x y "}, {broken, "x y broken "}} {
+	}{{io.EOF, "x y "}, {broken, "x y broken "}, {io.ErrUnexpectedEOF, "x y unexpected EOF "}} {
 		events := sse.Events(io.MultiReader(strings.NewReader("data: x\n\ndata: y\n\ndata: z\n"), iotest.ErrReader(tt.end)))
 		var got strings.Builder
 		for e := range events { // and on, with the next loop

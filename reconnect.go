@@ -106,7 +106,7 @@ func (c *Client) wait(failures int) time.Duration {
 		base = c.retry
 	}
 	base = max(base, minRetry)
-	most := max(base, orDefault(c.MaxRetry, defaultMaxRetry))
+	most := orDefault(c.MaxRetry, defaultMaxRetry)
 	for ; failures > 1 && base < most; failures-- {
 		base += min(base, most-base)
 	}
