@@ -46,8 +46,8 @@ type Client struct {
 	// fails, so does the loop.
 	Body func() (io.Reader, error)
 
-	// ResumeAfter is the last event ID to begin with, of an event that was seen
-	// before. The server is asked for what follows it.
+	// ResumeAfter is the last event ID that the first loop begins with, of an
+	// event that was seen before. The server is asked for what follows it.
 	ResumeAfter string
 
 	// Retry is the reconnection time: how long to wait before the next request,
@@ -116,7 +116,7 @@ type Client struct {
 //   - An error of the request: the URL is none, a header cannot be sent, HTTP
 //     has a Timeout, a redirect leads nowhere, or OnRequest or Body failed.
 //   - [context.Cause] of the context, once it is done: at once, whatever the
-//     loop waits for. No event follows.
+//     loop waits for. No event follows, and no hook is called.
 //   - If the client does not come back, what the connection failed with.
 //
 // No error at all is yielded after a 204, by which a server says that there is

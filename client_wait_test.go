@@ -138,6 +138,7 @@ func TestClientCancel(t *testing.T) {
 		{"in a read", stays("id: 1\ndata: x\n\nid: 2\n\nid: 3\ndata: y"), time.Second, 1, "2"},
 		{"in a wait", says("id: 1\ndata: x\n\n"), time.Second, 1, "1"},
 		{"in the loop", stays("id: 1\ndata: x\n\nid: 2\ndata: y\n\n"), 0, 1, "1"},
+		{"in the loop, before comments", stays("id: 1\ndata: x\n\n:\n:\n\n"), 0, 1, "1"},
 		{"in the loop, in another piece", stays("id: 1\ndata: x\n\n", "id: 2\ndata: y\n\n"), 0, 1, "1"},
 		{"in the loop, at the end", says("id: 1\ndata: x\n\n"), 0, 1, "1"},
 		{"in the body of an error", func(w http.ResponseWriter, r *http.Request) {
@@ -158,6 +159,12 @@ func TestClientCancel(t *testing.T) {
 							t.Error("another request")
 						}
 						return nil
+					}
+					client.OnComment = func(string) { t.Error("a comment") }
+					client.OnError = func(error, time.Duration) {
+						if ctx.Err() != nil {
+							t.Error("another attempt")
+						}
 					}
 					start := time.Now()
 					switch {

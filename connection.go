@@ -148,7 +148,12 @@ func (c *Client) connect(ctx context.Context, yield func(Event) bool) (worked bo
 	s.body = response.Body
 	s.decoder = NewDecoder(s)
 	s.decoder.LastEventID, s.decoder.Retry = c.LastEventID(), c.retry
-	s.decoder.MaxEvent, s.decoder.OnComment = c.MaxEvent, c.OnComment
+	s.decoder.MaxEvent = c.MaxEvent
+	s.decoder.OnComment = func(text string) {
+		if c.OnComment != nil && ctx.Err() == nil {
+			c.OnComment(text)
+		}
+	}
 	for {
 		e, err := s.decoder.Decode()
 		if err != nil {
