@@ -123,6 +123,22 @@
 // are [Set.Add], [Set.Delete], [Set.Has], [Set.Len], [Set.Clear] and
 // [Set.CloseAll].
 //
+// # Reading streams
+//
+// A [Client] is the other end: it asks for a stream, yields its events, and
+// comes back with the id of the last one whenever the stream ends. [Events]
+// yields the events of a stream that is there, such as the body of a response,
+// which is what the answer of a language model is; a [Decoder] tells more of
+// them.
+//
+//	client := sse.Client{URL: "https://example.org/events"}
+//	for event, err := range client.Events(ctx) {
+//		if err != nil {
+//			return err
+//		}
+//		fmt.Println(event.Type, event.Data)
+//	}
+//
 // # Testing
 //
 // A stream works with [net/http/httptest]: a ResponseRecorder records it until

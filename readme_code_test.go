@@ -2,10 +2,12 @@ package sse_test
 
 import (
 	"context"
+	"fmt"
 	"html/template"
 	"io"
 	"iter"
 	"net/http"
+	"time"
 
 	"example.org/sse"
 )
@@ -45,13 +47,24 @@ func rendered(ctx context.Context, templates *template.Template, component inter
 	return data, err
 }
 
+func read(ctx context.Context) error {
+	client := sse.Client{URL: "https://example.org/events", IdleTimeout: time.Minute}
+	for event, err := range client.Events(ctx) {
+		if err != nil {
+			return err // a 404, an HTML page, the context's end, ...
+		}
+		fmt.Println(event.Type, event.Data)
+	}
+	return nil
+}
+
 func served() error {
 	err := sse.ListenAndServe(context.Background(), &http.Server{Addr: "localhost:8080"})
 	return err
 }
 
 var (
-	_ = []any{everyone, answer, eachTheirOwn, rendered, served}
+	_ = []any{everyone, answer, eachTheirOwn, rendered, read, served}
 
 	board  any
 	users  sse.Map[string]

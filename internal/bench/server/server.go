@@ -38,6 +38,9 @@ func Run(ctx context.Context, s subject.Subject, in io.Reader, out io.Writer) er
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if err := warmUp(ctx, l.Addr().String()); err != nil {
+		return err
+	}
 	d := newDispatcher(running)
 	go d.run(ctx)
 	w := control.NewWriter(out)
@@ -81,6 +84,27 @@ func Run(ctx context.Context, s subject.Subject, in io.Reader, out io.Writer) er
 			return err
 		}
 	}
+}
+
+// warmUp has a few clients come and go, so that what a server needs once is not
+// taken for the memory of streams. It does not matter if they are refused.
+func warmUp(ctx context.Context, addr string) error {
+	for range 20 {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+		if err != nil {
+			return err
+		}
+		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: bench\r\n\r\n"); err == nil {
+			err = conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+			if err == nil {
+				_, _ = conn.Read(make([]byte, 512)) //nolint:errcheck // some send nothing before the first event
+			}
+		}
+		if err := conn.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // memory gives all garbage back before it measures.

@@ -1,0 +1,130 @@
+package sse_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"example.org/sse"
+)
+
+// A script serves the nth request with its nth answer, and those after the last
+// with a 204. It remembers them.
+type script struct {
+	answers []http.HandlerFunc
+
+	mu       sync.Mutex
+	requests []request
+}
+
+type request struct {
+	*http.Request
+	at   time.Time
+	body string
+}
+
+func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	s.mu.Lock()
+	s.requests = append(s.requests, request{r, time.Now(), string(body)})
+	n := len(s.requests)
+	s.mu.Unlock()
+	if n > len(s.answers) {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	s.answers[n-1](w, r)
+}
+
+// got returns the requests so far.
+func (s *script) got() []request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.requests)
+}
+
+// lastEventIDs returns the header of each request, "-" for one without.
+func (s *script) lastEventIDs() (ids []string) {
+	for _, r := range s.got() {
+		if id, ok := r.Header["Last-Event-Id"]; ok {
+			ids = append(ids, strings.Join(id, "+"))
+		} else {
+			ids = append(ids, "-")
+		}
+	}
+	return ids
+}
+
+// says answers with a stream of some pieces, each flushed, and ends it.
+func says(pieces ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.WriteHeader(http.StatusOK)
+		w.(http.Flusher).Flush()
+		for _, p := range pieces {
+			io.WriteString(w, p)
+			w.(http.Flusher).Flush()
+		}
+	}
+}
+
+// stays is says, and then waits for the client to leave.
+func stays(pieces ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		says(pieces...)(w, r)
+		<-r.Context().Done()
+	}
+}
+
+// breaks is says, and then breaks the connection.
+func breaks(pieces ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		says(pieces...)(w, r)
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// answers answers with a status and, as pairs, headers.
+func answers(status int, body string, headers ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		for i := 0; i < len(headers); i += 2 {
+			w.Header().Set(headers[i], headers[i+1])
+		}
+		w.WriteHeader(status)
+		io.WriteString(w, body)
+	}
+}
+
+// scripted serves a script in memory, and returns a client of it.
+func (tr transport) scripted(t *testing.T, answers ...http.HandlerFunc) (*script, *sse.Client) {
+	s := &script{answers: answers}
+	return s, &sse.Client{URL: "http://memory/", HTTP: tr.serve(t, s).client}
+}
+
+// all runs a loop to its end, and returns its events, and its error, which it
+// checks to be the last pair.
+func all(t *testing.T, ctx context.Context, c *sse.Client) (events []string, err error) { //nolint:revive // t comes first
+	t.Helper()
+	for e, failure := range c.Events(ctx) {
+		if err != nil {
+			t.Errorf("after error %v there was another pair: %+v, %v", err, e, failure)
+		}
+		if err = failure; err == nil {
+			events = append(events, show(e))
+		} else if e != (sse.Event{}) {
+			t.Errorf("with error %v there was an event: %+v", err, e)
+		}
+		if err != nil && c.ReadyState() != sse.Closed {
+			t.Errorf("state %v with the last error", c.ReadyState())
+		}
+	}
+	if c.ReadyState() != sse.Closed {
+		t.Errorf("state %v after the loop", c.ReadyState())
+	}
+	return events, err
+}

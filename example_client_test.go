@@ -1,0 +1,121 @@
+package sse_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"time"
+
+	"example.org/sse"
+)
+
+// The answer of a language model, which is one stream: the request is the
+// program's own, and nobody asks again when it ends.
+func ExampleEvents() {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		io.WriteString(w, "data: {\"delta\": \"Hello\"}\n\ndata: {\"delta\": \"!\"}\n\ndata: [DONE]\n\n")
+	}))
+	defer server.Close()
+
+	response, err := http.Post(server.URL, "application/json", strings.NewReader(`{"prompt": "Say hello."}`))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		log.Fatal(response.Status)
+	}
+	for event, err := range sse.Events(response.Body) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(event.Data)
+	}
+	// Output:
+	// {"delta": "Hello"}
+	// {"delta": "!"}
+	// [DONE]
+}
+
+// A Decoder tells more than the events: here, where to resume.
+func ExampleDecoder() {
+	d := sse.NewDecoder(strings.NewReader(": welcome\nretry: 5000\nid: 41\n\nevent: greeting\ndata: Hello\ndata: World\nid: 42\n\n"))
+	d.OnComment = func(text string) { fmt.Println("comment:", text) }
+	for {
+		event, err := d.Decode()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		fmt.Printf("%s: %q\n", event.Type, event.Data)
+	}
+	fmt.Println("resume after", d.LastEventID, "in", d.Retry)
+	// Output:
+	// comment:  welcome
+	// greeting: "Hello\nWorld"
+	// resume after 42 in 5s
+}
+
+// A client comes back when the stream ends, and goes on where it was.
+func ExampleClient() {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		switch r.Header.Get("Last-Event-ID") {
+		case "":
+			io.WriteString(w, "retry: 100\nid: 1\ndata: one\n\nid: 2\ndata: two\n\n")
+		case "2":
+			io.WriteString(w, "id: 3\ndata: three\n\n")
+		default:
+			w.WriteHeader(http.StatusNoContent) // there is no more to come
+		}
+	}))
+	defer server.Close()
+
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	client := sse.Client{
+		URL:         server.URL,
+		IdleTimeout: time.Minute,
+		OnError:     func(err error, _ time.Duration) { fmt.Println("coming back after", err) },
+	}
+	for event, err := range client.Events(ctx) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(event.ID, event.Data)
+	}
+	// Output:
+	// 1 one
+	// 2 two
+	// coming back after EOF
+	// 3 three
+	// coming back after EOF
+}
+
+// A fresh token for each request, and an answer that is no stream.
+func ExampleResponseError() {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Error(w, "who is "+r.Header.Get("Authorization")+"?", http.StatusUnauthorized)
+	}))
+	defer server.Close()
+
+	client := sse.Client{
+		URL: server.URL,
+		OnRequest: func(r *http.Request) error {
+			r.Header.Set("Authorization", "Bearer fresh")
+			return nil
+		},
+	}
+	for _, err := range client.Events(context.Background()) {
+		var refused *sse.ResponseError
+		if errors.As(err, &refused) {
+			fmt.Printf("%d: %s", refused.StatusCode, refused.Body)
+		}
+	}
+	// Output: 401: who is Bearer fresh?
+}
