@@ -5,6 +5,7 @@ package client
 import (
 	"fmt"
 	"net/netip"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,6 +32,12 @@ type conn struct {
 	greeted bool
 }
 
+// Each reader connects so many clients, and pauses.
+const (
+	connectAtOnce = 16
+	connectPause  = 8 * time.Millisecond
+)
+
 // newReader connects n clients.
 func newReader(t *tally, addr netip.AddrPort, first, n int) (*reader, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
@@ -47,6 +54,9 @@ func newReader(t *tally, addr netip.AddrPort, first, n int) (*reader, error) {
 		buffer:  make([]byte, 64<<10),
 	}
 	for i := range r.conns {
+		if i%connectAtOnce == 0 {
+			time.Sleep(connectPause) // or what is measured is the memory of the rush: stacks of goroutines that are gone
+		}
 		fd, err := connect(addr, 0)
 		if err != nil {
 			return nil, fmt.Errorf("client %d of %d: %w", first+i, first+n, err)
