@@ -28,6 +28,7 @@ type attached struct {
 	// Guarded by source.mu.
 	pinged    bool      // a comment is due
 	armed     bool      // the write in progress has a deadline
+	slow      bool      // the last write took too long
 	writing   time.Time // when the write in progress began, else zero
 	wrote     time.Time // the end of the last write
 	watchdog  *time.Timer
@@ -141,7 +142,7 @@ func (a *attached) flush(b *batch) error {
 	late := expired(s.deadline(a.writing))
 	a.writing = time.Time{}
 	if err != nil {
-		if errors.Is(err, os.ErrDeadlineExceeded) || late {
+		if a.slow = late || errors.Is(err, os.ErrDeadlineExceeded); a.slow {
 			return ErrSlow
 		}
 		return fmt.Errorf("%w: %w", ErrGone, err)
@@ -252,7 +253,7 @@ func (a *attached) contextError() error {
 	}
 	a.source.mu.Lock()
 	defer a.source.mu.Unlock()
-	if !a.writing.IsZero() && expired(a.source.deadline(a.writing)) {
+	if a.slow || !a.writing.IsZero() && expired(a.source.deadline(a.writing)) {
 		return ErrSlow // HTTP/2 resets the stream, and tells the context first
 	}
 	return ErrGone

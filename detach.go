@@ -70,21 +70,23 @@ func (s *EventSource) Detach() error {
 // detach makes the socket the source's way to its client. The caller has the
 // turn to write.
 func (s *EventSource) detach(socket poll.Socket, network poll.Network) error {
-	d := &s.out
-	*d = detached{source: s, socket: socket, open: true, handler: goroutine(), wrote: time.Since(s.opened)}
-	if err := d.join(network); err != nil {
-		d.socket.Close(true)
-		s.shut(fmt.Errorf("%w: %w", ErrGone, err))
-		s.attached.finish()
-		return s.Err()
-	}
 	s.mu.Lock()
-	a := s.attached
-	s.attached, s.detached = nil, d
-	if s.reason != nil && graceful(s.reason) { // just now, and nothing was written since
-		s.queue = append(s.queue, item{chunk: lastChunk})
+	a, d := s.attached, &s.out
+	*d = detached{source: s, socket: socket, open: true, handler: goroutine(), wrote: time.Since(s.opened)}
+	err := d.join(network)
+	if err == nil {
+		s.attached, s.detached = nil, d
+		if s.reason != nil && graceful(s.reason) { // just now, and nothing was written since
+			s.queue = append(s.queue, item{chunk: lastChunk})
+		}
 	}
 	s.mu.Unlock()
+	if err != nil {
+		d.socket.Close(true)
+		s.shut(fmt.Errorf("%w: %w", ErrGone, err))
+		a.finish()
+		return s.Err()
+	}
 	streams.attached.Add(-1)
 	streams.detached.Add(1)
 	close(a.wake) // of others in Wait; the turn is not given back

@@ -1,5 +1,5 @@
-// Package sse sends server-sent events: one-way streams from an HTTP server to
-// browsers and other clients, as the HTML standard defines them
+// Package sse sends server-sent events, and reads them: one-way streams from an
+// HTTP server to browsers and other clients, as the HTML standard defines them
 // (https://html.spec.whatwg.org/multipage/server-sent-events.html).
 //
 // # Usage
@@ -83,25 +83,45 @@
 // Every stream's end has a reason, [EventSource.Err]; [EventSource.Done] tells
 // when. A source that ends is gone from all of its sets and maps at once. That
 // a client left is noticed at once if it says so, and by a keep-alive comment
-// otherwise; one whose network was cut silently is noticed when the kernel
-// gives up on it.
+// otherwise. One whose network was cut silently is noticed when the kernel gives
+// up on it: for a detached stream that is its write timeout after the comment,
+// and for another one too if the server has a [ConnContext]; without, it is a
+// quarter of an hour.
 //
 // A handler must not return before it has called Close, Wait or Detach.
-// [EventSource.Close] belongs in a defer statement.
+// [EventSource.Close] belongs in a defer statement, whatever comes after.
 //
 // # Detached streams
 //
-// [EventSource.Detach] is where a stream is to go on without its handler, and
-// without the memory that a handler costs. In this version it always waits for
-// the end of the stream, as [EventSource.Wait] does.
+// A handler that waits costs some 27 KiB for each stream: two goroutines, the
+// server's buffers, the request. [EventSource.Detach], which [Set.ServeHTTP] ends
+// with, takes the connection over once the head of the response is sent, and the
+// handler returns. What is left is less than 1 KiB.
+//
+// A detached stream is written to without waiting, by whoever has something to
+// write: the goroutine that walks over a set's members, the caller of Dispatch,
+// or, when a client that was slow can take more, one of a few goroutines that
+// look after all streams. They also see to keep-alives, to timeouts, and to
+// clients that leave; what a client sends is thrown away. All that this page says
+// is true of detached streams as of others.
+//
+// It is done on Linux, for HTTP/1.1 without TLS: behind a proxy that ends TLS,
+// say. Where it cannot be done Detach waits, as [EventSource.Wait] does; so a
+// program is the same everywhere. [ReadStats] counts both kinds, and the reasons.
+// From Detach on the request's context is no longer the stream's: middleware
+// that cancels it, or logs when a request is over, sees the handler return.
 //
 // # Shutdown
 //
 // [http.Server.Shutdown] ends all streams of its server, with no wiring: each is
 // sent what was dispatched before, is told to come back after a time that
 // differs from client to client, and ends cleanly. A client that takes nothing
-// holds this up for 5 seconds at most. [ListenAndServe] calls Shutdown on
-// SIGTERM and interrupt, for programs that have no other way.
+// holds this up for 5 seconds at most.
+//
+// The server itself does not know detached streams: its Shutdown ends them but
+// does not wait for that, and its Close leaves them open. [Shutdown] waits for
+// all. [ListenAndServe] calls that on SIGTERM and interrupt, for programs that
+// have no other way.
 //
 // # Proxies
 //

@@ -12,7 +12,7 @@ type ReadyState int
 
 // The states of a stream.
 const (
-	Connecting ReadyState = iota // not accepted yet
+	Connecting ReadyState = iota // no stream yet
 	Open                         // events can be dispatched
 	Closed                       // ended, or about to: what was dispatched before may still be on its way
 )

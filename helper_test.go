@@ -66,6 +66,8 @@ var transports = []transport{{name: "HTTP/1.1"}, {name: "h2c", http2: true}, {na
 type holding struct{ http.ResponseWriter }
 
 func (w holding) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w holding) FlushError() error           { return http.NewResponseController(w.ResponseWriter).Flush() }
+func (w holding) Flush()                      { w.FlushError() }
 func (w holding) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return nil, nil, http.ErrNotSupported
 }

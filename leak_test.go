@@ -34,8 +34,14 @@ func descriptors() int {
 // 10,000 connects and disconnects, and 10,000 that leave before the first byte:
 // all is as it was.
 func TestNothingLeaks(t *testing.T) {
+	for _, tr := range []transport{transports[0], detachedTransport} {
+		t.Run(tr.name, func(t *testing.T) { nothingLeaks(t, tr) })
+	}
+}
+
+func nothingLeaks(t *testing.T, tr transport) {
 	group := new(sse.Set)
-	address := dialAddr(t, transports[0].listen(t, group))
+	address := dialAddr(t, tr.listen(t, group))
 	const rounds = 100
 	visit := func(read bool) {
 		var wg sync.WaitGroup

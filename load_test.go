@@ -54,29 +54,30 @@ func TestThousandMembers(t *testing.T) {
 		{"SkipSlow", sse.SkipSlow, 5000},
 		{"LatestPerKey", sse.LatestPerKey, 5000},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			tt.events /= slowdown
-			// On a machine that others use, too, a single time says little.
-			for attempt := 1; ; attempt++ {
-				longest := thousandMembers(t, tt.policy, tt.events)
-				if slowdown > 1 || longest <= 50*time.Millisecond {
-					break
+		for _, tr := range []transport{transports[0], detachedTransport} {
+			t.Run(tt.name+"/"+tr.name, func(t *testing.T) {
+				// On a machine that others use, too, a single time says little.
+				for attempt := 1; ; attempt++ {
+					longest := thousandMembers(t, tr, tt.policy, tt.events/slowdown)
+					if slowdown > 1 || longest <= 50*time.Millisecond {
+						break
+					}
+					if attempt == 3 {
+						t.Errorf("a dispatch took %v", longest)
+						break
+					}
 				}
-				if attempt == 3 {
-					t.Errorf("a dispatch took %v", longest)
-					break
-				}
-			}
-		})
+			})
+		}
 	}
 }
 
 // thousandMembers does what TestThousandMembers is about, and returns the time
 // of the longest dispatch.
-func thousandMembers(t *testing.T, policy sse.SlowPolicy, events int) (longest time.Duration) {
+func thousandMembers(t *testing.T, tr transport, policy sse.SlowPolicy, events int) (longest time.Duration) {
 	const members, stalled, size = 1000, 10, 1 << 10
 	group := &sse.Set{History: -1, Slow: policy, Accept: &sse.AcceptOptions{WriteTimeout: time.Minute}}
-	address := dialAddr(t, transports[0].listen(t, group, smallBuffers))
+	address := dialAddr(t, tr.listen(t, group, smallBuffers))
 	var sources []*sse.EventSource
 	for range stalled {
 		conn, _ := rawStream(t, address)
@@ -213,9 +214,15 @@ func TestLargeEvent(t *testing.T) {
 // 1,000 streams, some stalled, some in the middle of a 10 MiB event: Shutdown
 // returns in time, and who reads gets everything and a clean end.
 func TestShutdownUnderLoad(t *testing.T) {
+	for _, tr := range []transport{transports[0], detachedTransport} {
+		t.Run(tr.name, func(t *testing.T) { shutdownUnderLoad(t, tr) })
+	}
+}
+
+func shutdownUnderLoad(t *testing.T, tr transport) {
 	const streams, large, stalled = 1000, 20, 10
 	var group, some sse.Set
-	site := transports[0].listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	site := tr.listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		source, err := sse.Accept(w, r, nil)
 		if err != nil {
 			return

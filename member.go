@@ -164,7 +164,6 @@ func (m *member) delete() bool {
 	}
 	s := m.source
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if i := slices.Index(s.members, m); i >= 0 {
 		s.members = slices.Delete(s.members, i, i+1)
 		if !m.held {
@@ -176,6 +175,8 @@ func (m *member) delete() bool {
 			}
 		}
 	}
+	s.mu.Unlock()
+	s.nudge() // a walk that was to come will not find it any more
 	return true
 }
 

@@ -142,6 +142,9 @@ func (s *EventSource) reach(most int64) uint64 {
 		}
 	}
 	for _, m := range s.members {
+		if m.latest != nil {
+			return math.MaxUint64 // all of it is taken, and newer than what comes first elsewhere
+		}
 		if m.held || m.set.Slow == LatestPerKey {
 			continue
 		}

@@ -32,6 +32,15 @@ func answer(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+func oneKilobyte(w http.ResponseWriter, r *http.Request, group *sse.Set) {
+	source, err := sse.Accept(w, r, nil)
+	if err != nil {
+		return
+	}
+	group.Add(source)
+	source.Detach() // elsewhere it waits for the end of the stream
+}
+
 func eachTheirOwn() {
 	users.DispatchFunc(func(s *sse.EventSource, user string) (sse.Event, bool) {
 		return sse.Event{Type: "greeting", Data: "hello, " + user}, user != ""
@@ -64,7 +73,7 @@ func served() error {
 }
 
 var (
-	_ = []any{everyone, answer, eachTheirOwn, rendered, read, served}
+	_ = []any{everyone, answer, oneKilobyte, eachTheirOwn, rendered, read, served}
 
 	board  any
 	users  sse.Map[string]

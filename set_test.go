@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"example.org/sse"
 )
@@ -93,6 +95,27 @@ func TestDeleteKeepsWhatWaits(t *testing.T) {
 		st.want("message|"+big, "message|1", "message|2", "message|3", "message|4")
 		source.Close()
 		st.wantEnd()
+	})
+}
+
+// What was dispatched just before Delete arrives at once, and not with what is
+// sent next.
+func TestDeleteSendsWhatWaits(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		handler, sources := connected(nil)
+		st := tr.serve(t, handler).open()
+		source := <-sources
+		var group sse.Set
+		for i := range 200 {
+			group.Add(source)
+			group.Dispatch("", strconv.Itoa(i))
+			group.Delete(source)
+			start := time.Now()
+			st.want("message|" + strconv.Itoa(i))
+			if d := time.Since(start); d > 0 {
+				t.Fatalf("event %d after %v", i, d)
+			}
+		}
 	})
 }
 

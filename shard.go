@@ -43,7 +43,8 @@ var shards struct {
 	of map[poll.Network][]*shard
 }
 
-// join finds the stream a shard, the one with the fewest streams.
+// join finds the stream a shard, the one with the fewest streams. The caller
+// holds source.mu, and so nothing happens to the stream before it is ready.
 func (d *detached) join(network poll.Network) error {
 	shards.mu.Lock()
 	defer shards.mu.Unlock()
@@ -227,6 +228,9 @@ func (sh *shard) streams(list []*detached) []*detached {
 func (sh *shard) fail(err error) {
 	for _, d := range sh.streams(nil) {
 		d.source.mu.Lock()
+		if d.lingering {
+			d.close(true)
+		}
 		d.settle(d.lost(err), time.Now())
 	}
 }

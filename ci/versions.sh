@@ -11,6 +11,7 @@ tools='
 gcc,clang:gcc libc6-dev:race
 chromium,chromium-browser,google-chrome:chromium:./internal/e2e
 nginx:nginx-light:./internal/e2e
+ip:iproute2:./internal/e2e
 shellcheck:shellcheck:lint
 '
 

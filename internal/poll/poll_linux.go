@@ -32,6 +32,9 @@ func detachTCP(c *net.TCPConn, userTimeout time.Duration) (Socket, Network, erro
 		if failed = setUserTimeout(int(old), userTimeout); failed != nil {
 			return
 		}
+		// For a client that reads nothing the kernel would keep some 4 MiB, of events
+		// that are old by the time they are read; with this it is some 260 KiB.
+		syscall.SetsockoptInt(int(old), syscall.IPPROTO_TCP, tcpNotSentLowat, notSent)
 		var e syscall.Errno
 		if fd, _, e = syscall.Syscall(syscall.SYS_FCNTL, old, syscall.F_DUPFD_CLOEXEC, 0); e != 0 {
 			failed = os.NewSyscallError("fcntl", e)
@@ -57,8 +60,14 @@ func SetUserTimeout(c *net.TCPConn, d time.Duration) error {
 	return errors.Join(err, failed)
 }
 
-// tcpUserTimeout is missing in package syscall.
-const tcpUserTimeout = 18
+// What is missing in package syscall.
+const (
+	tcpUserTimeout  = 18
+	tcpNotSentLowat = 25
+)
+
+// notSent is up to how many bytes a connection takes that it cannot send yet.
+const notSent = 128 << 10
 
 func setUserTimeout(fd int, d time.Duration) error {
 	if d <= 0 {

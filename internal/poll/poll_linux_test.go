@@ -325,3 +325,23 @@ func TestDescriptors(t *testing.T) {
 		t.Errorf("%d descriptors left", n-before)
 	}
 }
+
+// What a client that reads nothing costs the kernel has a bound.
+func TestFullSocket(t *testing.T) {
+	s, _ := pair(t, 0)
+	total := 0
+	for b := make([]byte, 16<<10); ; {
+		n, err := s.Write(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if total += n; n == 0 {
+			break
+		}
+	}
+	t.Logf("%d KiB", total>>10)
+	if total > 1<<20 {
+		t.Errorf("it took %d KiB", total>>10)
+	}
+	s.Close(true)
+}

@@ -1,0 +1,133 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"example.org/sse"
+)
+
+// A client whose cable is cut says nothing. It is noticed after the next
+// keep-alive and the time that the kernel waits for its acknowledgement: the
+// stream's write timeout if it is detached, ten seconds by ConnContext if not.
+func TestCutCable(t *testing.T) {
+	const keepAlive, writeTimeout = time.Second, 3 * time.Second
+	for _, tt := range []struct {
+		name    string
+		handler func(*sse.Set) http.Handler
+		within  time.Duration
+	}{
+		{"detached", func(s *sse.Set) http.Handler { return s }, keepAlive + writeTimeout},
+		{"attached", func(s *sse.Set) http.Handler { return attached{s} }, keepAlive + 10*time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			cable := lay(t, len(tt.name)+int(tt.name[0])) // a network of its own
+			group := &sse.Set{Accept: &sse.AcceptOptions{KeepAlive: keepAlive, WriteTimeout: writeTimeout}}
+			var config net.ListenConfig
+			l, err := config.Listen(t.Context(), "tcp", cable.address+":0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			server := &http.Server{Handler: tt.handler(group), ConnContext: sse.ConnContext}
+			go server.Serve(l)
+			defer server.Close()
+
+			client := exec.CommandContext(t.Context(), "ip", "netns", "exec", cable.name, "bash", "-c",
+				fmt.Sprintf(`exec 3<>/dev/tcp/%s; printf 'GET / HTTP/1.1\r\nHost: test\r\n\r\n' >&3; exec cat <&3`, strings.Replace(l.Addr().String(), ":", "/", 1)))
+			if err := client.Start(); err != nil {
+				t.Fatal(err)
+			}
+			defer func() { client.Process.Kill(); client.Wait() }()
+			for begin := time.Now(); group.Len() == 0; time.Sleep(10 * time.Millisecond) { // until a process has started
+				if time.Since(begin) > 10*time.Second {
+					t.Fatal("no client")
+				}
+			}
+			time.Sleep(keepAlive * 5 / 2) // some keep-alives pass
+			if group.Len() != 1 {
+				t.Fatal("the client is gone before the cable is cut")
+			}
+			cable.cut()
+			begin := time.Now()
+			for group.Len() > 0 && time.Since(begin) < tt.within*3 {
+				time.Sleep(10 * time.Millisecond) // the kernel's clock runs
+			}
+			took := time.Since(begin)
+			t.Logf("noticed after %v", took.Truncate(10*time.Millisecond))
+			if took > tt.within+2*time.Second {
+				t.Errorf("noticed after %v, want %v", took, tt.within)
+			}
+		})
+	}
+}
+
+// attached keeps streams with their handlers.
+type attached struct{ http.Handler }
+
+func (a attached) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.Handler.ServeHTTP(keeping{w}, r)
+}
+
+type keeping struct{ http.ResponseWriter }
+
+func (k keeping) Unwrap() http.ResponseWriter { return k.ResponseWriter }
+func (k keeping) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return nil, nil, http.ErrNotSupported
+}
+
+// A cable leads to a network of its own.
+type cable struct {
+	t       *testing.T
+	name    string // of the network
+	link    string // our end
+	address string // ours
+}
+
+// lay lays a cable. It skips the test where that is not allowed.
+func lay(t *testing.T, n int) *cable {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("only root lays cables")
+	}
+	c := &cable{
+		t:       t,
+		name:    fmt.Sprintf("sse%d-%d", os.Getpid(), n),
+		link:    fmt.Sprintf("sse%d", n),
+		address: fmt.Sprintf("10.213.%d.1", n%250),
+	}
+	other := fmt.Sprintf("10.213.%d.2/24", n%250)
+	t.Cleanup(func() {
+		exec.CommandContext(context.Background(), "ip", "netns", "del", c.name).Run() //nolint:errcheck // its links go with it
+		exec.CommandContext(context.Background(), "ip", "link", "del", c.link).Run()  //nolint:errcheck // if that was not to be
+	})
+	for _, args := range []string{
+		"netns add " + c.name,
+		"link add " + c.link + " type veth peer name eth0 netns " + c.name,
+		"addr add " + c.address + "/24 dev " + c.link,
+		"link set " + c.link + " up",
+		"-n " + c.name + " addr add " + other + " dev eth0",
+		"-n " + c.name + " link set eth0 up",
+	} {
+		if out, err := exec.CommandContext(t.Context(), "ip", strings.Fields(args)...).CombinedOutput(); err != nil {
+			t.Skipf("ip %s: %v: %s", args, err, out)
+		}
+	}
+	return c
+}
+
+// cut lets nothing pass any more, and tells nobody: it is the far end that goes.
+func (c *cable) cut() {
+	out, err := exec.CommandContext(c.t.Context(), "ip", "-n", c.name, "link", "set", "eth0", "down").CombinedOutput()
+	if err != nil {
+		c.t.Fatalf("%v: %s", err, out)
+	}
+}
