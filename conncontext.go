@@ -21,7 +21,7 @@ func ConnContext(ctx context.Context, c net.Conn) context.Context {
 		c = t.NetConn()
 	}
 	if t, ok := c.(*net.TCPConn); ok {
-		_ = poll.SetUserTimeout(t, defaultWriteTimeout) //nolint:errcheck // the next best is what there is without
+		_ = poll.SetUserTimeout(t, defaultWriteTimeout) // without it, it is as it was
 	}
 	return ctx
 }

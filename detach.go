@@ -136,14 +136,14 @@ func (a *attached) stay(conn net.Conn) error {
 	left := make(chan struct{})
 	go func() {
 		defer close(left)
-		io.Copy(io.Discard, conn)
+		_, _ = io.Copy(io.Discard, conn)
 		s.end(ErrGone) // does nothing if it is we who have closed it
 	}()
 	err := s.Wait()
 	if graceful(err) {
-		conn.Write(lastChunk) // with the deadline that finish has set
+		_, _ = conn.Write(lastChunk) // with the deadline that finish has set
 	}
-	conn.Close()
+	_ = conn.Close()
 	<-left
 	return err
 }

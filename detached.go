@@ -285,7 +285,7 @@ func (d *detached) tick(r *round) (next time.Time, interval time.Duration) {
 		if now >= d.by {
 			d.close(false)
 			s.mu.Unlock()
-			return
+			return time.Time{}, 0
 		}
 		next, interval = s.opened.Add(d.by), linger
 	case d.by == never:
@@ -303,5 +303,5 @@ func (d *detached) tick(r *round) (next time.Time, interval time.Duration) {
 		next, interval = s.opened.Add(d.wrote+s.keepAlive), s.keepAlive
 	}
 	d.settle(err, r.now)
-	return
+	return next, interval
 }

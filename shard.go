@@ -58,7 +58,7 @@ func (d *detached) join(network poll.Network) error {
 		}
 	}
 	if least != nil && len(all) >= min(runtime.GOMAXPROCS(0), 1+total/shardStreams) {
-		if err := least.add(d); err != errShardOver {
+		if err := least.add(d); !errors.Is(err, errShardOver) {
 			return err
 		}
 	}
@@ -152,7 +152,9 @@ func (sh *shard) find(token uint64) *detached {
 // interval, so that there are not more ticks than needed.
 func (sh *shard) wake(at time.Time, interval time.Duration) {
 	step := max(interval/64, time.Millisecond)
-	at = sh.born.Add((at.Sub(sh.born) + step - 1) / step * step)
+	if over := at.Sub(sh.born) % step; over > 0 {
+		at = at.Add(step - over)
+	}
 	sh.mu.Lock()
 	sooner := sh.next.IsZero() || at.Before(sh.next)
 	if sooner {

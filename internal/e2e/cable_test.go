@@ -47,10 +47,11 @@ func TestCutCable(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer func() { client.Process.Kill(); client.Wait() }()
-			for begin := time.Now(); group.Len() == 0; time.Sleep(10 * time.Millisecond) { // until a process has started
+			for begin := time.Now(); group.Len() == 0; {
 				if time.Since(begin) > 10*time.Second {
 					t.Fatal("no client")
 				}
+				time.Sleep(10 * time.Millisecond) // a process is starting
 			}
 			time.Sleep(keepAlive * 5 / 2) // some keep-alives pass
 			if group.Len() != 1 {
@@ -106,8 +107,9 @@ func lay(t *testing.T, n int) *cable {
 	}
 	other := fmt.Sprintf("10.213.%d.2/24", n%250)
 	t.Cleanup(func() {
-		exec.CommandContext(context.Background(), "ip", "netns", "del", c.name).Run() //nolint:errcheck // its links go with it
-		exec.CommandContext(context.Background(), "ip", "link", "del", c.link).Run()  //nolint:errcheck // if that was not to be
+		ctx := context.WithoutCancel(t.Context())
+		exec.CommandContext(ctx, "ip", "netns", "del", c.name).Run() // its links go with it,
+		exec.CommandContext(ctx, "ip", "link", "del", c.link).Run()  // if there was one
 	})
 	for _, args := range []string{
 		"netns add " + c.name,

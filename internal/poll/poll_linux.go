@@ -34,7 +34,7 @@ func detachTCP(c *net.TCPConn, userTimeout time.Duration) (Socket, Network, erro
 		}
 		// For a client that reads nothing the kernel would keep some 4 MiB, of events
 		// that are old by the time they are read; with this it is some 260 KiB.
-		syscall.SetsockoptInt(int(old), syscall.IPPROTO_TCP, tcpNotSentLowat, notSent)
+		_ = syscall.SetsockoptInt(int(old), syscall.IPPROTO_TCP, tcpNotSentLowat, notSent)
 		var e syscall.Errno
 		if fd, _, e = syscall.Syscall(syscall.SYS_FCNTL, old, syscall.F_DUPFD_CLOEXEC, 0); e != 0 {
 			failed = os.NewSyscallError("fcntl", e)
@@ -43,7 +43,7 @@ func detachTCP(c *net.TCPConn, userTimeout time.Duration) (Socket, Network, erro
 	if err = errors.Join(err, failed); err != nil {
 		return Socket{}, nil, err
 	}
-	c.Close() // cannot fail: it has just been in use
+	_ = c.Close() // cannot fail: it has just been in use
 	return Socket{fd: int32(fd)}, TCP, nil
 }
 
@@ -119,12 +119,12 @@ func (s *Socket) closeWrite() error {
 
 func (s *Socket) close(abort bool) error {
 	if abort {
-		syscall.SetsockoptLinger(int(s.fd), syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1})
+		_ = syscall.SetsockoptLinger(int(s.fd), syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1})
 	}
 	if s.epoll != 0 {
 		// Closing does that, too, unless a child process is about to be started and
 		// has a copy of the descriptor for a moment.
-		syscall.EpollCtl(int(s.epoll), syscall.EPOLL_CTL_DEL, int(s.fd), nil)
+		_ = syscall.EpollCtl(int(s.epoll), syscall.EPOLL_CTL_DEL, int(s.fd), nil)
 	}
 	return os.NewSyscallError("close", syscall.Close(int(s.fd)))
 }
@@ -146,7 +146,7 @@ func (tcp) NewPoller() (Poller, error) {
 		return nil, os.NewSyscallError("epoll_create1", err)
 	}
 	if err := syscall.SetNonblock(fd, true); err != nil { // tells os that it can be polled
-		syscall.Close(fd)
+		_ = syscall.Close(fd)
 		return nil, os.NewSyscallError("fcntl", err)
 	}
 	p := &poller{fd: int32(fd), file: os.NewFile(uintptr(fd), "epoll")}
@@ -154,7 +154,7 @@ func (tcp) NewPoller() (Poller, error) {
 		err = p.file.SetDeadline(time.Time{}) // fails if it cannot be polled after all
 	}
 	if err != nil {
-		p.file.Close()
+		_ = p.file.Close()
 		return nil, err
 	}
 	return p, nil
@@ -215,7 +215,7 @@ func (p *poller) Wait(events []Event, until time.Time) (n int, err error) {
 
 func (p *poller) Interrupt() {
 	p.interrupted.Store(true)
-	p.file.SetReadDeadline(time.Unix(1, 0))
+	_ = p.file.SetReadDeadline(time.Unix(1, 0))
 }
 
 func (p *poller) Close() error { return p.file.Close() }

@@ -97,7 +97,7 @@ func warmUp(ctx context.Context, addr string) error {
 		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: bench\r\n\r\n"); err == nil {
 			err = conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
 			if err == nil {
-				_, _ = conn.Read(make([]byte, 512)) //nolint:errcheck // some send nothing before the first event
+				_, _ = conn.Read(make([]byte, 512)) // some send nothing before the first event
 			}
 		}
 		if err := conn.Close(); err != nil {
