@@ -85,32 +85,42 @@ func BenchmarkDispatch(b *testing.B) {
 func BenchmarkDispatchSockets(b *testing.B) {
 	const members = 1000
 	for _, size := range []int{100, 1024} {
-		b.Run(fmt.Sprintf("%dB/members=%d", size, members), func(b *testing.B) {
-			var group sse.Set
-			server := httptest.NewServer(&group)
-			defer server.Close()
-			defer group.CloseAll()
-			var received atomic.Int64
-			for range members {
-				response, err := http.Get(server.URL)
-				if err != nil {
-					b.Fatal(err)
-				}
-				go func() {
-					defer response.Body.Close()
-					io.Copy(counter{&received}, response.Body)
+		for _, kind := range []string{"attached", "detached"} {
+			b.Run(fmt.Sprintf("%dB/%s=%d", size, kind, members), func(b *testing.B) {
+				group := &sse.Set{History: -1}
+				server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if kind == "attached" {
+						w = holding{w}
+					}
+					group.ServeHTTP(w, r)
+				}))
+				defer server.Close()
+				defer func() {
+					group.CloseAll()
+					waitFor(func() bool { return group.Len() == 0 })
 				}()
-			}
-			waitFor(func() bool { return group.Len() == members && received.Load() == 2*members })
-			data := strings.Repeat("x", size)
-			b.ReportAllocs()
-			for b.Loop() {
-				want := received.Load() + int64(members*size)
-				group.Dispatch("", data)
-				waitFor(func() bool { return received.Load() >= want })
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/members, "ns/delivery")
-		})
+				var received atomic.Int64
+				for range members {
+					response, err := http.Get(server.URL)
+					if err != nil {
+						b.Fatal(err)
+					}
+					go func() {
+						defer response.Body.Close()
+						io.Copy(counter{&received}, response.Body)
+					}()
+				}
+				waitFor(func() bool { return group.Len() == members && received.Load() == int64(members*len(":\n")) })
+				data := strings.Repeat("x", size)
+				b.ReportAllocs()
+				for b.Loop() {
+					want := received.Load() + int64(members*(len("data: \n\n")+size))
+					group.Dispatch("", data)
+					waitFor(func() bool { return received.Load() >= want })
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/members, "ns/delivery")
+			})
+		}
 	}
 }
 
