@@ -11,6 +11,8 @@ tools='
 gcc,clang:gcc libc6-dev:race
 chromium,chromium-browser,google-chrome:chromium:./internal/e2e
 nginx:nginx-light:./internal/e2e
+nginx:nginx-light:./cmd/sse
+haproxy:haproxy:./cmd/sse
 shellcheck:shellcheck:lint
 '
 
