@@ -114,7 +114,7 @@ func (d *diagnosis) write(w io.Writer, p palette) error {
 func wrapped(text string, indent, width int) string {
 	var b strings.Builder
 	column := 0
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		switch {
 		case column == 0 || column+1+len(word) > width:
 			if column > 0 {

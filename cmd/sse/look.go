@@ -71,11 +71,13 @@ func (v *visit) look(wait time.Duration, id string, enough func(*look) bool) *lo
 		r.Header.Set("Last-Event-ID", id)
 	}
 	client := &http.Client{Transport: v.transport}
-	if l.response, l.failure = client.Do(r); l.failure != nil {
-		l.response = nil
+	response, err := client.Do(r)
+	if err != nil {
+		l.failure = err
 		return l
 	}
-	defer l.response.Body.Close()
+	defer response.Body.Close()
+	l.response = response
 	l.lastByte = time.Now()
 	l.head = l.lastByte.Sub(l.asked)
 	v.met(l.response.Header)

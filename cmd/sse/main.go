@@ -64,7 +64,7 @@ type streams struct {
 // sayf writes a line for people, which scripts do not read.
 func (s *streams) sayf(format string, args ...any) {
 	text := strings.TrimPrefix(fmt.Sprintf(format, args...), "sse: ") // the library's errors have it
-	fmt.Fprintf(s.err, "sse: %s\n", text)                            //nolint:errcheck // there is nowhere else to say it
+	fmt.Fprintf(s.err, "sse: %s\n", text)                             //nolint:errcheck // there is nowhere else to say it
 }
 
 func main() {

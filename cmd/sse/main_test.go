@@ -65,7 +65,7 @@ func (p *process) wait(t *testing.T) {
 	select {
 	case <-p.done:
 	case <-time.After(20 * time.Second):
-		t.Fatalf("it hangs\nout: %s\nerr: %s", p.out.String(), p.err.String())
+		t.Errorf("it hangs\nout: %s\nerr: %s", p.out.String(), p.err.String())
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 // nginx as it is configured by default, before a server that does not tell it
 // not to buffer: the doctor names it, and the cure; which the second row takes.
 func TestDoctorBehindNginx(t *testing.T) {
+	t.Parallel()
 	server := newServer(t)
 	proxy := behind(t, server, "nginx", "nginx-light", func(dir, addr, upstream string) (conf string, args []string) {
 		user := ""
@@ -62,6 +63,7 @@ http {
 
 // HAProxy passes events on at once, and cuts silent streams off.
 func TestDoctorBehindHAProxy(t *testing.T) {
+	t.Parallel()
 	server := newServer(t)
 	proxy := behind(t, server, "haproxy", "haproxy", func(_, addr, upstream string) (conf string, args []string) {
 		return fmt.Sprintf(`

@@ -18,20 +18,20 @@ import (
 type tally struct {
 	timeField []string // the path to it
 
-	mu          sync.Mutex
-	connects    *hdrhistogram.Histogram // microseconds
-	latencies   *hdrhistogram.Histogram // microseconds, of the events that tell a time
-	early       int64                   // events that were there before they were sent, by their clock
-	failed      int64
-	failure     error // the first
-	reconnects  int64
-	events      int64
-	bytes       int64 // of data
-	identified  int64 // events with an id that tells their place
-	repeated    int64
-	jumps       map[jump]int64
-	places      map[string]map[uint64]struct{} // by epoch; those of this library's ids
-	lasted      time.Duration
+	mu         sync.Mutex
+	connects   *hdrhistogram.Histogram // microseconds
+	latencies  *hdrhistogram.Histogram // microseconds, of the events that tell a time
+	early      int64                   // events that were there before they were sent, by their clock
+	failed     int64
+	failure    error // the first
+	reconnects int64
+	events     int64
+	bytes      int64 // of data
+	identified int64 // events with an id that tells their place
+	repeated   int64
+	jumps      map[jump]int64
+	places     map[string]map[uint64]struct{} // by epoch; those of this library's ids
+	lasted     time.Duration
 }
 
 func newTally(timeField string) *tally {
