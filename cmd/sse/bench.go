@@ -106,6 +106,11 @@ func (b *bench) measure(ctx context.Context, s *streams) *tally {
 		streams.Wait()
 		close(ended)
 	}()
+	select { // what servers send to newcomers is old, and no latency
+	case <-time.After(settle):
+	case <-ctx.Done():
+	case <-ended:
+	}
 	began := time.Now()
 	b.reading.Store(true)
 	ticker := time.NewTicker(tick)
@@ -138,7 +143,10 @@ func (b *bench) measure(ctx context.Context, s *streams) *tally {
 	return total
 }
 
-const tick = 100 * time.Millisecond
+const (
+	tick   = 100 * time.Millisecond // of the bar
+	settle = 250 * time.Millisecond // before the reading
+)
 
 var errNoMore = errors.New("204: the server has no more")
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -167,10 +168,14 @@ func newServer(t *testing.T) *httptest.Server {
 		http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	})
-	mux.HandleFunc("/huge", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("/huge", func(w http.ResponseWriter, r *http.Request) {
+		mib, err := strconv.Atoi(r.FormValue("mib"))
+		if err != nil {
+			mib = 100
+		}
 		sendHead(w)
 		io.WriteString(w, "data: ")
-		for range 100 {
+		for range mib {
 			if _, err := w.Write(bytes.Repeat([]byte("x"), 1<<20)); err != nil {
 				return
 			}

@@ -35,7 +35,7 @@ func TestTail(t *testing.T) {
 		{"--timeout 300ms /dead", "", 1, "=", "no answer in 300ms"},
 		{"--patience 300ms /dead", "", 1, "=", "timeout awaiting response headers"},
 		{"--no-reconnect --until never /three", "", 1, "done", "ended before an event of type"},
-		{"--idle 200ms --timeout 2s /silent", "", 0, "=", "silent for the IdleTimeout of 200ms"},
+		{"--idle 200ms --timeout 1s /silent", "", 0, "=", "silent for the IdleTimeout of 200ms"},
 		{"-n 1 /echo", "", 0, "GET,,,,\n", "="},
 		{"-n 1 -H X-Try:1 /echo", "", 0, "GET,,1,,\n", "="},
 		{"--data hello /echo", "", 0, "POST,text/plain; charset=utf-8,,,hello\n", "="},
@@ -63,10 +63,10 @@ func TestTail(t *testing.T) {
 }
 
 func TestTailOfAHugeEvent(t *testing.T) {
-	p := command(t, "", "tail", "-n", "1", "--json", "--max-event", "128", newServer(t).URL+"/huge")
+	p := command(t, "", "tail", "-n", "1", "--json", "--max-event", "20", newServer(t).URL+"/huge?mib=18")
 	p.check(t, 0, "", "=")
 	var e eventJSON
-	if err := json.Unmarshal([]byte(p.out.String()), &e); err != nil || len(e.Data) != 100<<20 {
+	if err := json.Unmarshal([]byte(p.out.String()), &e); err != nil || len(e.Data) != 18<<20 {
 		t.Errorf("%d bytes, %v", len(e.Data), err)
 	}
 }
