@@ -17,6 +17,7 @@ const (
 		"or set 'proxy_buffering off;' in its location block."
 	mendHeld = "Either the server sends nothing before it has an event, or buffers: let it send and flush the head and a comment at once, and flush after each event. " +
 		"Or a proxy holds the stream back: 'X-Accel-Buffering: no' tells nginx not to (as proxy_buffering off does there), 'Cache-Control: no-cache, no-transform' those that compress."
+	mendCached = "A cache may keep the stream, or hold it back. Send 'Cache-Control: no-cache, no-transform'."
 )
 
 func short(d time.Duration) string {
@@ -123,8 +124,10 @@ func (v *visit) hints(d *diagnosis, l *look) {
 	}
 	control := h.Get("Cache-Control")
 	switch lower := strings.ToLower(control); {
+	case control == "":
+		d.add("caching", minor, "no Cache-Control", mendCached)
 	case !strings.Contains(lower, "no-cache") && !strings.Contains(lower, "no-store"):
-		d.add("caching", minor, fmt.Sprintf("Cache-Control %q", control), "A cache may keep or hold back the stream. Send 'Cache-Control: no-cache, no-transform'.")
+		d.add("caching", minor, control, mendCached)
 	case !strings.Contains(lower, "no-transform"):
 		d.add("caching", fine, control+"; with no-transform, proxies would not compress it", "")
 	default:

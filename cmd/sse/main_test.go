@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
@@ -199,6 +200,27 @@ func newServer(t *testing.T) *httptest.Server {
 		io.WriteString(headed(w), "retry: 0\nid: 1\ndata: a\n\n")
 		http.NewResponseController(w).Flush()
 		<-r.Context().Done()
+	})
+	mux.Handle("/quiet", &sse.Set{Accept: &sse.AcceptOptions{KeepAlive: 600 * time.Millisecond}})
+	mux.Handle("/moved", http.RedirectHandler("/ticks", http.StatusFound))
+	mux.HandleFunc("/private", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "private")
+		ticks(w, r)
+	})
+	mux.HandleFunc("/gzip", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		sendHead(w)
+		z := gzip.NewWriter(w)
+		ticker := time.NewTicker(50 * time.Millisecond)
+		defer ticker.Stop()
+		for r.Context().Err() == nil {
+			<-ticker.C
+			io.WriteString(z, "data: tick\n\n")
+			if r.FormValue("unflushed") == "" {
+				z.Flush()
+			}
+			http.NewResponseController(w).Flush()
+		}
 	})
 	var group sse.Set
 	mux.Handle("/set", &group)

@@ -71,6 +71,22 @@ func TestTailOfAHugeEvent(t *testing.T) {
 	}
 }
 
+// What cannot be written is an error, and not a loop that goes on.
+func TestTailIntoAFullDisk(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("there is no /dev/full")
+	}
+	defer full.Close()
+	var stderr lockedBuffer
+	for _, format := range []string{"--json", "--raw", "--no-reconnect"} {
+		code := run(t.Context(), []string{"tail", format, newServer(t).URL + "/ticks"}, &streams{out: full, err: &stderr})
+		if code != 1 || !strings.Contains(stderr.String(), "no space left") {
+			t.Errorf("%s: exit code %d, %s", format, code, stderr.String())
+		}
+	}
+}
+
 func TestTailInterrupted(t *testing.T) {
 	p := start(t, nil, "tail", newServer(t).URL+"/ticks")
 	eventually(t, "an event", func() bool { return p.out.String() != "" })
