@@ -12,6 +12,8 @@ gcc,clang:gcc libc6-dev:race
 chromium,chromium-browser,google-chrome:chromium:./internal/e2e
 nginx:nginx-light:./internal/e2e
 ip:iproute2:./internal/e2e
+nginx:nginx-light:./cmd/sse
+haproxy:haproxy:./cmd/sse
 shellcheck:shellcheck:lint
 '
 

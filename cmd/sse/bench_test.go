@@ -1,0 +1,131 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"example.org/sse"
+)
+
+func TestBench(t *testing.T) {
+	server := newServer(t)
+	for _, row := range []struct {
+		args     string
+		code     int
+		out, err string
+	}{
+		{"-c 3 -d 500ms /ticks", 0, "3 of 3 stayed, 0 reconnections", "="},
+		{"-c 3 -d 500ms /ticks", 0, "p99.9", "="},
+		{"-c 3 -d 500ms /ticks", 0, "0 missed, 0 repeated", "="},
+		{"-c 1 -d 500ms /ticks", 0, "█", "="},
+		{"-c 1 -d 300ms /set", 0, "--time-field names the field", "="},
+		{"-c 2 -d 500ms --time-field sent.at /set", 0, "0 missed, 0 repeated", "="},
+		{"-c 1 -d 200ms /silent", 0, "0 in 0.2 s", "="},
+		{"-c 2 -d 1s /next", 0, "reconnections", "="},
+		{"-c 2 -d 5s /404", 1, "0 of 2 stayed", "2 of 2 streams failed: sse: the server answered with 404"},
+		{"-c 2 -d 5s /204", 1, "0 of 2 stayed", "no more"},
+		{"-c 1 -d 5s /html", 1, "0 of 1 stayed", "text/html"},
+		{"-c 1 -d 5s /huge", 1, "0 of 1 stayed", "event too large"},
+		{"-c 1 -d 5s --patience 200ms /dead", 1, "0 of 1", "could not be opened"},
+		{"-c 100 -d 5s " + refused(t), 1, "0 of 100 stayed", "100 of 100 streams failed: the stream could not be opened"},
+	} {
+		t.Run(row.args, func(t *testing.T) {
+			args := strings.Fields(row.args)
+			if url := &args[len(args)-1]; strings.HasPrefix(*url, "/") {
+				*url = server.URL + *url
+			}
+			command(t, "", append([]string{"bench"}, args...)...).check(t, row.code, row.out, row.err)
+		})
+	}
+}
+
+func TestBenchJSON(t *testing.T) {
+	p := command(t, "", "bench", "--json", "-c", "100", "-d", "1s", "--time-field", "sent.at", newServer(t).URL+"/set")
+	p.check(t, 0, "", "=")
+	var r results
+	if err := json.Unmarshal([]byte(p.out.String()), &r); err != nil {
+		t.Fatal(err)
+	}
+	// 20 a second, on a machine that may be busy.
+	if r.Streams != 100 || r.Failed != 0 || r.Events < 200 || r.Events > 2500 || r.Missed != 0 || r.Repeated != 0 {
+		t.Errorf("%+v", r)
+	}
+	if r.Connect.Count != 100 || r.Latency.Count != r.Events || r.Latency.P50 > r.Latency.P99 || r.Latency.P99 > r.Latency.Max || r.Identified != r.Events {
+		t.Errorf("%+v, connect %+v, latency %+v", r, r.Connect, r.Latency)
+	}
+}
+
+func TestBenchInterrupted(t *testing.T) {
+	p := start(t, nil, "bench", "-c", "2", "-d", "1h", newServer(t).URL+"/ticks")
+	p.interrupt()
+	p.wait(t)
+	p.check(t, 0, "of 2 stayed", "=")
+}
+
+// The ids of each stream, and how many events were missed and repeated.
+func TestOrder(t *testing.T) {
+	for _, row := range []struct {
+		streams          string
+		missed, repeated int64
+	}{
+		{"1 2 3", 0, 0},
+		{"7 8 8 9", 0, 0}, // the second 8 is an event without an id
+		{"1 2 5", 2, 0},
+		{"1 2 3 2 3 4", 0, 2},
+		{"1 2 3 1 2 3 4", 0, 3},
+		{"a-1 a-2 a-5", 0, 0}, // the process counts other events, too
+		{"a-1 a-2 a-5|a-2 a-3 a-5|a-1 a-5", 1 + 0 + 2, 0},
+		{"a-y a-z a-10 a-z", 0, 1},
+		{"a-1 b-1 b-2 a-7", 0, 0},
+		{"x y z", 0, 0},
+	} {
+		total := newTally("")
+		for stream := range strings.SplitSeq(row.streams, "|") {
+			tally, o := newTally(""), new(order)
+			for id := range strings.FieldsSeq(stream) {
+				tally.event(sse.Event{ID: id}, o, time.Now())
+			}
+			total.merge(tally)
+		}
+		if total.missed() != row.missed || total.repeated != row.repeated {
+			t.Errorf("%s: %d missed, %d repeated; want %d, %d", row.streams, total.missed(), total.repeated, row.missed, row.repeated)
+		}
+	}
+}
+
+func TestTimes(t *testing.T) {
+	now := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+	sent := now.Add(-5 * time.Millisecond)
+	for _, row := range []struct {
+		field, data string
+		ok          bool
+	}{
+		{"", "1782907199995000000", true},
+		{"", "1782907199995000", true},
+		{"", "1782907199995", true},
+		{"", `{"sent":1782907199995}`, true},
+		{"", "event 7 at 1782907199995", false}, // 7 is the first number
+		{"", "42", false},
+		{"", "hello", false},
+		{"", "", false},
+		{"", "99999999999999999999999999", false},
+		{"at", `{"at":1782907199995}`, true},
+		{"at", `{"at":"1782907199995"}`, true},
+		{"at", `{"at":1782907199.995}`, true},
+		{"at", `{"at":"2026-07-01T11:59:59.995Z"}`, true},
+		{"at", `{"at":"2026-07-01T13:59:59.995+02:00"}`, true},
+		{"a.b", `{"a":{"b":1782907199995}}`, true},
+		{"a.b", `{"a":[]}`, false},
+		{"at", `{"at":null}`, false},
+		{"at", `{"at":1e300}`, false},
+		{"at", `hello`, false},
+		{"at", `{}`, false},
+	} {
+		got, ok := newTally(row.field).sent(row.data, now)
+		if ok != row.ok || ok && got.Sub(sent).Abs() > time.Microsecond {
+			t.Errorf("%q of %s: %v, %v", row.field, row.data, got, ok)
+		}
+	}
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"io"
+	"os"
+
+	"github.com/fatih/color"
+	"golang.org/x/term"
+)
+
+// A palette has the colors of one output. Each is a function that paints text,
+// or leaves it as it is where there are no colors.
+type palette struct {
+	dim, name, good, warn, bad func(text string) string
+}
+
+// palette returns the colors of a writer.
+func (s *streams) palette(w io.Writer) palette {
+	on := s.color == "always"
+	if s.color == "auto" {
+		on = isTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	}
+	paint := func(attributes ...color.Attribute) func(string) string {
+		c := color.New(attributes...)
+		if on {
+			c.EnableColor()
+		} else {
+			c.DisableColor()
+		}
+		sprint := c.SprintFunc()
+		return func(text string) string { return sprint(text) }
+	}
+	return palette{
+		dim:  paint(color.Faint),
+		name: paint(color.FgCyan, color.Bold),
+		good: paint(color.FgGreen),
+		warn: paint(color.FgYellow),
+		bad:  paint(color.FgRed, color.Bold),
+	}
+}
+
+// isTerminal reports whether a person may be reading along.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// examine runs sse doctor and returns its findings.
+func examine(t *testing.T, url, wait string) (findings map[string]finding, code int) {
+	t.Helper()
+	p := command(t, "", "doctor", "--json", "--wait", wait, url)
+	var d diagnosis
+	if err := json.Unmarshal([]byte(p.out.String()), &d); err != nil {
+		t.Errorf("%v\nout: %s\nerr: %s", err, p.out.String(), p.err.String())
+	}
+	findings = make(map[string]finding)
+	for _, f := range d.Findings {
+		findings[f.Check] = f
+	}
+	if d.OK != (p.code == 0) || p.err.String() != "" {
+		t.Errorf("ok %v, exit code %d, err %s", d.OK, p.code, p.err.String())
+	}
+	return findings, p.code
+}
+
+// has compares a finding: text is a part of what was seen, or of the advice.
+func has(t *testing.T, findings map[string]finding, check string, l level, text string) {
+	t.Helper()
+	f := findings[check]
+	if f.Level != l || !strings.Contains(f.Saw, text) && !strings.Contains(f.Mend, text) {
+		t.Errorf("%s: got %s %q, %q; want %s %q", check, f.Level, f.Saw, f.Mend, l, text)
+	}
+}
+
+func TestDoctor(t *testing.T) {
+	t.Parallel()
+	server := newServer(t)
+	rows := []struct {
+		path, check string
+		level       level
+		text        string
+	}{
+		{"/set", "answer", fine, "200 OK, text/event-stream"},
+		{"/set", "protocol", minor, "six connections"},
+		{"/set", "delivery", fine, "at once"},
+		{"/set", "compression", fine, "none"},
+		{"/set", "caching", fine, "no-cache, no-transform"},
+		{"/set", "buffering", fine, "X-Accel-Buffering: no"},
+		{"/set", "keep-alive", fine, "none was needed"},
+		{"/set", "retry", fine, "none"},
+		{"/set", "resume", fine, "goes on after that event"},
+		{"/set", "HEAD", fine, "200 OK"},
+		{"/set", "OPTIONS", fine, "204 No Content"},
+		{"/ticks", "answer", fine, "200 OK"},
+		{"/ticks", "caching", minor, "no-cache, no-transform"},
+		{"/ticks", "buffering", minor, "X-Accel-Buffering: no"},
+		{"/ticks", "resume", minor, `"1" is sent again`},
+		{"/ticks", "OPTIONS", minor, "Answer 204"},
+		{"/ticks?for=300ms", "end", minor, "ended the stream"},
+		{"/next", "resume", fine, "nothing is sent twice"},
+		{"/next", "retry", minor, "retry: 100"},
+		{"/retry0", "retry", broken, "some hundred times a second"},
+		{"/echo", "resume", minor, "no id"},
+		{"/silent", "delivery", minor, "no byte"},
+		{"/silent", "keep-alive", fine, "too short to tell"},
+		{"/silent", "resume", fine, "no event came"},
+		{"/quiet", "keep-alive", fine, "a comment after"},
+		{"/quiet", "delivery", fine, "0 events"},
+		{"/gzip", "compression", minor, "gzip"},
+		{"/gzip", "delivery", fine, "at once"},
+		{"/gzip?unflushed=1", "delivery", broken, "does not flush"},
+		{"/moved", "redirect", minor, "/ticks"},
+		{"/private", "caching", minor, "private"},
+		{"/cut", "end", broken, "WriteTimeout"},
+		{"/204", "answer", broken, "never come back"},
+		{"/404", "answer", broken, "404 Not Found"},
+		{"/html", "answer", broken, "text/html"},
+		{"/dead", "answer", broken, "not even the head"},
+		{"/dead", "answer", broken, "proxy_buffering off"},
+	}
+	type examined struct {
+		findings map[string]finding
+		code     int
+	}
+	all := make(map[string]func() examined) // by path; it takes a while, so all at once
+	for _, row := range rows {
+		if all[row.path] != nil {
+			continue
+		}
+		done := make(chan examined, 1)
+		go func() {
+			findings, code := examine(t, server.URL+row.path, "1s")
+			done <- examined{findings, code}
+		}()
+		all[row.path] = sync.OnceValue(func() examined { return <-done })
+	}
+	for _, row := range rows {
+		t.Run(row.path+" "+row.check, func(t *testing.T) {
+			got := all[row.path]()
+			has(t, got.findings, row.check, row.level, row.text)
+			if (got.code == 0) == (row.level == broken) {
+				t.Errorf("exit code %d", got.code)
+			}
+		})
+	}
+	findings, _ := examine(t, refused(t), "1s")
+	has(t, findings, "answer", broken, "connection refused")
+	findings, _ = examine(t, server.URL+"/huge", "20s") // it takes a while to read so much
+	has(t, findings, "end", broken, "event too large")
+}
+
+func TestDoctorInWords(t *testing.T) {
+	server := newServer(t)
+	p := command(t, "", "doctor", "--wait", "1s", server.URL+"/html")
+	p.check(t, 1, "✗ answer       200 OK with Content-Type", "=")
+	p.check(t, 1, "\n               A stream has the Content-Type text/event-stream;", "=")
+	p.check(t, 1, "\n0 ✓  0 !  1 ✗\n", "=")
+	p = start(t, nil, "doctor", "--wait", "1h", server.URL+"/silent")
+	p.interrupt()
+	p.wait(t)
+	p.check(t, 130, "=", "interrupted")
+}
+
+// Over TLS, with HTTP/2.
+func TestDoctorHTTP2(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewUnstartedServer(http.HandlerFunc(ticks))
+	server.EnableHTTP2 = true
+	server.Config.ErrorLog = log.New(t.Output(), "", 0)
+	server.StartTLS()
+	defer server.Close()
+	defer server.CloseClientConnections()
+	p := command(t, "", "doctor", "--wait", "1s", server.URL)
+	p.check(t, 1, "certificate", "")
+	p = command(t, "", "doctor", "-k", "--wait", "1s", server.URL)
+	p.check(t, 0, "✓ protocol     HTTP/2.0", "=")
+}
+
+// What comes in one piece after a while has waited somewhere.
+func TestDoctorOfABuffer(t *testing.T) {
+	t.Parallel()
+	server := newServer(t)
+	buffering := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		response, err := http.Get(server.URL + "/ticks?for=2500ms")
+		if err != nil {
+			return
+		}
+		defer response.Body.Close()
+		body, _ := io.ReadAll(response.Body)
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.Write(body)
+	}))
+	defer buffering.Close()
+	findings, _ := examine(t, buffering.URL, "5s")
+	has(t, findings, "delivery", broken, "events at once")
+	has(t, findings, "delivery", broken, "X-Accel-Buffering: no")
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"example.org/sse"
+)
+
+// A printer shows events as they come: each is written out at once.
+type printer interface {
+	event(sse.Event) error
+	comment(string)
+}
+
+// A prettyPrinter is for people.
+type prettyPrinter struct {
+	w *bufio.Writer
+	palette
+}
+
+func (p *prettyPrinter) event(e sse.Event) error {
+	head := []string{p.dim(time.Now().Format("15:04:05.000")), p.name(printable(e.Type))}
+	if e.ID != "" {
+		head = append(head, p.dim(printable(e.ID)))
+	}
+	if e.Retry > 0 {
+		head = append(head, p.dim("retry "+e.Retry.String()))
+	}
+	data := printable(e.Data)
+	if strings.Contains(data, "\n") { // below one another, and none looks like a head
+		data = "\n  " + strings.ReplaceAll(data, "\n", "\n  ")
+	} else {
+		data = "  " + data
+	}
+	p.w.WriteString(strings.Join(head, " ") + data + "\n") //nolint:errcheck // Flush returns it
+	return p.w.Flush()
+}
+
+func (*prettyPrinter) comment(string) {}
+
+// A jsonPrinter is for programs.
+type jsonPrinter struct{ w *bufio.Writer }
+
+// An eventJSON is an event as tail prints it.
+type eventJSON struct {
+	Time  time.Time `json:"time"`
+	Type  string    `json:"type"`
+	ID    string    `json:"id,omitempty"`
+	Data  string    `json:"data"`
+	Retry int64     `json:"retry,omitempty"` // milliseconds
+}
+
+func (p *jsonPrinter) event(e sse.Event) error {
+	encoder := json.NewEncoder(p.w)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(eventJSON{time.Now(), e.Type, e.ID, e.Data, e.Retry.Milliseconds()})
+	if err != nil {
+		return err
+	}
+	return p.w.Flush()
+}
+
+func (*jsonPrinter) comment(string) {}
+
+// A rawPrinter prints an event stream. An id is printed where it changes: what
+// was not sent is not there.
+type rawPrinter struct {
+	w  *bufio.Writer
+	id string
+}
+
+func (p *rawPrinter) event(e sse.Event) error {
+	if e.ID != p.id {
+		p.field("id", e.ID)
+		p.id = e.ID
+	}
+	if e.Type != "message" {
+		p.field("event", e.Type)
+	}
+	if e.Retry > 0 {
+		p.field("retry", fmt.Sprint(e.Retry.Milliseconds()))
+	}
+	for line := range strings.SplitSeq(e.Data, "\n") {
+		p.field("data", line)
+	}
+	p.w.WriteString("\n") //nolint:errcheck // Flush returns it
+	return p.w.Flush()
+}
+
+func (p *rawPrinter) field(name, value string) {
+	p.w.WriteString(name + ": " + value + "\n") //nolint:errcheck // Flush returns it
+}
+
+func (p *rawPrinter) comment(text string) {
+	p.w.WriteString(":" + text + "\n") //nolint:errcheck // Flush returns it
+	p.w.Flush()                        //nolint:errcheck // so does the next event's
+}
