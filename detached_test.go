@@ -21,6 +21,13 @@ import (
 // What a client may do that it should not, on its half of the connection.
 func TestMisbehavingClients(t *testing.T) {
 	onlyLinux(t)
+	const most = 16 << 20 // is more than any buffer takes
+	send := func(c net.Conn, n int) {
+		c.SetWriteDeadline(time.Now().Add(10 * time.Second))
+		if _, err := c.Write(make([]byte, n)); err != nil {
+			t.Errorf("what a client sends is not read: %v", err)
+		}
+	}
 	for _, tt := range []struct {
 		name string
 		do   func(*net.TCPConn)
@@ -30,9 +37,11 @@ func TestMisbehavingClients(t *testing.T) {
 		{"half-closes", func(c *net.TCPConn) { c.CloseWrite() }, true},
 		{"resets", func(c *net.TCPConn) { c.SetLinger(0); c.Close() }, true},
 		{"sends a byte and half-closes", func(c *net.TCPConn) { c.Write([]byte("x")); c.CloseWrite() }, true},
-		{"sends garbage and resets", func(c *net.TCPConn) { c.Write(make([]byte, 1<<20)); c.SetLinger(0); c.Close() }, true},
+		{"sends garbage and resets", func(c *net.TCPConn) { send(c, most); c.SetLinger(0); c.Close() }, true},
+		{"sends garbage and closes", func(c *net.TCPConn) { send(c, most); c.Close() }, true},
 		{"sends a byte", func(c *net.TCPConn) { c.Write([]byte("x")) }, false},
-		{"sends 1 MiB of garbage", func(c *net.TCPConn) { c.Write(make([]byte, 1<<20)) }, false},
+		{"sends 1 MiB of garbage", func(c *net.TCPConn) { send(c, 1<<20) }, false},
+		{"sends more garbage", func(c *net.TCPConn) { send(c, most) }, false},
 		{"sends a second request", func(c *net.TCPConn) { c.Write([]byte("GET / HTTP/1.1\r\nHost: test\r\n\r\n")) }, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
