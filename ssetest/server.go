@@ -183,7 +183,7 @@ func (s *Server) disconnect(t *http.Transport) {
 	s.mu.Unlock()
 	for _, c := range conns {
 		if t == nil || c.transport == t {
-			c.Close()
+			_ = c.Close() // nothing is sent any more
 		}
 	}
 }

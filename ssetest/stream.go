@@ -118,9 +118,9 @@ func (st *Stream) Reconnect() {
 }
 
 // Stall stops reading, until Resume or Reconnect is called: nothing is recorded
-// any more, the buffers of the connection fill up, and from then on the server
-// can send nothing. They hold some 32 KiB in memory, and about half a MiB on a
-// socket. The connection remains open.
+// any more, the buffers on the way fill up, and from then on the server can send
+// nothing. They hold some 20 KiB in memory or over HTTP/2, and half a MiB or so
+// on a socket. The connection remains open.
 func (st *Stream) Stall() {
 	if st.connection.stall() {
 		st.change(func() { st.stalled = true })
@@ -136,12 +136,12 @@ func (st *Stream) Resume() {
 // connect opens the stream.
 func (st *Stream) connect(r *http.Request) {
 	st.t.Helper()
-	c, response, err := st.server.connect(r, st.timeout())
+	c, err := st.server.connect(r, st.timeout())
 	if err != nil {
 		st.t.Fatalf("ssetest: %s: %v", st.what, err)
 		return
 	}
-	st.Response, st.connection = response, c
+	st.Response, st.connection = c.response, c
 	c.decoder.LastEventID = st.lastEventID
 	st.begin()
 	go c.record(&st.Recorder)
@@ -154,7 +154,7 @@ type connection struct {
 	transport *http.Transport // of its own
 	ctx       context.Context // of the request
 	cancel    context.CancelCauseFunc
-	body      io.ReadCloser
+	response  *http.Response
 	decoder   *sse.Decoder
 	done      chan struct{} // closed when nothing is read any more
 
@@ -163,7 +163,7 @@ type connection struct {
 }
 
 // connect makes a request over a new connection.
-func (s *Server) connect(r *http.Request, timeout time.Duration) (*connection, *http.Response, error) {
+func (s *Server) connect(r *http.Request, timeout time.Duration) (*connection, error) {
 	c := &connection{server: s, transport: s.transport(), done: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancelCause(r.Context())
 	if timeout >= 0 {
@@ -175,16 +175,15 @@ func (s *Server) connect(r *http.Request, timeout time.Duration) (*connection, *
 		if cause := context.Cause(c.ctx); cause != nil {
 			err = cause // and not what net/http makes of it
 		}
-		return nil, nil, c.abandon(err)
+		return nil, c.abandon(err)
 	}
-	c.body = response.Body
 	if err := refusal(response); err != nil {
-		c.body.Close()
-		return nil, nil, c.abandon(err)
+		response.Body.Close()
+		return nil, c.abandon(err)
 	}
-	c.decoder = sse.NewDecoder(c)
+	c.response, c.decoder = response, sse.NewDecoder(c)
 	s.change(func() { s.connections[c] = struct{}{} })
-	return c, response, nil
+	return c, nil
 }
 
 // abandon gives up a connection that was not made, because of err.
@@ -210,7 +209,7 @@ func (c *connection) record(r *Recorder) {
 	defer c.server.change(func() { delete(c.server.connections, c) })
 	defer close(c.done)
 	defer c.server.disconnect(c.transport)
-	defer c.body.Close()
+	defer c.response.Body.Close()
 	defer c.cancel(nil)
 	r.record(c.events)
 }
@@ -236,7 +235,7 @@ func (c *connection) Read(p []byte) (int, error) {
 	if err := c.flows(); err != nil {
 		return 0, err
 	}
-	n, err := c.body.Read(p)
+	n, err := c.response.Body.Read(p)
 	if err := c.flows(); err != nil { // it was stalled meanwhile
 		return 0, err
 	}
