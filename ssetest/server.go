@@ -48,7 +48,8 @@ type Server struct {
 	URL string
 
 	// HTTP2 has the clients that are made from now on speak HTTP/2, without TLS,
-	// instead of HTTP/1.1. The server speaks both.
+	// instead of HTTP/1.1. The server speaks both. It must not be changed while a
+	// method runs.
 	HTTP2 bool
 
 	base    *url.URL
@@ -66,7 +67,7 @@ type Server struct {
 }
 
 // NewServer serves a handler on a port of the loopback interface. It panics if
-// there is none. The server must be closed.
+// it cannot listen. The server must be closed.
 func NewServer(handler http.Handler) *Server {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

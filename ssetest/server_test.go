@@ -98,6 +98,24 @@ func TestCloseIsFast(t *testing.T) {
 		response.Body.Close()
 
 		server = k.serve(&group)
+		server.Open(t, "/").Close()
+		st := server.Open(t, "/")
+		ssetest.AwaitLen(t, &group, 1)
+		group.CloseAll()
+		st.End()
+		r, err := http.NewRequest("PUT", server.URL, http.NoBody) // is refused
+		if err != nil {
+			t.Fatal(err)
+		}
+		if response, err = server.Client().Do(r); err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		start = time.Now()
+		server.Close()
+		wantWithin(t, start, 50*time.Millisecond, "Close with connections that are idle")
+
+		server = k.serve(&group)
 		server.Open(t, "/").Stall()
 		start = time.Now()
 		server.Close()
@@ -118,25 +136,29 @@ func TestCloseCuts(t *testing.T) {
 	} {
 		inMemory(t, func(t *testing.T, k kind) {
 			group := sse.Set{Snapshot: func(s *sse.EventSource) { s.Dispatch("", big) }}
-			finished := make(chan struct{})
+			finished := make(chan struct{}, 2)
 			released := make(chan struct{})
 			mux := http.NewServeMux()
 			mux.Handle("/unread", &group)
 			mux.HandleFunc("/waits", func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "text/event-stream")
 				http.NewResponseController(w).Flush()
 				<-r.Context().Done()
 				time.Sleep(10 * time.Millisecond) // fake: Close waits for it
-				close(finished)
+				finished <- struct{}{}
 			})
 			mux.HandleFunc("/ignores", func(w http.ResponseWriter, _ *http.Request) {
 				http.NewResponseController(w).Flush()
 				<-released
-				close(finished)
 			})
 			server := k.serve(mux)
 			response, err := server.Client().Get(server.URL + tt.path)
 			if err != nil {
 				t.Fatal(err)
+			}
+			var st *ssetest.Stream
+			if tt.path == "/waits" {
+				st = server.Open(t, tt.path)
 			}
 			synctest.Wait()
 			start := time.Now()
@@ -145,6 +167,9 @@ func TestCloseCuts(t *testing.T) {
 				t.Errorf("%s: Close took %v", tt.path, d)
 			}
 			if tt.path == "/waits" {
+				if err := st.End(); err == nil || err.Error() != "ssetest: Server.Close has cut the stream" {
+					t.Errorf("the stream ended with %v", err)
+				}
 				select {
 				case <-finished:
 				default:
@@ -158,13 +183,17 @@ func TestCloseCuts(t *testing.T) {
 	}
 }
 
-// The other handler's requests go on until they are answered.
+// What is being answered when the server is closed still is, be it a stream that
+// knows nothing of Shutdown.
 func TestCloseWaitsForHandlers(t *testing.T) {
 	inMemory(t, func(t *testing.T, k kind) {
 		server := k.serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			http.NewResponseController(w).Flush()
 			time.Sleep(500 * time.Millisecond) // fake
-			io.WriteString(w, "done")
+			io.WriteString(w, "data: done\n\n")
 		}))
+		st := server.Open(t, "/")
 		var answering sync.WaitGroup
 		answering.Go(func() {
 			response, err := server.Client().Get(server.URL)
@@ -173,13 +202,16 @@ func TestCloseWaitsForHandlers(t *testing.T) {
 				return
 			}
 			defer response.Body.Close()
-			if body, err := io.ReadAll(response.Body); string(body) != "done" || err != nil {
+			if body, err := io.ReadAll(response.Body); string(body) != "data: done\n\n" || err != nil {
 				t.Errorf("got %q, error %v", body, err)
 			}
 		})
 		synctest.Wait()
 		server.Close()
 		answering.Wait()
+		if n, err := len(st.Events()), st.End(); n != 1 || err != nil {
+			t.Errorf("%d events, ended with %v", n, err)
+		}
 		if _, err := server.Client().Get(server.URL); err == nil {
 			t.Error("a closed server answers")
 		}

@@ -91,7 +91,7 @@ func (st *Stream) Close() {
 // closes the stream, if it is open, and opens it again, with the header
 // Last-Event-ID if there was an id. It does not wait for the reconnection time
 // that browsers keep to. What was recorded remains, and what comes is recorded
-// after it. It fails the test where Open does.
+// after it. It fails the test where Open does, but waits for the Timeout.
 func (st *Stream) Reconnect() {
 	st.t.Helper()
 	st.Close()
