@@ -97,8 +97,9 @@ func TestCloseIsFast(t *testing.T) {
 
 		server = k.serve(&group)
 		server.Open(t, "/").Close()
+		synctest.Wait() // its handler, too, has noticed
 		st := server.Open(t, "/")
-		ssetest.AwaitLen(t, &group, 1)
+		synctest.Wait()
 		group.CloseAll()
 		st.End()
 		r, err := http.NewRequest("PUT", server.URL, http.NoBody) // is refused

@@ -220,9 +220,9 @@ func (s *Server) Close() {
 		defer cancel()
 		_ = sse.Shutdown(ctx, s.http) // what it leaves over is cut
 		s.wait(ctx)
-		s.http.Close()
-		s.cut(true)
+		s.cut(true) // first, so that their ends tell who it was
 		s.disconnect(nil)
+		s.http.Close()
 		ctx, cancel = context.WithTimeout(context.Background(), closeGrace)
 		defer cancel()
 		s.wait(ctx)

@@ -138,7 +138,7 @@ func TestStallOnSocket(t *testing.T) {
 		if k.memory {
 			return
 		}
-		group := sse.Set{Accept: &sse.AcceptOptions{WriteTimeout: 100 * time.Millisecond}}
+		group := sse.Set{Accept: &sse.AcceptOptions{WriteTimeout: time.Second}}
 		server := k.serve(&group)
 		defer server.Close()
 		server.Open(t, "/").Stall()
