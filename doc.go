@@ -161,8 +161,13 @@
 //
 // # Testing
 //
-// A stream works with [net/http/httptest]: a ResponseRecorder records it until
-// it is closed, and a Server serves it. Since httptest.Server.Close waits for
-// open requests, end the streams first: with [Set.CloseAll], or with
-// server.Config.Shutdown.
+// Package [example.org/sse/ssetest] has what programs test their streams with: a
+// server that can be closed while streams are open, in memory too, where time
+// can be fake; streams that record what comes; and clients that stall, leave and
+// come back.
+//
+// A stream works with [net/http/httptest] as well: a ResponseRecorder records it
+// until it is closed, and a Server serves it. Since httptest.Server.Close waits
+// for open requests, end the streams first: with [Set.CloseAll], or with
+// [Shutdown] of server.Config.
 package sse

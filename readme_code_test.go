@@ -7,9 +7,11 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"testing"
 	"time"
 
 	"example.org/sse"
+	"example.org/sse/ssetest"
 )
 
 // The README's pieces of code, compiled. TestReadme holds the two equal.
@@ -70,6 +72,26 @@ func read(ctx context.Context) error {
 func served() error {
 	err := sse.ListenAndServe(context.Background(), &http.Server{Addr: "localhost:8080"})
 	return err
+}
+
+func TestMissedEvents(t *testing.T) {
+	var group sse.Set
+	server := ssetest.NewServer(&group) // or any other handler
+	defer server.Close()
+
+	page := server.Open(t, "/events")
+	ssetest.AwaitLen(t, &group, 1)
+	group.Dispatch("", "one")
+	if e := page.Next(); e.Data != "one" {
+		t.Errorf("got %+v", e)
+	}
+
+	page.Close()
+	group.Dispatch("", "two")
+	page.Reconnect()
+	if e := page.Next(); e.Data != "two" {
+		t.Errorf("got %+v", e)
+	}
 }
 
 var (

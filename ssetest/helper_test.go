@@ -1,0 +1,177 @@
+package ssetest_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.org/sse/ssetest"
+)
+
+// TestMain fails if a test leaves a goroutine behind.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	t.end()
+	if leaked := leakedGoroutines(); leaked != "" && code == 0 {
+		fmt.Fprintf(os.Stderr, "goroutines left behind:\n%s\n", leaked)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// leakedGoroutines returns the stacks of goroutines that do not end within some
+// seconds.
+func leakedGoroutines() string {
+	var leaked []string
+	for range 50 {
+		leaked = leaked[:0]
+		buf := make([]byte, 16<<20)
+		for g := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+			if strings.Contains(g, "example.org/sse") && !strings.Contains(g, "leakedGoroutines") || strings.Contains(g, "net/http.") {
+				leaked = append(leaked, g)
+			}
+		}
+		if len(leaked) == 0 {
+			return ""
+		}
+		time.Sleep(100 * time.Millisecond) // real goroutines of real connections are ending
+	}
+	return strings.Join(leaked, "\n\n")
+}
+
+// A kind is one way in which streams are served.
+type kind struct {
+	name     string
+	memory   bool
+	http2    bool
+	detached bool
+}
+
+var kinds = []kind{
+	{name: "memory, HTTP/1.1", memory: true},
+	{name: "memory, HTTP/2", memory: true, http2: true},
+	{name: "memory, detached", memory: true, detached: true},
+	{name: "socket, HTTP/1.1"},
+	{name: "socket, HTTP/2", http2: true},
+	{name: "socket, detached", detached: true},
+}
+
+// overEach runs a test over each kind: in memory in fake time, over sockets in
+// real time.
+func overEach(t *testing.T, test func(t *testing.T, k kind)) {
+	for _, k := range kinds {
+		t.Run(k.name, func(t *testing.T) {
+			if k.memory {
+				synctest.Test(t, func(t *testing.T) { test(t, k) })
+			} else {
+				test(t, k)
+			}
+		})
+	}
+}
+
+// inMemory is overEach without sockets.
+func inMemory(t *testing.T, test func(t *testing.T, k kind)) {
+	overEach(t, func(t *testing.T, k kind) {
+		if k.memory {
+			test(t, k)
+		}
+	})
+}
+
+func (k kind) serve(handler http.Handler) *ssetest.Server {
+	if inner := handler; !k.detached {
+		handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { inner.ServeHTTP(holding{w}, r) })
+	}
+	serve := ssetest.NewServer
+	if k.memory {
+		serve = ssetest.NewMemoryServer
+	}
+	server := serve(handler)
+	server.HTTP2 = k.http2
+	return server
+}
+
+// A holding writer does not give its connection away, so that Detach waits.
+type holding struct{ http.ResponseWriter }
+
+func (w holding) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w holding) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return nil, nil, http.ErrNotSupported
+}
+
+// t is the test that the examples are a part of, so that they read as tests do.
+// It ends after all of them.
+var t = newExampleT()
+
+// An exampleT is the part of a testing.TB that the package uses.
+type exampleT struct {
+	testing.TB
+	ctx    context.Context
+	cancel func()
+
+	mu       sync.Mutex
+	cleanups []func()
+}
+
+func newExampleT() *exampleT {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &exampleT{ctx: ctx, cancel: cancel}
+}
+
+func (t *exampleT) Helper()                           {}
+func (t *exampleT) Context() context.Context          { return t.ctx }
+func (t *exampleT) Errorf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
+func (t *exampleT) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
+
+func (t *exampleT) Cleanup(f func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.cleanups = append(t.cleanups, f)
+}
+
+func (t *exampleT) end() {
+	t.cancel()
+	for _, f := range slices.Backward(t.cleanups) {
+		f()
+	}
+}
+
+// A failingT is a test that is expected to fail.
+type failingT struct {
+	exampleT
+	messages []string
+}
+
+func (t *failingT) Errorf(format string, args ...any) {
+	t.messages = append(t.messages, fmt.Sprintf(format, args...))
+}
+
+func (t *failingT) Fatalf(format string, args ...any) {
+	t.Errorf(format, args...)
+	runtime.Goexit()
+}
+
+// failures runs a test and returns what it failed with.
+func failures(test func(t testing.TB)) string {
+	t := new(failingT)
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		test(t)
+	}()
+	<-done
+	t.end()
+	return strings.Join(t.messages, "\n")
+}
