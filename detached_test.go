@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync"
@@ -284,40 +283,4 @@ func TestHooksPanic(t *testing.T) {
 		group.CloseAll()
 		st.wantEnd()
 	})
-}
-
-// A stream that ends while it is being detached ends as any other.
-func TestDetachOfEnded(t *testing.T) {
-	for range 50 {
-		for _, end := range []func(*sse.EventSource){
-			func(s *sse.EventSource) { go s.Close() },
-			func(s *sse.EventSource) { s.Close() },
-			func(s *sse.EventSource) { go s.Dispatch("", "x"); go s.Close(); go s.Wait() },
-		} {
-			result := make(chan error, 1)
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				source, err := sse.Accept(w, r, nil)
-				if err != nil {
-					return
-				}
-				end(source)
-				if err := source.Detach(); err != nil && !errors.Is(err, sse.ErrClosed) {
-					t.Errorf("Detach: %v", err)
-				}
-				go func() { result <- source.Wait() }()
-			}))
-			response, err := http.Get(server.URL)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := io.ReadAll(response.Body); err != nil {
-				t.Errorf("the client got %v", err)
-			}
-			response.Body.Close()
-			if err := <-result; !errors.Is(err, sse.ErrClosed) {
-				t.Errorf("ended with %v", err)
-			}
-			server.Close()
-		}
-	}
 }

@@ -2,9 +2,9 @@ package sse
 
 import "errors"
 
-// Why a stream ended, or never began. [EventSource.Err], [EventSource.Wait] and
-// the dispatching methods return one of these, or an error that wraps one;
-// compare with [errors.Is].
+// Why a stream ended, or never began. [EventSource.Err], [EventSource.Wait], the
+// dispatching methods, and what reads streams return one of these, or an error
+// that wraps one; compare with [errors.Is].
 var (
 	// ErrClosed: the program closed the source, by [EventSource.Close] or
 	// [Set.CloseAll]. A nil source answers with it too.
@@ -30,4 +30,9 @@ var (
 	// ErrInvalidEvent: an [Event] that cannot be sent as it is. The message
 	// names the field. Nothing was sent, and the stream is as it was.
 	ErrInvalidEvent = errors.New("sse: invalid event")
+
+	// ErrTooLarge: an event that is read, or a line of one, is larger than
+	// MaxEvent; see [Decoder.Decode] and [Client.Events]. It has not been read to
+	// its end.
+	ErrTooLarge = errors.New("sse: event too large")
 )

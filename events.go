@@ -2,19 +2,10 @@ package sse
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"iter"
 	"math"
 	"time"
-)
-
-// Why reading a stream ended, besides the errors of what is read from: see
-// [Decoder.Decode] and [Client.Events].
-var (
-	// ErrTooLarge: an event, or a line of one, that is larger than MaxEvent. It
-	// has not been read to its end.
-	ErrTooLarge = errors.New("sse: event too large")
 )
 
 // Events reads an event stream, such as the body of a response, and yields its

@@ -1,8 +1,8 @@
-// Package decode measures decoders of event streams side by side, on the same
+// Package decode_test measures decoders of event streams side by side, on the same
 // bytes in memory:
 //
 //	go -C internal/bench test -run '^$' -bench . ./decode
-package decode
+package decode_test
 
 import (
 	"bytes"
