@@ -129,7 +129,7 @@ func TestIdleClientLeavesAfterStrayByte(t *testing.T) {
 
 // History that is too old is garbage, without another dispatch.
 func TestHistoryExpires(t *testing.T) {
-	const age, size = 300 * time.Millisecond, 10 << 20
+	const age, size = time.Second, 10 << 20
 	group := sse.Set{HistoryAge: age, HistoryBytes: -1}
 	for range 3 {
 		runtime.GC() // what other tests have left goes now, pools too

@@ -156,7 +156,7 @@ func TestLargeEvent(t *testing.T) {
 	overEachSocket(t, func(t *testing.T, tr transport) {
 		const size, readers = 10 << 20, 100
 		const buffers = 128 << 10 // of a reader
-		group := &sse.Set{History: -1}
+		group := &sse.Set{History: -1, Accept: &sse.AcceptOptions{WriteTimeout: time.Minute}} // whatever else the machine does
 		site := tr.listen(t, group)
 		var wg sync.WaitGroup
 		start := make(chan bool)
