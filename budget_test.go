@@ -77,6 +77,7 @@ func TestDetachedAllocations(t *testing.T) {
 		t.Skip("the race detector allocates, too")
 	}
 	const members = 1000
+	quietStats(t)
 	group, clients := detachedSet(t, members)
 	data := strings.Repeat("x", 100)
 	size := len("data: \n\n") + len(data)
@@ -112,6 +113,7 @@ func TestDetachedMemory(t *testing.T) {
 		metrics.Read(samples)
 		return int64(samples[0].Value.Uint64()), int64(samples[1].Value.Uint64())
 	}
+	quietStats(t)
 	detachedSet(t, 10) // sizes what is there once
 	goroutines := runtime.NumGoroutine()
 	heap, stacks := read()

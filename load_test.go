@@ -155,7 +155,7 @@ func thousandMembers(t *testing.T, tr transport, policy sse.SlowPolicy, events i
 func TestLargeEvent(t *testing.T) {
 	overEachSocket(t, func(t *testing.T, tr transport) {
 		const size, readers = 10 << 20, 100
-		const buffers = 128 << 10 // of a reader
+		const buffers = 128 << 10                                                             // of a reader
 		group := &sse.Set{History: -1, Accept: &sse.AcceptOptions{WriteTimeout: time.Minute}} // whatever else the machine does
 		site := tr.listen(t, group)
 		var wg sync.WaitGroup
