@@ -105,6 +105,7 @@ func (w *walk) run() {
 			return
 		}
 		r.now = time.Now()
+		r.touch(step[:n])
 		busy := 0
 		var late []*member
 		for _, m := range step[:n] {
