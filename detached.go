@@ -11,8 +11,9 @@ import (
 )
 
 const (
-	// flightBytes is about how much is written to a socket at once, and so may
-	// be on its way to a slow client besides what waits for it.
+	// flightBytes is about how much is written to a socket at once, if it is not
+	// one larger event, and so may be on its way to a slow client besides what
+	// waits for it.
 	flightBytes = 64 << 10
 
 	// discardBytes is how much of what a client sends is thrown away at a time.
@@ -89,9 +90,8 @@ func (d *detached) write(r *round) error {
 					d.by = 0
 					return nil
 				}
-				from, to := m.cursor, (*entry)(nil)
-				var joint []byte
-				joint, to = r.join(from)
+				from := m.cursor
+				joint, to := r.join(from)
 				n, err := d.socket.Write(joint)
 				if err != nil {
 					return d.lost(err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -65,6 +66,31 @@ func TestRandomPauses(t *testing.T) {
 		group.CloseAll()
 		reading.Wait()
 	})
+}
+
+// A large event behind small ones is written from where it is: no copy of it
+// stays with the shard that has written it.
+func TestLargeEventBehindSmall(t *testing.T) {
+	onlyLinux(t)
+	const size = 16 << 20
+	group := &sse.Set{History: -1, Accept: &sse.AcceptOptions{Backlog: 4 * size}}
+	site := detachedTransport.listen(t, group, smallBuffers)
+	st := site.open()
+	eventually(t, 5*time.Second, "it is a member", func() bool { return group.Len() == 1 })
+	for range 3 {
+		runtime.GC() // what other tests have left goes now, pools too
+	}
+	before := heapInUse()
+	for _, n := range []int{size / 2, 1, size, 1} { // the first fills what is on the way
+		group.Dispatch("", strings.Repeat("x", n))
+	}
+	for _, n := range []int{size / 2, 1, size, 1} {
+		if e, err := st.next(); len(e.data) != n || err != nil {
+			t.Fatalf("got %d bytes, error %v; want %d", len(e.data), err, n)
+		}
+	}
+	*st.decoder = *newDecoder(st.response.Body) // it keeps its lines
+	eventually(t, 5*time.Second, "the heap is as it was", func() bool { return heapInUse()-before < size/4 })
 }
 
 // FuzzReads lets a client read in any pieces, with any pauses, what two sets and

@@ -8,12 +8,13 @@ import (
 // A round is what one goroutine needs to write to several streams, one after the
 // other. They mostly lack the same events, which are put together once.
 type round struct {
-	now      time.Time
-	touched  int
+	now     time.Time
+	touched int // keeps the compiler from leaving touch out
+
 	from, to *entry
-	joint    []byte // what is from from to to
-	buf      []byte
-	other    []byte
+	joint    []byte // what is in the entries from the one to the other
+	buf      []byte // for joint
+	items    []byte // for joinItems
 }
 
 var rounds = sync.Pool{New: func() any { return new(round) }}
@@ -35,36 +36,41 @@ func (r *round) touch(members []*member) {
 // forget lets go of the events.
 func (r *round) forget() { r.from, r.to, r.joint = nil, nil, nil }
 
-// join returns what an entry and those after it hold, about flightBytes of it,
-// and the entry that comes next.
+// join returns what an entry and those after it hold, and the entry that comes
+// next: flightBytes at most, or one larger event, which is not copied.
 func (r *round) join(from *entry) ([]byte, *entry) {
-	if r.from == from && !r.to.filled.Load() || r.from == from && len(r.joint) >= flightBytes {
+	if r.from == from && !r.fits() {
 		return r.joint, r.to
 	}
 	r.from, r.to, r.joint = from, from.next, from.chunk
-	if !r.to.filled.Load() || len(r.joint) >= flightBytes {
+	if !r.fits() {
 		return r.joint, r.to
 	}
 	r.buf = append(r.buf[:0], r.joint...)
-	for r.to.filled.Load() && len(r.buf) < flightBytes {
-		r.buf = append(r.buf, r.to.chunk...)
-		r.to = r.to.next
+	for r.joint = r.buf; r.fits(); r.to = r.to.next {
+		r.joint = append(r.joint, r.to.chunk...)
 	}
-	r.joint = r.buf
+	r.buf = r.joint
 	return r.joint, r.to
 }
 
-// joinItems returns what the items hold, at least one and about flightBytes.
+// fits reports whether there is another event, and room for it.
+func (r *round) fits() bool {
+	return r.to.filled.Load() && len(r.joint)+len(r.to.chunk) <= flightBytes
+}
+
+// joinItems returns what the items hold, at least one, and flightBytes at most or
+// one larger item, which is not copied.
 func (r *round) joinItems(items []item) []byte {
-	if len(items) == 1 || len(items[0].chunk) >= flightBytes {
+	if len(items) == 1 || len(items[0].chunk)+len(items[1].chunk) > flightBytes {
 		return items[0].chunk
 	}
-	r.other = r.other[:0]
+	r.items = r.items[:0]
 	for _, it := range items {
-		if len(r.other) >= flightBytes {
+		if len(r.items)+len(it.chunk) > flightBytes {
 			break
 		}
-		r.other = append(r.other, it.chunk...)
+		r.items = append(r.items, it.chunk...)
 	}
-	return r.other
+	return r.items
 }
