@@ -14,28 +14,34 @@ import (
 	"example.org/sse/internal/poll"
 )
 
-// pair returns a detached connection and its other end.
-func pair(t *testing.T, userTimeout time.Duration) (*poll.Socket, *net.TCPConn) {
+// connection returns the two ends of a new connection.
+func connection(t *testing.T) (server net.Conn, client *net.TCPConn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	client, err := net.Dial("tcp", l.Addr().String())
+	conn, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { client.Close() })
-	server, err := l.Accept()
-	if err != nil {
+	t.Cleanup(func() { conn.Close() })
+	if server, err = l.Accept(); err != nil {
 		t.Fatal(err)
 	}
+	return server, conn.(*net.TCPConn)
+}
+
+// pair returns a detached connection and its other end.
+func pair(t *testing.T, userTimeout time.Duration) (*poll.Socket, *net.TCPConn) {
+	t.Helper()
+	server, client := connection(t)
 	s, network, err := poll.Detach(server, userTimeout)
 	if err != nil || network != poll.TCP {
 		t.Fatalf("Detach: %v, %v", network, err)
 	}
-	return &s, client.(*net.TCPConn)
+	return &s, client
 }
 
 func newPoller(t *testing.T) poll.Poller {
@@ -78,15 +84,7 @@ func TestDetachOfOthers(t *testing.T) {
 	if _, err := a.Read(make([]byte, 1)); err != io.EOF { // it can be used as before
 		t.Errorf("got %v", err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	client, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, client := connection(t)
 	client.Close()
 	if _, _, err := poll.Detach(client, 0); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("of a closed connection: %v", err)
@@ -213,20 +211,7 @@ func TestEnds(t *testing.T) {
 // A closed socket leaves its poller, also while another descriptor of the same
 // connection exists, as there is one while a child process is being started.
 func TestCloseLeaves(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	client, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	server, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	server, client := connection(t)
 	file, err := server.(*net.TCPConn).File()
 	if err != nil {
 		t.Fatal(err)
