@@ -166,7 +166,8 @@ func (s *EventSource) finish() {
 	s.mu.Lock()
 	s.ended = true
 	s.queue, s.queued = nil, 0
-	done := s.done
+	done, after := s.done, s.after
+	s.after = nil
 	s.mu.Unlock()
 	if s.drain != nil {
 		s.drain.remove(s)
@@ -174,4 +175,5 @@ func (s *EventSource) finish() {
 	if done != nil {
 		close(done)
 	}
+	after.call()
 }

@@ -43,6 +43,7 @@ type EventSource struct {
 	room     chan struct{} // closed when the queue has been taken; nil if nobody waits
 	drainBy  time.Duration // the end of a shutdown's patience, after opened; 0 before
 	done     chan struct{} // closed when it has ended; nil until Done is called
+	after    *afterFunc    // what is called then
 	ended    bool          // nothing is written any more
 	resumed  bool          // lastEventID has served
 
