@@ -1,0 +1,93 @@
+// A page that says when it goes, and whose streams come back. See package presence.
+//   <script src="/page.js" data-page="{{.Token}}"></script>   before scripts that open streams
+(() => {
+  const {src, dataset} = document.currentScript
+  const streams = new Set()
+  let said = 0, left = false
+
+  // Words may overtake each other: they are numbered.
+  const word = state => {
+    const url = new URL(src)
+    url.search = new URLSearchParams({page: dataset.page, state, n: ++said})
+    return url
+  }
+  const say = state => left || navigator.sendBeacon(word(state))
+
+  addEventListener('pagehide', () => {
+    for (const stream of streams) stream.pause() // the browser may keep the page, and them
+    say('gone')
+    left = true // and not hidden, which comes next
+  })
+  addEventListener('pageshow', event => {
+    if (!event.persisted) return
+    left = false
+    // The streams follow when it is known that the goodbye was heard before.
+    const back = fetch(word(document.visibilityState), {method: 'POST', signal: AbortSignal.timeout(2000)})
+    back.catch(() => {}).then(() => { for (const stream of streams) left || stream.open() })
+  })
+  document.addEventListener('visibilitychange', () => say(document.visibilityState))
+  if (dataset.renew > 0) setInterval(() => say(document.visibilityState), dataset.renew * 1000)
+
+  // An EventSource that can be opened again: after the way back to the page, and
+  // when the browser has given up, as Firefox does if the server is away.
+  const Native = window.EventSource
+  window.EventSource = class EventSource extends EventTarget {
+    static CONNECTING = 0; static OPEN = 1; static CLOSED = 2
+    CONNECTING = 0; OPEN = 1; CLOSED = 2
+    #url; #init; #source; #closed = false; #failures = 0; #timer; #last = ''
+    #types = new Set(['open', 'error', 'message']); #handlers = {}
+
+    constructor(url, init) {
+      super()
+      this.#url = new URL(url, document.baseURI)
+      this.#init = init
+      this.open()
+      streams.add(this)
+    }
+    get url() { return this.#url.href }
+    get withCredentials() { return this.#source.withCredentials }
+    get readyState() { return this.#closed ? 2 : this.#source.readyState === 1 ? 1 : 0 }
+
+    close() { this.#closed = true; streams.delete(this); this.pause() }
+    pause() { clearTimeout(this.#timer); this.#source.close() }
+    open() {
+      this.#source?.close()
+      const url = new URL(this.#url)
+      if (this.#last) url.searchParams.set('lastEventId', this.#last)
+      this.#source = new Native(url, this.#init)
+      for (const type of this.#types) this.#source.addEventListener(type, this.#pass)
+    }
+
+    #pass = event => {
+      if (event.target !== this.#source) return
+      if (event.type === 'open') this.#failures = 0
+      if (event instanceof MessageEvent) {
+        this.#last = event.lastEventId
+        const {data, origin, lastEventId} = event
+        this.dispatchEvent(new MessageEvent(event.type, {data, origin, lastEventId}))
+        return
+      }
+      if (this.#source.readyState === 2) { // for good, says the browser: after 2 to 4 s, then after longer
+        clearTimeout(this.#timer)
+        this.#timer = setTimeout(() => this.open(), (2 + 2 * Math.random()) * 1000 * 2 ** Math.min(this.#failures++, 4))
+      }
+      this.dispatchEvent(new Event(event.type))
+    }
+
+    addEventListener(type, ...rest) {
+      super.addEventListener(type, ...rest)
+      if (!this.#types.has(type)) this.#source.addEventListener(type, this.#pass)
+      this.#types.add(type)
+    }
+    #handle(type, f) {
+      this.removeEventListener(type, this.#handlers[type])
+      this.addEventListener(type, this.#handlers[type] = f)
+    }
+    get onopen() { return this.#handlers.open ?? null }
+    set onopen(f) { this.#handle('open', f) }
+    get onmessage() { return this.#handlers.message ?? null }
+    set onmessage(f) { this.#handle('message', f) }
+    get onerror() { return this.#handlers.error ?? null }
+    set onerror(f) { this.#handle('error', f) }
+  }
+})()

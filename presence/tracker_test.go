@@ -1,0 +1,141 @@
+package presence_test
+
+import (
+	"errors"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.org/sse"
+	"example.org/sse/presence"
+)
+
+// connect returns a stream that no client reads.
+func connect(t testing.TB) *sse.EventSource {
+	t.Helper()
+	source, err := sse.Accept(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), "GET", "/events", nil), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return source
+}
+
+// bubble runs a test in fake time.
+func bubble(t *testing.T, test func(t *testing.T)) {
+	t.Helper()
+	synctest.Test(t, test)
+}
+
+// step lets time pass, fake time, and whoever runs come to rest.
+func step(d time.Duration) {
+	time.Sleep(d) // fake
+	synctest.Wait()
+}
+
+// A recorder writes down what a tracker tells.
+type recorder struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func record(tr *presence.Tracker) *recorder {
+	r := new(recorder)
+	tr.Changed = func(c presence.Change) {
+		sign := "-"
+		if c.Joined {
+			sign = "+"
+		}
+		r.add(sign + c.User + "@" + c.Place)
+	}
+	tr.OnLeave(func(s presence.Session) { r.add("end " + s.Page) })
+	return r
+}
+
+func (r *recorder) add(s string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.list = append(r.list, s)
+}
+
+// told returns what was told since the last call.
+func (r *recorder) told() string {
+	synctest.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := strings.Join(r.list, ", ")
+	r.list = nil
+	return s
+}
+
+func TestGrace(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var tr presence.Tracker
+		told := record(&tr).told
+		expect := func(want string) {
+			t.Helper()
+			if got := told(); got != want {
+				t.Errorf("told %q, want %q", got, want)
+			}
+		}
+		ann := presence.Session{User: "ann", Page: "1"}
+		first := connect(t)
+		tr.Connect(first, ann, "a", "b", "a")
+		expect("+ann@a, +ann@b")
+		second := connect(t)
+		tr.Connect(second, ann, "b", "c")
+		other := connect(t)
+		tr.Connect(other, presence.Session{User: "ann", Page: "2"}, "c")
+		expect("+ann@c")
+		first.Close()
+		step(4 * time.Second)
+		expect("")
+		step(time.Second)
+		expect("-ann@a")
+		second.Close()
+		step(4 * time.Second)
+		third := connect(t)
+		tr.Connect(third, ann, "b")
+		step(time.Second)
+		expect("")
+		third.Close()
+		step(5 * time.Second)
+		expect("end 1, -ann@b")
+		if got := tr.Users("c"); !reflect.DeepEqual(got, []string{"ann"}) || tr.Users("b") != nil || tr.Len() != 1 || tr.Present(ann) {
+			t.Errorf("here are %q", got)
+		}
+		other.Close()
+		if err := tr.Connect(other, ann, "b"); !errors.Is(err, sse.ErrClosed) {
+			t.Errorf("a closed source: %v", err)
+		}
+		step(5 * time.Second)
+		expect("end 2, -ann@c")
+	})
+}
+
+// A goodbye ends the session at once, and its streams, though browsers keep them.
+func TestLeave(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var tr presence.Tracker
+		told := record(&tr).told
+		ann := presence.Session{User: "ann", Page: "1"}
+		source := connect(t)
+		tr.Connect(source, ann, "a")
+		tr.Leave(ann)
+		tr.Leave(ann)
+		if got := told(); got != "+ann@a, end 1, -ann@a" || tr.Present(ann) || source.ReadyState() != sse.Closed {
+			t.Errorf("told %q, the stream is in state %d", got, source.ReadyState())
+		}
+		back := connect(t)
+		tr.Connect(back, ann, "a")
+		step(time.Hour)
+		if got := told(); got != "+ann@a" || !tr.Present(ann) {
+			t.Errorf("back again: told %q", got)
+		}
+		back.Close()
+		step(5 * time.Second)
+	})
+}
