@@ -1,7 +1,6 @@
 package sse_test
 
 import (
-	"context"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -20,7 +19,7 @@ func TestAfterFunc(t *testing.T) {
 	}{
 		{"Close", func(s *sse.EventSource, _ *stream, _ *site) { s.Close() }, sse.ErrClosed},
 		{"client", func(_ *sse.EventSource, st *stream, _ *site) { st.close() }, sse.ErrGone},
-		{"Shutdown", func(_ *sse.EventSource, _ *stream, site *site) { go site.server.Shutdown(context.Background()) }, sse.ErrShutdown},
+		{"Shutdown", func(_ *sse.EventSource, _ *stream, site *site) { go site.server.Shutdown(site.t.Context()) }, sse.ErrShutdown},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			overEach(t, func(t *testing.T, tr transport) {

@@ -1,0 +1,78 @@
+// Package locks keeps edit locks: whoever edits a thing holds its lock,
+// everybody sees who that is, and the lock is free again when its holder is
+// gone, without any word from a closing window.
+//
+// # Usage
+//
+// A lock is held by a [presence.Session], a page of a user's, and not by a
+// connection: pages lose their connections and come back. A table sends what
+// changes to a set:
+//
+//	var people presence.Tracker
+//	var group sse.Set
+//	cards := locks.Table[int]{
+//		Presence: &people,
+//		Set:      &group,
+//		Event:    func(c locks.Change[int]) sse.Event { … }, // the lock's icon
+//		Whole:    func(all []locks.Lock[int]) sse.Event { … }, // all icons
+//	}
+//	group.Snapshot = cards.Snapshot
+//
+// The handler of the streams says whose page it is:
+//
+//	session, err := people.Session(r)
+//	…
+//	people.Connect(source, session)
+//	group.Add(source)
+//	source.Detach()
+//
+// And what a page does about a lock is a request of its own:
+//
+//	lock, err := cards.Take(r.Context(), session, id)
+//	if errors.Is(err, locks.ErrHeld) {
+//		… lock.Holder.User edits this card
+//	}
+//
+// [Table.Queue] waits in line, [Table.Steal] takes over, [Table.Release] gives
+// the lock to the next in line.
+//
+// # When a lock is freed
+//
+// By its holder; when its time is over, if [Table.Limit] is set; and when the
+// holder's session has ended: at once if the page says goodbye, which the
+// script of package presence does when it is left or closed, and else a grace
+// after its last connection was lost, 5 s if nothing else is said. A connection
+// to a peer that is dead, because a cable was cut or a machine has crashed, is
+// lost after some seconds more: within the write timeout after the next event
+// or keep-alive comment, see [sse.AcceptOptions] and [sse.ConnContext].
+//
+// # Delivery and ordering
+//
+// A change is made first, and then told: by an event to the set, and to the
+// function Changed. All changes are told in one order, the one in which they were
+// made. A page that comes to the set anew is sent the whole table, and then
+// what has changed meanwhile; some of it may be part of the table already. A
+// page that resumes gets what it has missed. So nobody is left with an old icon.
+//
+// A method may return before its change has been told, if somebody else is just
+// telling another. Those who wait are served in the order in which they came.
+//
+// # Saving
+//
+// Whoever has lost a lock may not know it yet. Each new holder gets a greater
+// fencing token, and a save must name it: [Table.Guard] is a handler that refuses
+// one with an old token. Between its check and the database's commit the lock
+// can still be lost, for example because a process was suspended. Where that
+// matters the database should check as well, as in
+//
+//	UPDATE card SET text = ?, token = ? WHERE id = ? AND token <= ?
+//
+// # Restart
+//
+// The table's own memory is gone with the process: after a restart all locks are
+// free, and pages that come back are told so by the whole table. Tokens go on
+// growing, since they begin with the clock's time, so that what was edited
+// under a lock of before cannot overwrite anything unless it is taken again. With
+// a Store that outlives the process locks stay, until [presence.Tracker] and the
+// store agree that their holders are gone.
+package locks

@@ -1,0 +1,52 @@
+package locks
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// Guard returns a handler that lets a request through to next if the lock that
+// it names is held by the session that sends it, with the fencing token that it
+// names: a lock that was lost cannot overwrite what its next holder has made.
+//
+// Key returns the key of the lock that a request is about. The session is what
+// [presence.Tracker.Session] finds. The token is either a precondition, the
+// header If-Match: "token", or the parameter "lock", in the URL or a form.
+//
+// Otherwise the answer is 403 if the session is forged or another user's; 400
+// if key returns an error; 428 (Precondition Required) without a token; and if
+// the lock is not held, or with another token, 412 (Precondition Failed) to a
+// precondition and 409 (Conflict) to a parameter. Then next is not called.
+func (t *Table[K]) Guard(key func(*http.Request) (K, error), next func(http.ResponseWriter, *http.Request, Lock[K])) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		by, err := t.Presence.Session(r)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusForbidden)
+			return
+		}
+		k, err := key(r)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		text, refused := strings.Trim(r.Header.Get("If-Match"), `"`), http.StatusPreconditionFailed
+		if text == "" {
+			text, refused = r.FormValue("lock"), http.StatusConflict
+		}
+		if text == "" {
+			http.Error(w, "The lock's token is missing: an If-Match header, or the parameter lock.", http.StatusPreconditionRequired)
+			return
+		}
+		token, err := strconv.ParseUint(text, 10, 64)
+		if err == nil {
+			err = t.Check(by, k, token)
+		}
+		if err != nil {
+			http.Error(w, "You do not hold the lock any more. Nothing was saved.", refused)
+			return
+		}
+		l, _ := t.Load(k)
+		next(w, r, l)
+	})
+}

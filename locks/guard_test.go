@@ -1,0 +1,80 @@
+package locks_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+
+	"example.org/sse/locks"
+)
+
+// A save is let through by the lock's present token alone, from the page that
+// holds it.
+func TestGuard(t *testing.T) {
+	bubble(t, func(t *testing.T, s *site, table *locks.Table[int]) {
+		ctx := t.Context()
+		ann, bob := s.open("ann"), s.open("bob")
+		old, _ := table.Take(ctx, ann.Session, 7)
+		table.Steal(ctx, bob.Session, 7, "")
+		now, _ := table.Steal(ctx, ann.Session, 7, "")
+		other, _ := table.Take(ctx, ann.Session, 8)
+
+		var saved int
+		guard := table.Guard(func(r *http.Request) (int, error) {
+			key, err := strconv.Atoi(r.FormValue("card"))
+			if err != nil {
+				return 0, errors.New("no such card")
+			}
+			return key, nil
+		}, func(w http.ResponseWriter, r *http.Request, l locks.Lock[int]) {
+			saved++
+			fmt.Fprint(w, l.Key, l.Holder.User)
+		})
+		text := func(token uint64) string { return strconv.FormatUint(token, 10) }
+		for _, tt := range []struct {
+			name              string
+			page              *page
+			card, lock, match string
+			want              int
+		}{
+			{"the holder", ann, "7", text(now.Token), "", http.StatusOK},
+			{"the holder, by precondition", ann, "7", "", `"` + text(now.Token) + `"`, http.StatusOK},
+			{"an old token", ann, "7", text(old.Token), "", http.StatusConflict},
+			{"an old token as precondition", ann, "7", "", `"` + text(old.Token) + `"`, http.StatusPreconditionFailed},
+			{"the precondition counts", ann, "7", text(now.Token), `"` + text(old.Token) + `"`, http.StatusPreconditionFailed},
+			{"any version", ann, "7", "", "*", http.StatusPreconditionFailed},
+			{"another lock's token", ann, "7", text(other.Token), "", http.StatusConflict},
+			{"another page", bob, "7", text(now.Token), "", http.StatusConflict},
+			{"a free lock", ann, "9", text(now.Token), "", http.StatusConflict},
+			{"zero", ann, "9", "0", "", http.StatusConflict},
+			{"nonsense", ann, "7", "-1", "", http.StatusConflict},
+			{"no token", ann, "7", "", "", http.StatusPreconditionRequired},
+			{"no key", ann, "x", text(now.Token), "", http.StatusBadRequest},
+			{"no page", &page{}, "7", text(now.Token), "", http.StatusForbidden},
+			{"a forged page", &page{token: ann.token + "x"}, "7", text(now.Token), "", http.StatusForbidden},
+		} {
+			saved = 0
+			form := url.Values{"card": {tt.card}}
+			if tt.lock != "" {
+				form.Set("lock", tt.lock)
+			}
+			r := httptest.NewRequest("POST", "/save?page="+tt.page.token, strings.NewReader(form.Encode()))
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			if tt.match != "" {
+				r.Header.Set("If-Match", tt.match)
+			}
+			w := httptest.NewRecorder()
+			guard.ServeHTTP(w, r)
+			if w.Code != tt.want || (saved == 1) != (tt.want == http.StatusOK) {
+				body, _ := io.ReadAll(w.Body)
+				t.Errorf("%s: %d, want %d: %s", tt.name, w.Code, tt.want, body)
+			}
+		}
+	})
+}

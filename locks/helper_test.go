@@ -1,0 +1,131 @@
+package locks_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.org/sse"
+	"example.org/sse/locks"
+	"example.org/sse/presence"
+	"example.org/sse/ssetest"
+)
+
+const grace = 5 * time.Second
+
+// A site has pages with streams: "/events?page=TOKEN" makes a session present.
+type site struct {
+	t       *testing.T
+	tracker *presence.Tracker
+	group   sse.Set
+	server  *ssetest.Server
+}
+
+func newSite(t *testing.T) *site {
+	s := &site{t: t, tracker: &presence.Tracker{Grace: grace}}
+	s.server = ssetest.NewMemoryServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		session, err := s.tracker.Session(r)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusForbidden)
+			return
+		}
+		source, err := sse.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		s.tracker.Connect(source, session)
+		s.group.Add(source)
+		source.Detach()
+	}))
+	return s
+}
+
+// A page is a user's, with a stream.
+type page struct {
+	presence.Session
+	token  string
+	stream *ssetest.Stream
+}
+
+// open opens a page and waits until its session is present.
+func (s *site) open(user string) *page {
+	s.t.Helper()
+	p := &page{token: s.tracker.Token(user)}
+	r, _ := http.NewRequest("GET", "/?page="+p.token, nil)
+	var err error
+	if p.Session, err = s.tracker.Session(r); err != nil {
+		s.t.Fatal(err)
+	}
+	s.connect(p)
+	return p
+}
+
+func (s *site) connect(p *page) {
+	s.t.Helper()
+	p.stream = s.server.Open(s.t, "/events?page="+p.token)
+	synctest.Wait()
+}
+
+// line is a change, as tests compare it: "7 stolen: bob#3 from ann, carl waits".
+func line(c locks.Change[int]) string {
+	b := fmt.Sprint(c.Key, " ", c.Cause, ": ", name(c.Holder))
+	if c.From != (presence.Session{}) {
+		b += " from " + name(c.From)
+	}
+	for _, s := range c.Queue {
+		b += ", " + name(s) + " waits"
+	}
+	if c.Reason != "" {
+		b += ", since " + c.Reason
+	}
+	return b
+}
+
+func name(s presence.Session) string {
+	if s.User == "" {
+		return "nobody"
+	}
+	return s.User
+}
+
+// bubble runs a test in fake time, with a table of locks on integers that sends
+// its changes to the site's pages as lines.
+func bubble(t *testing.T, test func(t *testing.T, s *site, table *locks.Table[int])) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		table := &locks.Table[int]{
+			Presence: s.tracker,
+			Set:      &s.group,
+			Event:    func(c locks.Change[int]) sse.Event { return sse.Event{Type: "lock", Data: line(c)} },
+			Whole: func(all []locks.Lock[int]) sse.Event {
+				var b strings.Builder
+				for _, l := range all {
+					fmt.Fprintf(&b, "%d: %s\n", l.Key, name(l.Holder))
+				}
+				return sse.Event{Type: "locks", Data: b.String()}
+			},
+		}
+		s.group.Snapshot = table.Snapshot
+		defer table.Close()
+		defer s.server.Close()
+		test(t, s, table)
+	})
+}
+
+// told returns what the page was told of locks, since the last call.
+func (p *page) told() (lines []string) {
+	synctest.Wait()
+	return texts(p.stream.Events())
+}
+
+func texts(events []sse.Event) (lines []string) {
+	for _, e := range events {
+		if e.Type == "lock" {
+			lines = append(lines, e.Data)
+		}
+	}
+	return lines
+}

@@ -1,0 +1,115 @@
+package locks_test
+
+import (
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.org/sse/backplane"
+	"example.org/sse/locks"
+	"example.org/sse/presence"
+)
+
+// However many do things at once, to one table or to two on one store: as told,
+// each lock goes from hand to hand, its tokens grow, and who waits is served in
+// the order of the line; and in the end all know the same.
+func TestAtOnce(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		store backplane.Store
+	}{{"one table", nil}, {"two tables on a store", new(backplane.Memory)}} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *site, _ *locks.Table[int]) {
+				tables := []*locks.Table[int]{{Store: tt.store, Name: "cards"}}
+				if tt.store != nil {
+					tables = append(tables, &locks.Table[int]{Store: tt.store, Name: "cards"})
+				}
+				judges := make([]judge, len(tables))
+				for i, table := range tables {
+					judges[i] = judge{t: t, last: make(map[int]locks.Lock[int]), token: make(map[int]uint64)}
+					table.Presence = s.tracker
+					table.Changed = judges[i].changed
+					defer table.Close()
+				}
+				var pages []*page
+				for range 50 {
+					pages = append(pages, s.open("user"))
+				}
+				var all sync.WaitGroup
+				for i, p := range pages {
+					all.Go(func() { play(t, p.Session, tables[i%len(tables)], uint64(i)) })
+				}
+				all.Wait()
+				for _, p := range pages {
+					s.tracker.Leave(p.Session)
+				}
+				time.Sleep(time.Second) // fake
+				synctest.Wait()
+				for i, table := range tables {
+					if table.Len() != 0 {
+						t.Errorf("table %d: %d are held by nobody who is here", i, table.Len())
+					}
+					if n := judges[i].changes; n < 1000 {
+						t.Errorf("table %d: told of %d changes", i, n)
+					}
+				}
+			})
+		})
+	}
+}
+
+func play(t *testing.T, one presence.Session, table *locks.Table[int], seed uint64) {
+	random := rand.New(rand.NewPCG(seed, 1))
+	ctx := t.Context()
+	for range 200 {
+		key := random.IntN(20)
+		var l locks.Lock[int]
+		var err error
+		switch random.IntN(5) {
+		case 0:
+			l, err = table.Take(ctx, one, key)
+		case 1, 2:
+			_, err = table.Queue(ctx, one, key)
+		case 3:
+			l, err = table.Steal(ctx, one, key, "")
+		case 4:
+			table.Release(ctx, one, key)
+		}
+		if err == nil && l.Held() && l.Holder != one {
+			t.Errorf("%v has got the lock of %v", one, l.Holder)
+		}
+		time.Sleep(time.Duration(random.IntN(1000)) * time.Microsecond) // fake
+	}
+}
+
+// A judge is told of all changes, and finds what must not be.
+type judge struct {
+	t       *testing.T
+	last    map[int]locks.Lock[int]
+	token   map[int]uint64
+	changes int
+}
+
+func (j *judge) changed(c locks.Change[int]) {
+	j.changes++
+	before := j.last[c.Key]
+	j.last[c.Key] = c.Lock
+	switch {
+	case c.Cause == locks.Queued:
+		if c.Holder != before.Holder || c.Token != before.Token {
+			j.t.Errorf("the line has changed, and with it the holder: %+v, before %+v", c, before)
+		}
+		return
+	case c.From != before.Holder:
+		j.t.Errorf("taken from %v, who had not held it: %+v", c.From, before)
+	case c.Held() && c.Token <= j.token[c.Key]:
+		j.t.Errorf("token %d after %d", c.Token, j.token[c.Key])
+	case c.Cause != locks.Stolen && c.Held() && len(before.Queue) > 0 && c.Holder != before.Queue[0] && c.Cause != locks.Left:
+		j.t.Errorf("%s: it went to %v, and %v was next", c.Cause, c.Holder, before.Queue[0])
+	case c.Cause == locks.Taken && before.Held():
+		j.t.Errorf("taken, and held by %v", before.Holder)
+	}
+	j.token[c.Key] = max(j.token[c.Key], c.Token)
+}

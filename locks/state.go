@@ -1,0 +1,143 @@
+package locks
+
+import (
+	"slices"
+	"time"
+
+	"example.org/sse/presence"
+)
+
+// A state is a lock as the store keeps it: one record in JSON. What is done to a
+// lock is a function from one state to the next.
+type state struct {
+	Holder presence.Session `json:"h,omitzero"`
+	Token  uint64           `json:"t,omitempty"` // 0: the record's own revision
+	Since  int64            `json:"s,omitempty"` // Unix milliseconds
+	// Renewed counts how often the time has begun anew after which it expires.
+	Renewed int                `json:"n,omitempty"`
+	Queue   []presence.Session `json:"q,omitempty"`
+
+	// The last change.
+	Cause  Cause            `json:"c"`
+	From   presence.Session `json:"f,omitzero"`
+	Reason string           `json:"r,omitempty"`
+}
+
+var nobody presence.Session
+
+// grant makes the session the holder.
+func (s state) grant(to presence.Session, cause Cause) state {
+	s.From, s.Holder = s.Holder, to
+	s.Cause, s.Reason = cause, ""
+	s.Token = 0
+	s.Since, s.Renewed = time.Now().UnixMilli(), 0
+	s.Queue = without(s.Queue, to)
+	return s
+}
+
+// pass takes the lock from its holder and gives it to the next in line who is
+// present, if there is one.
+func (s state) pass(cause Cause, present func(presence.Session) bool) state {
+	for len(s.Queue) > 0 {
+		next := s.Queue[0]
+		if present(next) {
+			return s.grant(next, cause)
+		}
+		s.Queue = s.Queue[1:]
+	}
+	return state{From: s.Holder, Cause: cause}
+}
+
+// requeue has others wait than before.
+func (s state) requeue(queue []presence.Session) state {
+	s.Queue, s.Cause, s.From, s.Reason = queue, Queued, nobody, ""
+	return s
+}
+
+// without returns the list without one of its elements, and leaves the old list
+// as it is.
+func without[E comparable](list []E, e E) []E {
+	i := slices.Index(list, e)
+	if i < 0 {
+		return list
+	}
+	return slices.Delete(slices.Clone(list), i, i+1)
+}
+
+// A step is what is done to a lock. It returns the next state; changed is false
+// if that is the same.
+type step func(s state) (next state, changed bool, err error)
+
+func take(by presence.Session) step {
+	return func(s state) (state, bool, error) {
+		switch s.Holder {
+		case by:
+			return s, false, nil
+		case nobody:
+			return s.grant(by, Taken), true, nil
+		}
+		return s, false, ErrHeld
+	}
+}
+
+func queue(by presence.Session, most int) step {
+	return func(s state) (state, bool, error) {
+		switch {
+		case s.Holder == nobody:
+			return s.grant(by, Taken), true, nil
+		case s.Holder == by || slices.Contains(s.Queue, by):
+			return s, false, nil
+		case len(s.Queue) >= most:
+			return s, false, ErrQueueFull
+		}
+		return s.requeue(append(slices.Clip(s.Queue), by)), true, nil
+	}
+}
+
+func steal(by presence.Session, reason string) step {
+	return func(s state) (state, bool, error) {
+		switch s.Holder {
+		case by:
+			return s, false, nil
+		case nobody:
+			return s.grant(by, Taken), true, nil
+		}
+		s = s.grant(by, Stolen)
+		s.Reason = reason
+		return s, true, nil
+	}
+}
+
+// release takes a session out: out of the lock, or out of the queue.
+func release(by presence.Session, cause Cause, present func(presence.Session) bool) step {
+	return func(s state) (state, bool, error) {
+		switch {
+		case s.Holder == by:
+			return s.pass(cause, present), true, nil
+		case slices.Contains(s.Queue, by):
+			return s.requeue(without(s.Queue, by)), true, nil
+		}
+		return s, false, ErrNotHeld
+	}
+}
+
+func renew(by presence.Session) step {
+	return func(s state) (state, bool, error) {
+		if s.Holder != by {
+			return s, false, ErrNotHeld
+		}
+		s.Renewed++
+		return s, true, nil
+	}
+}
+
+// expire is for a timer: meanwhile the lock may have another holder, or been
+// renewed.
+func expire(by presence.Session, token uint64, renewed int, present func(presence.Session) bool) step {
+	return func(s state) (state, bool, error) {
+		if s.Holder != by || s.Token != token || s.Renewed != renewed {
+			return s, false, nil
+		}
+		return s.pass(Expired, present), true, nil
+	}
+}

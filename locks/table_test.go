@@ -1,0 +1,306 @@
+package locks_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.org/sse/locks"
+	"example.org/sse/presence"
+)
+
+// What happens to a lock from hand to hand, as everybody is told of it.
+func TestChanges(t *testing.T) {
+	bubble(t, func(t *testing.T, s *site, table *locks.Table[int]) {
+		ctx := t.Context()
+		ann, bob, carl, watcher := s.open("ann"), s.open("bob"), s.open("carl"), s.open("eve")
+		table.Take(ctx, ann.Session, 7)
+		table.Queue(ctx, bob.Session, 7)
+		table.Queue(ctx, carl.Session, 7)
+		table.Steal(ctx, carl.Session, 7, "the press waits")
+		table.Queue(ctx, ann.Session, 7)
+		table.Release(ctx, carl.Session, 7) // to bob
+		table.Release(ctx, ann.Session, 7)  // who waits no more
+		table.Release(ctx, bob.Session, 7)
+		want := []string{
+			"7 taken: ann",
+			"7 queued: ann, bob waits",
+			"7 queued: ann, bob waits, carl waits",
+			"7 stolen: carl from ann, bob waits, since the press waits",
+			"7 queued: carl, bob waits, ann waits",
+			"7 released: bob from carl, ann waits",
+			"7 queued: bob",
+			"7 released: nobody from bob",
+		}
+		if got := watcher.told(); !slices.Equal(got, want) {
+			t.Errorf("told:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+		if table.Len() != 0 {
+			t.Errorf("%d are held at the end", table.Len())
+		}
+	})
+}
+
+func TestRefused(t *testing.T) {
+	bubble(t, func(t *testing.T, s *site, table *locks.Table[int]) {
+		ctx := t.Context()
+		ann, bob := s.open("ann"), s.open("bob")
+		absent := presence.Session{User: "ann", Page: "another"}
+		held, err := table.Take(ctx, ann.Session, 7)
+		if err != nil || held.Holder != ann.Session || held.Token == 0 {
+			t.Fatalf("Take: %+v, %v", held, err)
+		}
+		for _, tt := range []struct {
+			name string
+			do   func() (locks.Lock[int], error)
+			want error
+		}{
+			{"take what is held", func() (locks.Lock[int], error) { return table.Take(ctx, bob.Session, 7) }, locks.ErrHeld},
+			{"release by somebody else", func() (locks.Lock[int], error) { return table.Release(ctx, bob.Session, 7) }, locks.ErrNotHeld},
+			{"release by another page", func() (locks.Lock[int], error) { return table.Release(ctx, absent, 7) }, locks.ErrNotHeld},
+			{"release by nobody", func() (locks.Lock[int], error) { return table.Release(ctx, presence.Session{}, 7) }, locks.ErrNotHeld},
+			{"renew by somebody else", func() (locks.Lock[int], error) { return table.Renew(ctx, bob.Session, 7) }, locks.ErrNotHeld},
+			{"take by the absent", func() (locks.Lock[int], error) { return table.Take(ctx, absent, 7) }, locks.ErrAbsent},
+			{"queue of the absent", func() (locks.Lock[int], error) { return table.Queue(ctx, absent, 7) }, locks.ErrAbsent},
+			{"steal by the absent", func() (locks.Lock[int], error) { return table.Steal(ctx, absent, 7, "") }, locks.ErrAbsent},
+			{"take by nobody", func() (locks.Lock[int], error) { return table.Take(ctx, presence.Session{}, 7) }, locks.ErrAbsent},
+			{"take again", func() (locks.Lock[int], error) { return table.Take(ctx, ann.Session, 7) }, nil},
+			{"steal from oneself", func() (locks.Lock[int], error) { return table.Steal(ctx, ann.Session, 7, "why not") }, nil},
+			{"queue behind oneself", func() (locks.Lock[int], error) { return table.Queue(ctx, ann.Session, 7) }, nil},
+		} {
+			l, err := tt.do()
+			if !errors.Is(err, tt.want) || err != nil && tt.want == nil {
+				t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
+			}
+			if l.Holder != ann.Session || l.Token != held.Token {
+				t.Errorf("%s: the lock is now %+v", tt.name, l)
+			}
+		}
+		if err := table.Check(ann.Session, 7, held.Token); err != nil {
+			t.Error(err)
+		}
+		for _, err := range []error{
+			table.Check(bob.Session, 7, held.Token),
+			table.Check(ann.Session, 7, held.Token+1),
+			table.Check(ann.Session, 8, held.Token),
+			table.Check(presence.Session{}, 8, 0),
+		} {
+			if !errors.Is(err, locks.ErrNotHeld) {
+				t.Errorf("Check: %v", err)
+			}
+		}
+		if got := bob.told(); len(got) != 1 {
+			t.Errorf("everybody was told: %q", got)
+		}
+	})
+}
+
+func TestQueueFull(t *testing.T) {
+	bubble(t, func(t *testing.T, s *site, table *locks.Table[int]) {
+		table.MaxQueue = 2
+		for i, want := range []error{nil, nil, nil, locks.ErrQueueFull} {
+			if _, err := table.Queue(t.Context(), s.open("ann").Session, 7); !errors.Is(err, want) {
+				t.Errorf("%d: %v", i, err)
+			}
+		}
+	})
+}
+
+// A holder who is away for less than the grace keeps the lock; one who is gone
+// does not, and the next in line has it; who waits and is gone waits no more.
+func TestGone(t *testing.T) {
+	bubble(t, func(t *testing.T, s *site, table *locks.Table[int]) {
+		ctx := t.Context()
+		ann, bob, carl, watcher := s.open("ann"), s.open("bob"), s.open("carl"), s.open("eve")
+		table.Take(ctx, ann.Session, 7)
+		table.Queue(ctx, bob.Session, 7)
+		table.Queue(ctx, carl.Session, 7)
+		ann.stream.Close()
+		time.Sleep(grace - time.Millisecond) // fake
+		s.connect(ann)
+		time.Sleep(time.Hour) // fake
+		if holder, _ := table.Holder(7); holder != ann.Session {
+			t.Fatalf("after a short absence it is held by %v", holder)
+		}
+		bob.stream.Close()
+		time.Sleep(grace) // fake
+		ann.stream.Close()
+		time.Sleep(grace - time.Millisecond) // fake
+		synctest.Wait()
+		if holder, _ := table.Holder(7); holder != ann.Session {
+			t.Fatalf("within the grace it is held by %v", holder)
+		}
+		time.Sleep(time.Millisecond) // fake
+		synctest.Wait()
+		s.tracker.Leave(carl.Session) // goodbye: at once
+		want := []string{
+			"7 taken: ann",
+			"7 queued: ann, bob waits",
+			"7 queued: ann, bob waits, carl waits",
+			"7 queued: ann, carl waits",
+			"7 left: carl from ann",
+			"7 left: nobody from carl",
+		}
+		if got := watcher.told(); !slices.Equal(got, want) {
+			t.Errorf("told:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	})
+}
+
+func TestLimit(t *testing.T) {
+	bubble(t, func(t *testing.T, s *site, table *locks.Table[int]) {
+		table.Limit = time.Minute
+		ctx := t.Context()
+		ann, bob := s.open("ann"), s.open("bob")
+		l, _ := table.Take(ctx, ann.Session, 7)
+		time.Sleep(50 * time.Second)     // fake
+		table.Queue(ctx, bob.Session, 7) // does not make it longer
+		table.Take(ctx, ann.Session, 7)  // nor does this
+		if now, _ := table.Load(7); !now.Until.Equal(l.Since.Add(time.Minute)) {
+			t.Errorf("held until %v, since %v", now.Until, l.Since)
+		}
+		table.Renew(ctx, ann.Session, 7)
+		time.Sleep(time.Minute - time.Nanosecond) // fake
+		synctest.Wait()
+		if err := table.Check(ann.Session, 7, l.Token); err != nil {
+			t.Fatal("expired too early, or not renewed")
+		}
+		time.Sleep(time.Nanosecond) // fake
+		synctest.Wait()
+		if holder, _ := table.Holder(7); holder != bob.Session {
+			t.Fatalf("after a minute it is held by %v", holder)
+		}
+		time.Sleep(time.Minute) // fake
+		want := []string{"7 taken: ann", "7 queued: ann, bob waits", "7 expired: bob from ann", "7 expired: nobody from bob"}
+		if got := ann.told(); !slices.Equal(got, want) {
+			t.Errorf("told %q, want %q", got, want)
+		}
+	})
+}
+
+// A page that comes anew is sent the whole table, and then what changes.
+func TestSnapshot(t *testing.T) {
+	bubble(t, func(t *testing.T, s *site, table *locks.Table[int]) {
+		ann := s.open("ann")
+		table.Take(t.Context(), ann.Session, 7)
+		late := s.open("eve")
+		table.Release(t.Context(), ann.Session, 7)
+		for _, want := range []string{"7: ann\n", "7 released: nobody from ann"} {
+			if e := late.stream.Next(); e.Data != want {
+				t.Errorf("told %q, want %q", e.Data, want)
+			}
+		}
+	})
+}
+
+// A function that is told of a change may use the table, and what it does is told
+// after that.
+func TestChangedUsesTable(t *testing.T) {
+	bubble(t, func(t *testing.T, s *site, table *locks.Table[int]) {
+		ann := s.open("ann")
+		var told []string
+		table.Changed = func(c locks.Change[int]) {
+			told = append(told, line(c))
+			if c.Cause == locks.Taken && c.Key < 3 {
+				table.Take(t.Context(), ann.Session, c.Key+1)
+				table.Release(t.Context(), ann.Session, c.Key)
+			}
+		}
+		table.Take(t.Context(), ann.Session, 1)
+		want := []string{"1 taken: ann", "2 taken: ann", "1 released: nobody from ann", "3 taken: ann", "2 released: nobody from ann"}
+		if !slices.Equal(told, want) {
+			t.Errorf("told %q, want %q", told, want)
+		}
+	})
+}
+
+func TestPanicInChanged(t *testing.T) {
+	bubble(t, func(t *testing.T, s *site, table *locks.Table[int]) {
+		ann := s.open("ann")
+		var told []string
+		table.Changed = func(c locks.Change[int]) {
+			if c.Key == 1 {
+				panic("the program's own")
+			}
+			told = append(told, line(c))
+		}
+		func() {
+			defer func() { recover() }()
+			table.Take(t.Context(), ann.Session, 1)
+		}()
+		table.Take(t.Context(), ann.Session, 2)
+		if want := []string{"2 taken: ann"}; !slices.Equal(told, want) {
+			t.Errorf("told %q, want %q", told, want)
+		}
+	})
+}
+
+func TestClosed(t *testing.T) {
+	bubble(t, func(t *testing.T, s *site, table *locks.Table[int]) {
+		table.Limit = time.Minute
+		ann := s.open("ann")
+		table.Take(t.Context(), ann.Session, 1)
+		table.Close()
+		table.Close()
+		if _, err := table.Take(t.Context(), ann.Session, 2); !errors.Is(err, locks.ErrClosed) {
+			t.Errorf("Take: %v", err)
+		}
+		s.tracker.Leave(ann.Session)
+		time.Sleep(time.Hour) // fake
+	})
+}
+
+// Keys are the program's own, as long as JSON keeps them apart.
+func TestKeys(t *testing.T) {
+	type pair struct {
+		Kind string
+		ID   int
+	}
+	type hidden struct{ id int }
+	bubble(t, func(t *testing.T, s *site, _ *locks.Table[int]) {
+		ann := s.open("ann")
+		for _, tt := range []struct {
+			name string
+			err  error
+			want error
+		}{
+			{"text", takeOne(t, s, ann, "a/b c\n\x00ü"), nil},
+			{"empty text", takeOne(t, s, ann, ""), nil},
+			{"struct", takeOne(t, s, ann, pair{"card", 7}), nil},
+			{"no UTF-8", takeOne(t, s, ann, "\xff"), locks.ErrKey},
+			{"unexported", takeOne(t, s, ann, hidden{7}), locks.ErrKey},
+			{"channel", takeOne(t, s, ann, make(chan int)), locks.ErrKey},
+			{"382 bytes", takeOne(t, s, ann, strings.Repeat("x", 382)), nil},
+			{"383 bytes", takeOne(t, s, ann, strings.Repeat("x", 383)), locks.ErrKey},
+			{"1 MiB", takeOne(t, s, ann, strings.Repeat("x", 1<<20)), locks.ErrKey},
+		} {
+			if !errors.Is(tt.err, tt.want) || tt.err != nil && tt.want == nil {
+				t.Errorf("%s: %v, want %v", tt.name, tt.err, tt.want)
+			}
+			if tt.err != nil && len(tt.err.Error()) > 200 {
+				t.Errorf("%s: an error of %d bytes", tt.name, len(tt.err.Error()))
+			}
+		}
+	})
+}
+
+// takeOne takes and releases one lock in a table of its own.
+func takeOne[K comparable](t *testing.T, s *site, p *page, key K) error {
+	table := locks.Table[K]{Presence: s.tracker}
+	defer table.Close()
+	l, err := table.Take(t.Context(), p.Session, key)
+	want := 1
+	if err != nil {
+		want = 0
+	}
+	if l.Key != key || table.Len() != want {
+		t.Errorf("%.40v: the lock is %.100v, %d are held", key, l, table.Len())
+	}
+	if err == nil {
+		_, err = table.Release(t.Context(), p.Session, key)
+	}
+	return err
+}
