@@ -27,8 +27,8 @@ var (
 	// comes with the context's error.
 	ErrUnknown = errors.New("backplane: outcome unknown")
 
-	// ErrTooLarge says that data, a value or a key is larger than allowed.
-	// Nothing was changed.
+	// ErrTooLarge says that data, a value, an id or a key is larger than
+	// allowed, or that an id or a key is empty. Nothing was changed.
 	ErrTooLarge = errors.New("backplane: too large")
 
 	// ErrClosed says that the log or the store has been closed.
@@ -38,7 +38,7 @@ var (
 // An Entry is one entry of a log.
 type Entry struct {
 	Cursor Cursor
-	Data   []byte // not to be changed; it may be kept
+	Data   []byte // not to be changed, but may be kept
 }
 
 // A Log is a sequence of entries that several processes append to and follow.
@@ -54,8 +54,11 @@ type Log interface {
 	// [ErrUnknown] can be repeated. Append itself tries again until the context
 	// is done.
 	//
+	// The data is the log's from then on, and not to be changed.
+	//
 	// [ErrTooLarge] if the data has more than [MaxData] bytes, or the id more
-	// than [MaxKey].
+	// than [MaxKey] or none. Any error that does not wrap ErrUnknown says that
+	// nothing was appended.
 	Append(ctx context.Context, id string, data []byte) (Cursor, error)
 
 	// Follow calls fn with every entry after the cursor, each once and in
@@ -65,7 +68,8 @@ type Log interface {
 	//
 	// With live, a batch reaches the end that the log had when it was read. The
 	// first live batch comes as soon as that is so, and is empty if there is
-	// nothing after the cursor; a later one is never empty.
+	// nothing after the cursor; a later one is never empty. The slice is fn's
+	// until it returns.
 	//
 	// [ErrGap] if it cannot be proven that nothing is missing, at the beginning
 	// or later on; every batch before it was whole.
@@ -83,24 +87,29 @@ type Record struct {
 type Store interface {
 	// Swap replaces the record's value, if its revision is old; old is 0 for a
 	// record that is not there. It returns the record as it is now, with its
-	// new revision. A nil value deletes the record. With a ttl the store
-	// deletes it by itself so long after this call, in whole seconds, rounded
-	// up, and perhaps up to two seconds later, but never before; 0: never.
+	// new revision. A nil value deletes the record, an empty one does not; to
+	// delete what is not there changes nothing. The value is the store's from
+	// then on, and not to be changed. With a ttl the store deletes the record by
+	// itself so long after this call, in whole seconds, rounded up, and perhaps
+	// up to two seconds later, but never before; 0: never.
 	//
 	// [ErrConflict] if the record has another revision; it comes with the record
-	// as it is. [ErrTooLarge] if the value has more than [MaxData] bytes, or the
-	// key more than [MaxKey] or none. [ErrUnknown] if the context was done
-	// before the store answered.
+	// as it is, whose revision is 0 if there is none. [ErrTooLarge] if the value
+	// has more than [MaxData] bytes, or the key more than [MaxKey] or none.
+	// [ErrUnknown] if the context was done before the store answered. After that
+	// a repeated call can meet the first one's record as a conflict.
 	Swap(ctx context.Context, key string, old uint64, value []byte, ttl time.Duration) (Record, error)
 
 	// Watch calls fn with all records whose key begins with prefix, and then
 	// with every change of one, in the order of their revisions, until the
 	// context is done or fn returns an error; it returns that error. A deleted
 	// or expired record comes with a nil value. Of a record that changes often
-	// some revisions may be left out, but never the newest. It goes on by itself
-	// after the broker was away, and may then repeat what it has told before.
+	// some revisions may be left out, but never the newest, unless the record is
+	// gone again before fn was told of it. It goes on by itself after the broker
+	// was away, and may then repeat what it has told before.
 	//
 	// With live, fn has been told of all records that there were when Watch was
-	// called. The first live batch may be empty.
+	// called. The first live batch may be empty. The slice is fn's until it
+	// returns; a value is not to be changed, but may be kept.
 	Watch(ctx context.Context, prefix string, fn func(batch []Record, live bool) error) error
 }

@@ -188,7 +188,7 @@ func (m *Memory) locate(c Cursor) (uint64, error) {
 		return m.last, nil
 	case c.Seq <= before || c.Seq > m.last:
 		return 0, fmt.Errorf("%w: entry %d; kept are %d to %d", ErrGap, c.Seq, before+1, m.last)
-	case false: //nolint:gosec // an index
+	case c != m.entries[m.head+int(c.Seq-before)-1].Cursor: //nolint:gosec // an index
 		return 0, fmt.Errorf("%w: entry %d is another one", ErrGap, c.Seq)
 	}
 	return c.Seq, nil
