@@ -8,8 +8,12 @@ func (t *Table[K]) note(e *entry[K], before state) {
 	switch {
 	case e.Token != before.Token:
 		c.From = before.Holder
-		if c.Cause == Queued { // what came before was not seen
+		// A store may leave out what was between two changes.
+		switch {
+		case before.Holder == nobody && c.Held():
 			c.Cause = Taken
+		case c.Cause == Taken || c.Cause == Queued:
+			c.Cause = Released
 		}
 	case slices.Equal(e.Queue, before.Queue):
 		return // renewed
