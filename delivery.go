@@ -159,7 +159,7 @@ func (m *member) visit(r *round) visit {
 	if d := s.detached; d != nil {
 		err := d.write(r)
 		v := visitWell
-		if len(d.flight) > 0 || m.held {
+		if len(d.flight) > 0 || m.held > 0 {
 			v = m.fares()
 		}
 		d.settle(err, r.now)
@@ -168,7 +168,7 @@ func (m *member) visit(r *round) visit {
 	defer s.mu.Unlock()
 	if a := s.attached; a.turn.claim() {
 		a.start()
-		if !m.held {
+		if m.held == 0 {
 			return visitWell
 		}
 	}
@@ -216,7 +216,7 @@ func (s *EventSource) progress(stall time.Duration) progress {
 // a client has.
 func (m *member) progress(stall time.Duration) progress {
 	m.source.mu.Lock()
-	held := m.held
+	held := m.held > 0 || m.source.order.goroutine != 0
 	m.source.mu.Unlock()
 	if p := m.source.progress(stall); p != progressReady || !held {
 		return p

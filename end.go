@@ -113,6 +113,7 @@ func (s *EventSource) shut(reason error) {
 		return
 	}
 	s.reason = reason
+	s.order = snapshotOrder{} // a snapshot that is still made is of no use any more
 	if graceful(reason) {
 		s.queue = s.take(nil, math.MaxInt64)
 		if reason == ErrShutdown {

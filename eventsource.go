@@ -46,6 +46,7 @@ type EventSource struct {
 	after    *afterFunc    // what is called then
 	ended    bool          // nothing is written any more
 	resumed  bool          // lastEventID has served
+	order    snapshotOrder // while a set's Snapshot is called
 
 	moved atomic.Int64 // when the client last took a piece, in Unix nanoseconds
 

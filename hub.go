@@ -1,10 +1,13 @@
 package sse
 
 import (
+	"context"
 	"runtime"
 	"sync"
 	"time"
 	"weak"
+
+	"example.org/sse/backplane"
 )
 
 // A Hub is any number of sets by name, for rooms, topics or users, on one log:
@@ -18,6 +21,20 @@ type Hub struct {
 	History      int
 	HistoryBytes int
 	HistoryAge   time.Duration
+
+	// Log, if not nil, joins the hub to those of other processes on the same log:
+	// sets of one name are one set. What is dispatched to it goes to the log first,
+	// and from there to the members in all processes, in one order; a client that
+	// comes back to another process resumes there. Packages natslog and redislog
+	// have logs on brokers.
+	//
+	// The hub follows the log in a goroutine, from the first use of a method on,
+	// until Close. Before it has the log's history, see Ready, and for up to 2 s if
+	// a client has seen an event that is still to come here, adding a source waits.
+	// If the log has lost events, or this process has fallen behind it by more
+	// than is kept, every member gets its set's Snapshot, or, where there is
+	// none, an event of type "gap" without data.
+	Log backplane.Log
 
 	// Init, if not nil, sets the fields of a set when it is made. It must not
 	// call the hub.
@@ -37,19 +54,70 @@ func (h *Hub) Set(name string) *Set {
 	if s := h.sets[name].Value(); s != nil {
 		return s
 	}
-	if h.sets == nil {
-		h.sets = make(map[string]weak.Pointer[Set])
-		h.log = newLog(h.History, h.HistoryBytes, h.HistoryAge)
-	}
+	h.init()
 	s := new(Set)
 	if h.Init != nil {
 		h.Init(name, s)
 	}
-	s.log = h.log
+	s.log, s.name = h.log, name
 	s.init()
 	h.sets[name] = weak.Make(s)
 	runtime.AddCleanup(s, h.forget, name)
 	return s
+}
+
+// init makes the hub's log at first use. The caller holds h.mu.
+func (h *Hub) init() *log {
+	if h.log == nil {
+		h.sets = make(map[string]weak.Pointer[Set])
+		h.log = newLog(h.History, h.HistoryBytes, h.HistoryAge)
+		if h.Log != nil {
+			h.follow()
+		}
+	}
+	return h.log
+}
+
+// Ready waits until the hub has the history of its Log, so that a client which has
+// been served elsewhere can resume here. A process that is new should not be sent
+// requests before, and one that has missed something not until it has caught up.
+// It returns the context's error if that is done first, and [ErrClosed] after
+// Close. A hub without a Log is always ready.
+func (h *Hub) Ready(ctx context.Context) error {
+	h.mu.Lock()
+	f := h.init().shared
+	h.mu.Unlock()
+	if f == nil {
+		return nil
+	}
+	return f.ready(ctx)
+}
+
+// Close has the hub follow its Log no longer, and waits for what is going on.
+// Streams stay open, but nothing comes from the log any more, and dispatching
+// returns [ErrClosed]. Shut the server down before. A hub without a Log has
+// nothing to close.
+func (h *Hub) Close() error {
+	h.mu.Lock()
+	f := h.init().shared
+	h.mu.Unlock()
+	if f != nil {
+		f.cancel()
+		f.running.Wait()
+	}
+	return nil
+}
+
+// all returns all sets.
+func (h *Hub) all() (sets []*Set) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, p := range h.sets {
+		if s := p.Value(); s != nil {
+			sets = append(sets, s)
+		}
+	}
+	return sets
 }
 
 // forget removes the name of a set that is gone, if no new one has it.

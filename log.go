@@ -4,10 +4,11 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"example.org/sse/backplane"
 )
 
 const (
@@ -30,30 +31,43 @@ type entry struct {
 
 	stamp uint64
 	chunk chunk
-	key   string // for LatestPerKey
+	about about
 	next  *entry // of the same set
 
 	bytes int64 // of the events before it in the set; known from the start
 
 	// History, guarded by log.mu.
-	set   *Set
-	id    string // the caller's own, if any
+	set   *Set // nil once it is no longer kept
+	place bool // no event, but where members of the set stand
 	at    time.Time
 	newer *entry // of the log
+}
+
+// about is what is known of an event beside its bytes.
+type about struct {
+	key    string           // for LatestPerKey
+	id     string           // the caller's own, if any
+	once   string           // see DispatchOnce
+	cursor backplane.Cursor // on a shared log
 }
 
 // A log gives the events of its sets their order and their ids, and keeps the
 // newest of them for clients that come back. A [Set] has a log of its own; the
 // sets of a [Hub] share one.
 type log struct {
+	shared *follower // nil for a log in memory
+
 	epoch string // random: an id of another log or process is recognized by it
 	keep  int    // bounds of the history; keep < 0: no history and no ids
 	bytes int
 	age   time.Duration
 
 	mu         sync.Mutex
-	floor      uint64 // the stamp up to which entries are no longer kept
-	head       uint64 // the stamp of the newest entry
+	head       uint64           // the stamp of the newest event
+	at         backplane.Cursor // its cursor, on a shared log
+	floor      uint64           // the stamp up to which entries are no longer kept
+	floorAt    backplane.Cursor // the cursor of the event that was forgotten last
+	cursors    map[backplane.Cursor]uint64
 	oldest     *entry // the history, linked by newer
 	newest     *entry
 	kept       int
@@ -90,115 +104,56 @@ func orDefault[T int | time.Duration](value, def T) T {
 // in base 36, a hyphen and a line end.
 const idRoom = len("id: ") + 10 + 1 + 13 + 1
 
-// append fills the set's empty entry with an event that was encoded with idRoom
-// bytes of headroom, and links a new empty one. The caller holds log.mu.
-func (l *log) append(s *Set, buf []byte, id, key string) {
+// append adds an event that was encoded with idRoom bytes of headroom. The caller
+// holds log.mu.
+func (l *log) append(s *Set, buf []byte, about about) {
+	stamp := stamps.Add(1)
+	l.head, l.at = stamp, about.cursor
+	e := s.fill(stamp, l.frame(buf, about.id == ""))
+	e.about = about
+	l.remember(s, e)
+	s.filled(e)
+}
+
+// fill gives the set's empty entry its content, and links a new empty one. The
+// caller holds log.mu, and calls filled next.
+func (s *Set) fill(stamp uint64, c chunk) *entry {
 	e := s.tail
-	e.stamp = stamps.Add(1)
-	l.head = e.stamp
-	start := sizeRoom + idRoom
-	if l.keep >= 0 && id == "" {
-		var line [idRoom]byte
-		b := append(line[:0], "id: "...)
-		b = l.appendID(b, e.stamp)
-		b = append(b, '\n')
-		start -= len(b)
-		copy(buf[start:], b)
-	}
-	e.chunk = frame(buf, start)
-	e.key = key
-	e.next = &entry{bytes: e.bytes + int64(len(e.chunk))}
+	e.stamp, e.chunk = stamp, c
+	e.next = &entry{bytes: e.bytes + int64(len(c))}
 	s.tail = e.next
-	l.remember(s, e, id)
+	return e
+}
+
+// filled lets members see the entry.
+func (s *Set) filled(e *entry) {
 	e.filled.Store(true)
 	s.total.Store(e.next.bytes)
 }
 
-func (l *log) appendID(b []byte, stamp uint64) []byte {
-	b = append(b, l.epoch...)
-	b = append(b, '-')
-	return strconv.AppendUint(b, stamp, 36)
+// frame returns the chunk of an event that was encoded with idRoom bytes of
+// headroom, with the id of the newest event if it is to have one. The caller
+// holds l.mu.
+func (l *log) frame(buf []byte, id bool) chunk {
+	start := sizeRoom + idRoom
+	if l.keep >= 0 && id {
+		var line [idRoom]byte
+		b := l.appendID(line[:0])
+		start -= len(b)
+		copy(buf[start:], b)
+	}
+	return frame(buf, start)
 }
 
-// remember adds the entry to the history. The caller holds l.mu.
-func (l *log) remember(s *Set, e *entry, id string) {
-	if l.keep < 0 {
-		l.floor = e.stamp
-		return
-	}
-	e.set, e.id, e.at = s, id, time.Now()
-	if l.oldest == nil {
-		l.oldest = e
+// appendID appends the id line of the newest event.
+func (l *log) appendID(b []byte) []byte {
+	b = append(b, "id: "...)
+	if l.shared != nil {
+		b = l.at.Append(b)
 	} else {
-		l.newest.newer = e
+		b = append(b, l.epoch...)
+		b = append(b, '-')
+		b = strconv.AppendUint(b, l.head, 36)
 	}
-	l.newest = e
-	l.kept++
-	l.keptBytes += len(e.chunk)
-	l.trim(e.at)
-	if l.age > 0 && !l.expiryRuns && l.kept > 0 {
-		l.expiryRuns = true
-		if l.expiry == nil {
-			l.expiry = time.AfterFunc(l.age, l.expire)
-		} else {
-			l.expiry.Reset(l.age)
-		}
-	}
-}
-
-// trim forgets what is beyond the history's bounds. The caller holds l.mu.
-func (l *log) trim(now time.Time) {
-	for e := l.oldest; e != nil; e = l.oldest {
-		if l.kept <= l.keep &&
-			(l.bytes < 0 || l.keptBytes <= l.bytes) &&
-			(l.age < 0 || now.Sub(e.at) < l.age) {
-			return
-		}
-		l.oldest = e.newer
-		l.kept--
-		l.keptBytes -= len(e.chunk)
-		l.floor = e.stamp
-		e.set, e.newer = nil, nil
-	}
-	l.newest = nil
-}
-
-// expire forgets the entries whose time has come, without waiting for the next
-// dispatch, and comes again for the oldest that is left.
-func (l *log) expire() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	now := time.Now()
-	l.trim(now)
-	if l.expiryRuns = l.oldest != nil; l.expiryRuns {
-		l.expiry.Reset(max(l.oldest.at.Add(l.age).Sub(now), time.Millisecond))
-	}
-}
-
-// find returns the stamp of the event that a client names as its last one, if
-// everything after it is still kept. The caller holds l.mu.
-func (l *log) find(id string) (stamp uint64, ok bool) {
-	l.trim(time.Now())
-	if epoch, offset, _ := strings.Cut(id, "-"); epoch == l.epoch {
-		stamp, err := strconv.ParseUint(offset, 36, 64)
-		return stamp, err == nil && stamp >= l.floor && stamp <= l.head
-	}
-	for e := l.oldest; e != nil; e = e.newer {
-		if e.id == id { // the newest with that id, should there be several
-			stamp, ok = e.stamp, true
-		}
-	}
-	return stamp, ok
-}
-
-// after returns the oldest kept entry that is newer than stamp, of each set
-// that has one. The caller holds l.mu.
-func (l *log) after(stamp uint64) map[*Set]*entry {
-	first := make(map[*Set]*entry)
-	for e := l.oldest; e != nil; e = e.newer {
-		if e.stamp > stamp && first[e.set] == nil {
-			first[e.set] = e
-		}
-	}
-	return first
+	return append(b, '\n')
 }

@@ -3,6 +3,8 @@ package sse
 import (
 	"maps"
 	"slices"
+
+	"example.org/sse/backplane"
 )
 
 // A member is a source's place in a set: a cursor into the set's events.
@@ -15,7 +17,7 @@ type member struct {
 	start  int64  // of the backlog, in bytes of the set: a replay does not count
 	latest map[string]item
 	kept   int64 // bytes in latest
-	held   bool  // the snapshot comes first
+	held   int32 // nothing is sent: snapshots come first
 
 	// Guarded by the log's mu.
 	counted bool // in set.open
@@ -44,7 +46,7 @@ func (s *Set) enter(source *EventSource, value any) *member {
 	if m.set != nil { // it has served
 		m = new(member)
 	}
-	*m = member{set: s, source: source, value: value, at: len(s.members), held: true}
+	*m = member{set: s, source: source, value: value, at: len(s.members), held: 1}
 	s.members = append(s.members, m)
 	if source.members == nil {
 		source.members = source.one[:0] // mostly there is one
@@ -78,47 +80,103 @@ func (s *EventSource) memberOf(set *Set) *member {
 }
 
 // join lets new members, all of the same source and log, begin to read: from
-// one place, so that what is dispatched to several sets keeps its order.
+// one place, so that what is dispatched to several sets keeps its order. On a
+// shared log it may have to wait until that is known.
 func join(source *EventSource, members []*member) {
 	l := members[0].set.log
-	l.mu.Lock()
+	seen, _ := backplane.ParseCursor(source.LastEventID())
+	if !l.lockFor(source, seen) {
+		return // the stream has ended, or the hub is closed
+	}
 	source.mu.Lock()
-	var missed map[*Set]*entry
 	stamp, resumes := source.resume(l)
+	l.seat(source, members, stamp, resumes)
+}
+
+// rejoin lets members of one source that are held, since they have missed
+// something, go on from a snapshot.
+func rejoin(members []*member) {
+	source, l := members[0].source, members[0].set.log
+	if l.lockFor(source, backplane.Cursor{}) {
+		source.mu.Lock()
+		l.seat(source, members, 0, false)
+	}
+}
+
+// seat gives members that are held their place: the one that they resume from,
+// or the present, and a snapshot first. Then they are held no longer. The caller
+// holds l.mu and source.mu, and seat unlocks both.
+func (l *log) seat(source *EventSource, members []*member, stamp uint64, resumes bool) {
+	var missed map[*Set]*entry
 	if resumes {
 		missed = l.after(stamp)
 	}
+	begin := stamps.Add(1) // nothing of this log is dispatched meanwhile
+	members = slices.DeleteFunc(members, func(m *member) bool { return m.left })
 	for _, m := range members {
-		if m.left {
-			continue // the stream has ended meanwhile
-		}
 		m.cursor = m.set.tail
 		m.start = m.cursor.bytes
 		if e := missed[m.set]; e != nil {
 			m.cursor = e
 		}
-		m.counted = true
-		m.set.open++
+		if !m.counted {
+			m.counted = true
+			m.set.open++
+		}
+	}
+	place := l.standAt(members, stamp, resumes)
+	outer := source.order
+	if !resumes && slices.ContainsFunc(members, (*member).hasSnapshot) {
+		source.order = snapshotOrder{goroutine: goroutine(), stamp: begin}
 	}
 	source.mu.Unlock()
 	l.mu.Unlock()
-	for _, m := range members {
-		if !resumes && m.set.Snapshot != nil {
-			m.set.Snapshot(source)
+	if !resumes {
+		for _, m := range members {
+			m.snapshot()
 		}
 	}
-	pending := false
 	source.mu.Lock()
-	for _, m := range members {
-		if m.cursor != nil {
-			m.held = false
-			pending = pending || m.cursor.filled.Load()
-		}
+	source.order = outer
+	if len(place) > 0 && source.reason == nil {
+		source.insert(item{stamp: begin, chunk: place})
 	}
+	pending := source.release(members)
 	source.mu.Unlock()
 	if pending {
 		source.nudge()
 	}
+}
+
+func (m *member) hasSnapshot() bool { return m.set.Snapshot != nil }
+
+// snapshot sends the source the set's state as it is now.
+func (m *member) snapshot() {
+	switch {
+	case m.set.Snapshot != nil:
+		m.set.Snapshot(m.source)
+	case m.set.log.shared != nil && m.source.LastEventID() != "":
+		m.source.Dispatch(gapType, "") //nolint:errcheck // the event is good, and a stream that has ended misses nothing
+	}
+}
+
+// A snapshotOrder gives what a set's Snapshot dispatches, in its own goroutine, a
+// place before all that is dispatched meanwhile, and has that wait.
+type snapshotOrder struct {
+	goroutine uint64 // 0: none
+	stamp     uint64
+}
+
+// release lets members be sent what follows their snapshots, and reports whether
+// there is something. The caller holds s.mu.
+func (s *EventSource) release(members []*member) (pending bool) {
+	pending = len(s.queue) > 0
+	for _, m := range members {
+		if m.held--; m.held == 0 && m.cursor.filled.Load() {
+			pending = true
+		}
+	}
+	return pending
 }
 
 // resume returns where in the log the source goes on, if it can, and has not yet
@@ -166,9 +224,9 @@ func (m *member) delete() bool {
 	s.mu.Lock()
 	if i := slices.Index(s.members, m); i >= 0 {
 		s.members = slices.Delete(s.members, i, i+1)
-		if !m.held {
+		if m.held == 0 {
 			s.queue = append(s.queue, m.take(nil, stamps.Load())...)
-			slices.SortFunc(s.queue, byStamp)
+			slices.SortStableFunc(s.queue, byStamp)
 			s.queued = 0
 			for _, it := range s.queue {
 				s.queued += len(it.chunk)
@@ -200,11 +258,11 @@ func (m *member) take(items []item, horizon uint64) []item {
 // only returns the member whose events are all that can be pending for the
 // source, and can be taken one by one, if there is one. The caller holds s.mu.
 func (s *EventSource) only() *member {
-	if len(s.members) != 1 || len(s.queue) > 0 {
+	if len(s.members) != 1 || len(s.queue) > 0 || s.order.goroutine != 0 {
 		return nil
 	}
 	m := s.members[0]
-	if m.held || m.set.Slow == LatestPerKey && (m.latest != nil || m.several()) {
+	if m.held > 0 || m.set.Slow == LatestPerKey && (m.latest != nil || m.several()) {
 		return nil
 	}
 	return m
@@ -233,8 +291,8 @@ func (m *member) compact(horizon uint64) {
 	}
 	for ; m.cursor.filled.Load() && m.cursor.stamp <= horizon; m.cursor = m.cursor.next {
 		e := m.cursor
-		m.kept += int64(len(e.chunk) - len(m.latest[e.key].chunk))
-		m.latest[e.key] = item{stamp: e.stamp, chunk: e.chunk}
+		m.kept += int64(len(e.chunk) - len(m.latest[e.about.key].chunk))
+		m.latest[e.about.key] = item{stamp: e.stamp, chunk: e.chunk}
 	}
 }
 

@@ -53,9 +53,23 @@ func (s *EventSource) push(c chunk) error {
 		return s.reason
 	}
 	// The stamp is taken under the lock, so that the queue is in their order.
-	s.queue = append(s.queue, item{stamp: stamps.Add(1), chunk: c})
-	s.queued += len(c)
+	it := item{stamp: stamps.Add(1), chunk: c}
+	if s.order.goroutine != 0 && s.order.goroutine == goroutine() {
+		it.stamp = s.order.stamp
+	}
+	s.insert(it)
 	return nil
+}
+
+// insert puts an item into the queue, behind those with its stamp. The caller
+// holds s.mu.
+func (s *EventSource) insert(it item) {
+	at := len(s.queue)
+	for at > 0 && s.queue[at-1].stamp > it.stamp {
+		at--
+	}
+	s.queue = slices.Insert(s.queue, at, it)
+	s.queued += len(it.chunk)
 }
 
 // offer is DispatchEvent for callers that wait for nobody: a source for which
@@ -87,12 +101,15 @@ func (s *EventSource) take(items []item, most int64) []item {
 	// now. Newer events may be in one, and older ones of the same goroutine not
 	// yet seen in another: they are for the next time.
 	horizon := stamps.Load()
+	if s.order.goroutine != 0 {
+		horizon = s.order.stamp // what a snapshot dispatches comes first
+	}
 	if most < math.MaxInt64 {
 		horizon = min(horizon, s.reach(most))
 	}
 	inputs := 0
 	for _, m := range s.members {
-		if n := len(items); !m.held {
+		if n := len(items); m.held == 0 {
 			if items = m.take(items, horizon); len(items) > n {
 				inputs++
 			}
@@ -104,7 +121,7 @@ func (s *EventSource) take(items []item, most int64) []item {
 		}
 	}
 	if inputs > 1 {
-		slices.SortFunc(items, byStamp)
+		slices.SortStableFunc(items, byStamp) // a snapshot's have one stamp
 	}
 	if s.room != nil {
 		close(s.room)
@@ -145,7 +162,7 @@ func (s *EventSource) reach(most int64) uint64 {
 		if m.latest != nil {
 			return math.MaxUint64 // all of it is taken, and newer than what comes first elsewhere
 		}
-		if m.held || m.set.Slow == LatestPerKey {
+		if m.held > 0 || m.set.Slow == LatestPerKey {
 			continue
 		}
 		rest := most

@@ -1,6 +1,7 @@
 package sse
 
 import (
+	"context"
 	"iter"
 	"net/http"
 	"sync"
@@ -62,7 +63,8 @@ type Set struct {
 	Accept *AcceptOptions
 
 	once sync.Once
-	log  *log // assigned by once, or by the Hub
+	log  *log   // assigned by once, or by the Hub
+	name string // in the Hub
 
 	total   atomic.Int64  // bytes dispatched so far
 	skipped atomic.Uint64 // events, by SkipSlow
@@ -74,6 +76,7 @@ type Set struct {
 
 	// Guarded by log.mu.
 	tail    *entry // the empty one
+	newest  *entry // in the history
 	open    int    // members that are counted
 	walked  int64  // total, at the last walk over the members
 	offered int64  // bytes given to each member apart since then, by a Map
@@ -106,28 +109,78 @@ func (s *Set) Dispatch(typ, data string) (int, error) {
 // most 20 ms a call.
 //
 // An event that cannot be sent is an [ErrInvalidEvent], and nobody gets it.
+//
+// In a [Hub] with a Log the members in other processes get it too, and are not
+// counted; it waits for the log, for 10 s at most. See [Set.DispatchOnce].
 func (s *Set) DispatchEvent(e Event) (int, error) {
 	l := s.init()
+	if l.shared != nil {
+		ctx, cancel := context.WithTimeout(l.shared.ctx, dispatchTimeout)
+		defer cancel()
+		return s.DispatchOnce(ctx, "", e)
+	}
+	return s.dispatch("", e)
+}
+
+// DispatchOnce is [Set.DispatchEvent] with a context, and with a name for this
+// dispatch: a second one of that name, however long the history reaches back, or
+// for two minutes on a [Hub]'s Log from whichever process, sends nothing. An
+// empty name is none.
+//
+// On a Hub's Log it returns once the log has taken the event, which then
+// reaches the members in all processes, in the log's order. An error that wraps
+// [backplane.ErrUnknown] says that it is not known whether it has: the context
+// was done before. The event can be dispatched again under the same name. With
+// any other error nobody gets it: [ErrInvalidEvent]; [ErrTooLarge] beyond 256 KiB
+// with the set's name; [ErrClosed] after [Hub.Close].
+func (s *Set) DispatchOnce(ctx context.Context, name string, e Event) (int, error) {
+	l := s.init()
+	if l.shared == nil {
+		return s.dispatch(name, e)
+	}
+	if err := l.shared.dispatch(ctx, name, s.name, e); err != nil {
+		return 0, err
+	}
+	return s.Len(), nil
+}
+
+// Shared reports whether the set is one with those of its name in other
+// processes, because it is in a [Hub] with a Log.
+func (s *Set) Shared() bool { return s.init().shared != nil }
+
+// dispatch is DispatchOnce on a log in memory.
+func (s *Set) dispatch(once string, e Event) (int, error) {
 	buf, err := e.encode(idRoom)
 	if err != nil {
 		return 0, err
 	}
-	var key string
-	if s.Slow == LatestPerKey {
-		if key = e.Type; s.Key != nil {
-			key = s.Key(e)
-		}
-	}
+	l := s.log
+	key := s.key(e)
 	l.mu.Lock()
-	l.append(s, buf, e.ID, key)
 	n := s.open
-	calm := s.tooFast()
+	var calm <-chan struct{}
+	again := once != "" && l.has(s, once)
+	if !again {
+		l.append(s, buf, about{key: key, id: e.ID, once: once})
+		calm = s.tooFast()
+	}
 	l.mu.Unlock()
-	if n > 0 {
+	if n > 0 && !again {
 		s.startDelivery()
 		wait(calm)
 	}
 	return n, nil
+}
+
+// key returns an event's key for LatestPerKey, and none for other policies.
+func (s *Set) key(e Event) string {
+	switch {
+	case s.Slow != LatestPerKey:
+		return ""
+	case s.Key != nil:
+		return s.Key(e)
+	}
+	return e.Type
 }
 
 // Add adds a source and reports whether it did: not if the source is nil, has
@@ -136,7 +189,8 @@ func (s *Set) DispatchEvent(e Event) (int, error) {
 // The source resumes after the event that its [EventSource.LastEventID] names,
 // if the set still keeps all that followed; otherwise it begins with the
 // set's Snapshot, if there is one, and the next event. The id serves once: a
-// source that is deleted and added again begins anew.
+// source that is deleted and added again begins anew. In a [Hub] with a Log, Add
+// may wait: see there.
 func (s *Set) Add(source *EventSource) bool { return s.add(source, nil) }
 
 func (s *Set) add(source *EventSource, value any) bool {

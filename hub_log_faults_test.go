@@ -1,0 +1,173 @@
+package sse_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.org/sse"
+	"example.org/sse/backplane"
+)
+
+// Whoever has missed something is sent a snapshot, or told of a gap, and gets what
+// follows: nothing of it twice, and nothing in between.
+func TestSharedGap(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		log := &backplane.Memory{History: 5}
+		var lag sync.Mutex
+		list := nodes(t, tr, 2, func(i int) *sse.Hub {
+			hub := &sse.Hub{Log: log, Init: func(name string, s *sse.Set) {
+				if name == "a" {
+					s.Snapshot = func(source *sse.EventSource) { source.Dispatch("state", "now") }
+				}
+			}}
+			if i == 1 {
+				hub.Log = &faulty{Log: log, batch: func([]backplane.Entry) {
+					lag.Lock()
+					defer lag.Unlock()
+				}}
+			}
+			return hub
+		})
+		a, b := list[1].openURL(at("a")), list[1].openURL(at("b"), "Last-Event-ID", "nonsense")
+		synctest.Wait()
+		a.want("state|now")
+		b.want("gap|")
+		list[0].hub.Set("a").Dispatch("", "1")
+		list[0].hub.Set("b").Dispatch("", "1")
+		synctest.Wait()
+		a.want("message|1")
+		b.want("message|1")
+		lag.Lock()
+		for i := range 40 { // more than the log keeps
+			list[0].hub.Set("a").Dispatch("", fmt.Sprint("missed ", i))
+			list[0].hub.Set("b").Dispatch("", fmt.Sprint("missed ", i))
+		}
+		lag.Unlock()
+		late := list[1].openURL(at("a"))
+		time.Sleep(5 * time.Second)
+		if err := list[1].hub.Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		list[0].hub.Set("a").Dispatch("", "2")
+		list[0].hub.Set("b").Dispatch("", "2")
+		for _, tt := range []struct {
+			name  string
+			st    *stream
+			after string
+		}{{"a", a, "state|now"}, {"b", b, "gap|"}, {"late", late, "state|now"}} {
+			var got []string
+			for len(got) == 0 || got[len(got)-1] != "message|2" {
+				e, err := tt.st.next()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if e.typ != "last-event-id" {
+					got = append(got, e.typ+"|"+e.data)
+				}
+			}
+			n := len(got)
+			if n < 2 || got[n-2] != tt.after {
+				t.Errorf("%s: got %q, want %q before the newest", tt.name, got, tt.after)
+			}
+			for i, text := range got[:n-2] { // what came before the gap was in order
+				if text != fmt.Sprint("message|missed ", i) && text != tt.after {
+					t.Errorf("%s: got %q", tt.name, got)
+				}
+			}
+		}
+	})
+}
+
+func TestSharedDispatchErrors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &faulty{Log: new(backplane.Memory)}
+		hub := sse.Hub{Log: log}
+		set := hub.Set("a")
+		for _, tt := range []struct {
+			name string
+			set  string
+			e    sse.Event
+			want error
+		}{
+			{"type", "a", sse.Event{Type: "a\nb"}, sse.ErrInvalidEvent},
+			{"retry", "a", sse.Event{Retry: -1}, sse.ErrInvalidEvent},
+			{"data", "a", sse.Event{Data: strings.Repeat("x", 256<<10)}, sse.ErrTooLarge},
+			{"name", strings.Repeat(".*> ", 10<<8), sse.Event{}, sse.ErrInvalidEvent},
+			{"odd name", ".*> \x00ü", sse.Event{}, nil},
+			{"nothing", "", sse.Event{}, nil},
+		} {
+			_, err := hub.Set(tt.set).DispatchEvent(tt.e)
+			if !errors.Is(err, tt.want) || err != nil && tt.want == nil {
+				t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
+			}
+		}
+		log.append = func(ctx context.Context, _ string) (bool, backplane.Cursor, error) {
+			<-ctx.Done()
+			return true, backplane.Cursor{}, fmt.Errorf("%w: %w", backplane.ErrUnknown, ctx.Err())
+		}
+		start := time.Now()
+		if _, err := set.Dispatch("", "x"); !errors.Is(err, backplane.ErrUnknown) || time.Since(start) != 10*time.Second {
+			t.Errorf("without an answer: %v after %v", err, time.Since(start))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := set.DispatchOnce(ctx, "", sse.Event{}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("with a context: %v", err)
+		}
+		hub.Close()
+		hub.Close()
+		if _, err := set.Dispatch("", "x"); !errors.Is(err, sse.ErrClosed) {
+			t.Errorf("closed: %v", err)
+		}
+		if err := hub.Ready(t.Context()); !errors.Is(err, sse.ErrClosed) && err != nil {
+			t.Errorf("closed: Ready: %v", err)
+		}
+	})
+}
+
+// What is dispatched again under the same name comes once, from whichever process.
+func TestDispatchOnce(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		log := new(backplane.Memory)
+		for _, open := range []func(int) *sse.Hub{
+			func(int) *sse.Hub { return &sse.Hub{Log: log} },
+			func(int) *sse.Hub { return new(sse.Hub) },
+		} {
+			list := nodes(t, tr, 1, open)
+			st := list[0].openURL(at("a"))
+			synctest.Wait()
+			for _, name := range []string{"x", "y", "x", "", ""} {
+				if _, err := list[0].hub.Set("a").DispatchOnce(t.Context(), name, sse.Event{Data: name}); err != nil {
+					t.Error(err)
+				}
+			}
+			st.want("message|x", "message|y", "message|", "message|")
+			list[0].hub.Set("a").CloseAll()
+			st.wantEnd()
+		}
+	})
+}
+
+// What a later version has appended is left out, and counts all the same: a client
+// of that version can come here, and back.
+func TestSharedVersions(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		log := new(backplane.Memory)
+		list := nodes(t, tr, 1, func(int) *sse.Hub { return &sse.Hub{Log: log} })
+		hub := list[0].hub
+		hub.Set("a").Dispatch("", "1")
+		var c backplane.Cursor
+		for i, data := range []string{"\x02later", "", "\x01", "\x01\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "\x01\x00\x01a\x01\n\x00\x00"} {
+			c, _ = log.Append(t.Context(), strconv.Itoa(i), []byte(data))
+		}
+		hub.Set("a").Dispatch("", "2")
+		list[0].openURL(at("a"), "Last-Event-ID", c.String()).want("message|2")
+	})
+}

@@ -1,0 +1,288 @@
+package sse_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.org/sse"
+	"example.org/sse/backplane"
+)
+
+// A faulty log is one whose faults a test can choose.
+type faulty struct {
+	backplane.Log
+	follow func(ctx context.Context, after backplane.Cursor) error                         // before each Follow; nil: nothing
+	batch  func(batch []backplane.Entry)                                                   // before each batch
+	append func(ctx context.Context, id string) (done bool, c backplane.Cursor, err error) // before each Append
+}
+
+func (f *faulty) Follow(ctx context.Context, after backplane.Cursor, fn func([]backplane.Entry, bool) error) error {
+	if f.follow != nil {
+		if err := f.follow(ctx, after); err != nil {
+			return err
+		}
+	}
+	return f.Log.Follow(ctx, after, func(batch []backplane.Entry, live bool) error {
+		if f.batch != nil {
+			f.batch(batch)
+		}
+		return fn(batch, live)
+	})
+}
+
+func (f *faulty) Append(ctx context.Context, id string, data []byte) (backplane.Cursor, error) {
+	if f.append != nil {
+		if done, c, err := f.append(ctx, id); done {
+			return c, err
+		}
+	}
+	return f.Log.Append(ctx, id, data)
+}
+
+// A node is a process with a hub on a log that others have hubs on.
+type node struct {
+	*site
+	hub *sse.Hub
+}
+
+// nodes starts so many, each on what open returns. They are closed with the test.
+func nodes(t *testing.T, tr transport, n int, open func(i int) *sse.Hub) []*node {
+	var list []*node
+	for i := range n {
+		hub := open(i)
+		t.Cleanup(func() { hub.Close() })
+		list = append(list, &node{tr.serve(t, rooms(hub)), hub})
+	}
+	return list
+}
+
+// All members see one order, in whichever process, and what one caller dispatches
+// stays in order.
+func TestSharedOrder(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		log := new(backplane.Memory)
+		list := nodes(t, tr, 3, func(int) *sse.Hub { return &sse.Hub{Log: log} })
+		var streams []*stream
+		for _, n := range list {
+			streams = append(streams, n.openURL(at("a", "b")))
+		}
+		synctest.Wait()
+		const writers, events = 6, 50
+		var writing sync.WaitGroup
+		for w := range writers {
+			writing.Go(func() {
+				set := list[w%3].hub.Set(string("ab"[w/3]))
+				for i := range events {
+					time.Sleep(time.Duration(rand.IntN(1000)) * time.Microsecond)
+					if _, err := set.Dispatch(strconv.Itoa(w), strconv.Itoa(i)); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		writing.Wait()
+		var first []string
+		for i, st := range streams {
+			var got []string
+			next := make(map[string]int)
+			for range writers * events {
+				e, err := st.next()
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, e.typ+"|"+e.data+"|"+e.id)
+				if e.data != strconv.Itoa(next[e.typ]) {
+					t.Fatalf("writer %s: %s after %d", e.typ, e.data, next[e.typ])
+				}
+				next[e.typ]++
+			}
+			if i == 0 {
+				first = got
+			} else if !slices.Equal(got, first) {
+				t.Fatalf("node %d has another order than node 0", i)
+			}
+		}
+	})
+}
+
+// A client that goes from process to process gets each event once, with whatever
+// id it comes.
+func TestSharedResume(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		log := new(backplane.Memory)
+		list := nodes(t, tr, 3, func(int) *sse.Hub {
+			return &sse.Hub{Log: log, Init: func(_ string, s *sse.Set) {
+				s.Snapshot = func(source *sse.EventSource) {
+					if source.LastEventID() != "" {
+						t.Errorf("a gap at %q", source.LastEventID())
+					}
+				}
+			}}
+		})
+		var writing sync.WaitGroup
+		defer writing.Wait()
+		const events = 300
+		reader := func() {
+			id, next := "", 0
+			for next < events {
+				st := list[rand.IntN(3)].openURL(at("a"), "Last-Event-ID", id)
+				for range 1 + rand.IntN(40) {
+					e, err := st.next()
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if id = e.id; e.typ == "last-event-id" {
+						continue
+					}
+					if e.data != strconv.Itoa(next) {
+						t.Errorf("got %s, want %d", e.data, next)
+						return
+					}
+					if next++; next == events {
+						break
+					}
+				}
+				st.close()
+			}
+		}
+		var reading sync.WaitGroup
+		for range 5 {
+			reading.Go(reader)
+		}
+		synctest.Wait()
+		for i := range events {
+			list[i%3].hub.Set("a").Dispatch("", strconv.Itoa(i))
+			list[i%3].hub.Set("b").Dispatch("", "not for it")
+			time.Sleep(time.Millisecond)
+		}
+		reading.Wait()
+	})
+}
+
+// A client that has seen what this process has not yet got is waited for.
+func TestSharedAhead(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		log := new(backplane.Memory)
+		lag := make(chan bool)
+		list := nodes(t, tr, 2, func(i int) *sse.Hub {
+			if i == 0 {
+				return &sse.Hub{Log: log}
+			}
+			return &sse.Hub{Log: &faulty{Log: log, batch: func(batch []backplane.Entry) {
+				if len(batch) > 0 {
+					<-lag
+				}
+			}}}
+		})
+		ahead := list[0].openURL(at("a"))
+		if err := list[1].hub.Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		list[0].hub.Set("a").Dispatch("", "1")
+		list[0].hub.Set("a").Dispatch("", "2")
+		e, _ := ahead.next()
+		back := list[1].openURL(at("a"), "Last-Event-ID", e.id)
+		time.Sleep(time.Second)
+		close(lag)
+		synctest.Wait()
+		back.want("message|2")
+	})
+}
+
+// An id that is not of this log, or not any more, or not yet, leads to a snapshot,
+// after a while if it might only be early.
+func TestSharedForged(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		log := new(backplane.Memory)
+		list := nodes(t, tr, 1, func(int) *sse.Hub {
+			return &sse.Hub{Log: log, History: 3, Init: func(_ string, s *sse.Set) {
+				s.Snapshot = func(source *sse.EventSource) { source.Dispatch("state", "now") }
+			}}
+		})
+		first := list[0].openURL(at("a"))
+		synctest.Wait()
+		for i := range 10 {
+			list[0].hub.Set("a").Dispatch("", strconv.Itoa(i))
+		}
+		var ids []string
+		for range 11 {
+			e, _ := first.next()
+			ids = append(ids, e.id)
+		}
+		last := ids[10]
+		number, _, _ := strings.Cut(last, ".")
+		for _, tt := range []struct {
+			name, id string
+			wait     time.Duration
+		}{
+			{"another nonce", number + ".1", 0},
+			{"too old", ids[1], 0},
+			{"beyond the end", "zz.1", 2 * time.Second},
+			{"far beyond", "3w5e11264sgse.1", 2 * time.Second},
+			{"of a log in memory", "abc-12", 0},
+			{"nonsense", "nonsense", 0},
+			{"long", strings.Repeat("9", 10000), 0},
+		} {
+			start := time.Now()
+			st := list[0].openURL(at("a"), "Last-Event-ID", tt.id)
+			st.want("state|now")
+			if e, err := st.next(); e.typ != "last-event-id" || e.id != last || err != nil {
+				t.Errorf("%s: got %+v after the snapshot, %v; want the id %s", tt.name, e, err, last)
+			}
+			if took := time.Since(start); took != tt.wait {
+				t.Errorf("%s: it took %v", tt.name, took)
+			}
+			st.close()
+		}
+	})
+}
+
+// Before a process has read the log nobody joins: what was dispatched before is
+// history, not news.
+func TestSharedReady(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		log := new(backplane.Memory)
+		first := sse.Hub{Log: log}
+		defer first.Close()
+		first.Set("a").Dispatch("", "old")
+		block := make(chan bool)
+		list := nodes(t, tr, 1, func(int) *sse.Hub {
+			return &sse.Hub{Log: &faulty{Log: log, follow: func(ctx context.Context, _ backplane.Cursor) error {
+				select {
+				case <-block:
+				case <-ctx.Done():
+				}
+				return nil
+			}}}
+		})
+		st := list[0].openURL(at("a"))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := list[0].hub.Ready(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Ready: %v", err)
+		}
+		if n := list[0].hub.Set("a").Len(); n != 0 {
+			t.Errorf("%d have joined", n)
+		}
+		close(block)
+		if err := list[0].hub.Ready(t.Context()); err != nil {
+			t.Errorf("Ready: %v", err)
+		}
+		synctest.Wait()
+		first.Set("a").Dispatch("", "new")
+		if e, _ := st.next(); e.typ != "last-event-id" {
+			t.Errorf("got %+v", e)
+		}
+		st.want("message|new")
+	})
+}

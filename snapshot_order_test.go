@@ -1,0 +1,42 @@
+package sse_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.org/sse"
+)
+
+// What is dispatched to a set while a newcomer gets its snapshot follows that,
+// though the newcomer reads nothing, so that both wait together.
+func TestSnapshotFirst(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		large := strings.Repeat("x", 100<<10)
+		var group sse.Set
+		group.Snapshot = func(source *sse.EventSource) {
+			source.Dispatch("state", large)
+			done := make(chan bool)
+			go func() {
+				group.Dispatch("live", "1")
+				source.Dispatch("own", "2") // what one goroutine sends stays in order
+				close(done)
+			}()
+			<-done
+			source.Dispatch("state", "the rest")
+		}
+		site := tr.serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			source, err := sse.Accept(w, r, &sse.AcceptOptions{WriteTimeout: time.Minute})
+			if err != nil {
+				return
+			}
+			group.Add(source)
+			source.Detach()
+		}))
+		st := site.open()
+		synctest.Wait()
+		st.want("state|"+large, "state|the rest", "live|1", "own|2")
+	})
+}
