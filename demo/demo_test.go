@@ -74,6 +74,7 @@ func TestRoundTrip(t *testing.T) {
 	for _, step := range []struct{ path, form, want string }{
 		{"lock", "how=take", "is editing"},
 		{"edit", "revision=1&text=edited", "<b>edited</b>"},
+		{"lock", "how=release", "<b>edited</b>"},
 		{"move", "to=done/0", `aria-checked="true"`},
 		{"delete", "", "Nothing here."},
 	} {

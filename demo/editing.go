@@ -99,8 +99,7 @@ func (a *app) answer(ctx context.Context, s presence.Session, l locks.Lock[int64
 	return reply, err
 }
 
-// save lets a text through that comes from the page that holds the card's lock, and
-// gives the lock back.
+// save lets a text through that comes from the page that holds the card's lock.
 func (a *app) save() http.Handler {
 	cardOf := func(r *http.Request) (int64, error) {
 		if err := readForm(r); err != nil {
@@ -108,17 +107,8 @@ func (a *app) save() http.Handler {
 		}
 		return number(r.PostFormValue("id")), nil
 	}
-	return a.locks.Guard(cardOf, func(w http.ResponseWriter, r *http.Request, l locks.Lock[int64]) {
-		a.post(func(r *http.Request) error {
-			if err := a.edit(r); err != nil {
-				return err
-			}
-			if _, err := a.locks.Release(r.Context(), l.Holder, l.Key); err != nil {
-				log.Printf("release: %v", err)
-			}
-			return nil
-		})(w, r)
-	})
+	save := a.post(a.edit)
+	return a.locks.Guard(cardOf, func(w http.ResponseWriter, r *http.Request, _ locks.Lock[int64]) { save(w, r) })
 }
 
 // A lockView is a lock as everybody sees it.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"example.org/sse"
 	"example.org/sse/locks"
@@ -48,7 +49,9 @@ type streams struct {
 	// log, so that a page that comes back resumes in all of them.
 	hub sse.Hub
 
-	changing sync.Mutex
+	changing  sync.Mutex
+	changed   int64     // the card that was changed last, to be pointed out
+	changedAt time.Time // for a moment
 }
 
 func newStreams(b *board, l *locks.Table[int64], p *people, m *machine, v *views) *streams {
@@ -113,6 +116,11 @@ func (s *streams) change(ctx context.Context, do func(context.Context) (changed 
 	cards, err := s.board.cards(ctx)
 	if err != nil {
 		return err
+	}
+	if id != 0 {
+		s.changed, s.changedAt = id, time.Now()
+	} else if time.Since(s.changedAt) < 2*time.Second {
+		id = s.changed
 	}
 	s.publish("board", s.views.board(cards, lockViews(s.locks), id))
 	return nil

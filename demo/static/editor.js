@@ -17,16 +17,24 @@ document.addEventListener('dblclick', event => {
   if (id) edit(id)
 })
 for (const button of editor.querySelectorAll('[data-lock]'))
-  button.addEventListener('click', async () => show(await lock(button.dataset.lock)))
+  button.addEventListener('click', async () => show(await ask(button.dataset.lock)))
 
 async function edit(id) {
   card = id
-  show(await lock('take'))
+  show(await ask('take'))
 }
 
-// lock asks the server for the card's lock: to take, queue, steal or release it.
-async function lock(how) {
-  const body = new URLSearchParams({id: card, how})
+// ask does something about the card's lock, unless the editor is left meanwhile.
+async function ask(how) {
+  const id = card, open = editor.open
+  const reply = await lock(how, id)
+  if (card === id && editor.open === open) return reply
+  if (reply?.lock || reply?.place) lock('release', id)
+}
+
+// lock asks the server for a card's lock: to take, queue, steal or release it.
+async function lock(how, id) {
+  const body = new URLSearchParams({id, how})
   const response = await fetch('/cards/lock', {method: 'POST', body, keepalive: true, headers: {'Page-Token': token}}).catch(() => null)
   if (response?.status === 200) return response.json()
   if (!response) document.dispatchEvent(new Event('unsent'))
@@ -67,12 +75,12 @@ async function look() {
   if (!editor.open) return
   const {holder, queue = ''} = $(`[data-card="${card}"]`)?.dataset ?? {}
   if (editor.dataset.state === 'mine' && holder !== page) {
-    const reply = await lock('take') // it may be ours: after a restart for example, or if the board is behind
-    if (!reply && $(`[data-card="${card}"]`)) return // the server is away
+    const reply = await ask('take') // it may be ours: after a restart for example, or if the board is behind
+    if (!reply && (!editor.open || $(`[data-card="${card}"]`))) return // left meanwhile, or the server is away
     if (reply?.lock && reply.revision == form.elements.revision.value) form.elements.lock.value = reply.lock
     else lose(reply?.holder)
   } else if (editor.dataset.state === 'waiting' || editor.dataset.state === 'held') {
-    if (!holder || holder === page) show(await lock('take'))
+    if (!holder || holder === page) show(await ask('take'))
     else place(queue.split(' ').indexOf(page) + 1)
   }
 }
@@ -86,11 +94,7 @@ function lose(to) {
 }
 
 editor.addEventListener('close', () => {
-  if (editor.dataset.state === 'mine' || editor.dataset.state === 'waiting') lock('release')
+  if (editor.dataset.state === 'mine' || editor.dataset.state === 'waiting') lock('release', card)
   editor.dataset.state = ''
 })
-document.addEventListener('saved', event => {
-  if (!editor.contains(event.target)) return
-  editor.dataset.state = '' // the server has freed the lock
-  editor.close()
-})
+document.addEventListener('saved', event => editor.contains(event.target) && editor.close())

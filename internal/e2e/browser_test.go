@@ -134,7 +134,7 @@ func open(t *testing.T, url string, options ...chromedp.ContextOption) *tab {
 func openIn(t *testing.T, browser context.Context, url string, options ...chromedp.ContextOption) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(browser, options...)
-	b := &tab{t: t, name: url[strings.LastIndex(url, "/"):], ctx: ctx}
+	b := &tab{t: t, name: url[max(strings.LastIndex(url, "/"), 0):], ctx: ctx}
 	console := chromedp.Console(ctx)
 	var reading sync.WaitGroup
 	reading.Go(func() {
