@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -50,6 +51,11 @@ create table card (
 );
 pragma user_version = 1;`
 
+// schema2 is what came later.
+const schema2 = `
+create table secret (key blob not null);
+pragma user_version = 2;`
+
 // openBoard opens the file, and makes it if there is none.
 func openBoard(ctx context.Context, path string) (*board, error) {
 	// Another program may look into the file: wait for it, do not fail.
@@ -65,23 +71,39 @@ func openBoard(ctx context.Context, path string) (*board, error) {
 	return b, nil
 }
 
-// prepare gives a new file its table and its first cards.
+// prepare gives a new file its tables and its first cards, and an old one what it
+// has not got.
 func (b *board) prepare(ctx context.Context) error {
 	return b.transact(ctx, func(tx *sql.Tx) error {
 		var version int
-		if err := tx.QueryRow("pragma user_version").Scan(&version); err != nil || version > 0 {
+		if err := tx.QueryRow("pragma user_version").Scan(&version); err != nil || version > 1 {
 			return err
 		}
-		if _, err := tx.Exec(schema); err != nil {
-			return err
-		}
-		for _, c := range firstCards() {
-			if _, err := insert(tx, c); err != nil {
+		if version == 0 {
+			if _, err := tx.Exec(schema); err != nil {
 				return err
 			}
+			for _, c := range firstCards() {
+				if _, err := insert(tx, c); err != nil {
+					return err
+				}
+			}
 		}
-		return nil
+		if _, err := tx.Exec(schema2); err != nil {
+			return err
+		}
+		key := make([]byte, 32)
+		rand.Read(key) // never fails
+		_, err := tx.Exec("insert into secret (key) values (?)", key)
+		return err
 	})
+}
+
+// key returns what pages' tokens are signed with. It is kept, so that pages outlive
+// a restart.
+func (b *board) key(ctx context.Context) (key []byte, err error) {
+	err = b.db.QueryRowContext(ctx, "select key from secret").Scan(&key)
+	return key, err
 }
 
 func (b *board) close() error { return b.db.Close() }
@@ -101,6 +123,16 @@ func (b *board) cards(ctx context.Context) (cards []card, err error) {
 		cards = append(cards, c)
 	}
 	return cards, rows.Err()
+}
+
+// card returns one card.
+func (b *board) card(ctx context.Context, id int64) (c card, err error) {
+	err = b.db.QueryRowContext(ctx, "select id, text, list, revision, author, hue from card where id = ?", id).
+		Scan(&c.ID, &c.Text, &c.Column, &c.Revision, &c.Author.Name, &c.Author.Hue)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = errUnknown
+	}
+	return c, err
 }
 
 // add puts a new card at the end of a column and returns its ID.

@@ -17,27 +17,38 @@ const maxForm = 4 * maxText
 // itself comes to everybody over the streams, to its author as well.
 func (a *app) post(change func(*http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-		err := r.ParseForm()
+		err := readForm(r)
 		if err == nil {
 			err = change(r)
-		} else if errors.As(err, new(*http.MaxBytesError)) {
-			err = errTooLong
-		} else {
-			err = mistake{http.StatusBadRequest, "That form cannot be read."}
 		}
 		if err == nil {
 			w.Header().Set("HX-Trigger", "saved") // an event for the form's dialog to close on
 			w.WriteHeader(http.StatusNoContent)
 			return
 		}
-		var m mistake
-		if !errors.As(err, &m) {
-			log.Printf("%s: %v", r.URL.Path, err)
-			m = mistake{http.StatusInternalServerError, "That went wrong. Please try again."}
-		}
-		a.views.respond(w, m.status, "mistake", m.text)
+		a.refuse(w, r, err)
 	}
+}
+
+// readForm parses a form, which must not be larger than it has to be.
+func readForm(r *http.Request) error {
+	r.Body = http.MaxBytesReader(nil, r.Body, maxForm)
+	if err := r.ParseForm(); errors.As(err, new(*http.MaxBytesError)) {
+		return errTooLong
+	} else if err != nil {
+		return mistake{http.StatusBadRequest, "That form cannot be read."}
+	}
+	return nil
+}
+
+// refuse answers with what is wrong, as HTML.
+func (a *app) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	var m mistake
+	if !errors.As(err, &m) {
+		log.Printf("%s: %v", r.URL.Path, err)
+		m = mistake{http.StatusInternalServerError, "That went wrong. Please try again."}
+	}
+	a.views.respond(w, m.status, "mistake", m.text)
 }
 
 func (a *app) add(r *http.Request) error {
@@ -67,6 +78,9 @@ func (a *app) move(r *http.Request) error {
 
 func (a *app) delete(r *http.Request) error {
 	id := number(r.PostFormValue("id"))
+	if holder, ok := a.locks.Holder(id); ok {
+		return errEdited(newVisitor(holder.User).Name)
+	}
 	return a.streams.change(r.Context(), func(ctx context.Context) (int64, error) {
 		return id, a.board.delete(ctx, id)
 	})

@@ -17,7 +17,7 @@ import (
 // serve starts the demo with an empty board.
 func serve(t *testing.T) (*app, string) {
 	t.Helper()
-	a := newApp(newBoard(t), "")
+	a := newApp(newBoard(t), nil, "")
 	srv := httptest.NewServer(a.handler())
 	stop := a.start(t.Context())
 	t.Cleanup(func() {
@@ -52,12 +52,13 @@ func send(t *testing.T, url string, form url.Values, header ...string) (int, str
 }
 
 func TestRoundTrip(t *testing.T) {
-	_, base := serve(t)
-	byName := listen(t, base+"/events", "a")
-	partial := listen(t, base+"/events/htmx4", "b")
+	a, base := serve(t)
+	token := a.people.Token("a")
+	byName := listen(t, base+"/events?page="+token, "a")
+	partial := listen(t, base+"/events/htmx4?page="+a.people.Token("b"), "b")
 	byName.until("board", "Nothing here.")
-	byName.until("clock", "Asia/Kolkata")
 	byName.until("people", "Here now", `class="count">2<`)
+	byName.until("clock", "Asia/Kolkata")
 	byName.until("machine", "<svg", "Memory")
 	partial.until("", `<hx-partial hx-target="#people">`, `class="count">2<`)
 	partial.until("", `<hx-partial hx-target="#machine">`, "<svg")
@@ -69,15 +70,23 @@ func TestRoundTrip(t *testing.T) {
 	byName.until("board", want, "card changed")
 	partial.until("", `<hx-partial hx-target="#board">`, want)
 
+	var lock string
 	for _, step := range []struct{ path, form, want string }{
+		{"lock", "how=take", "is editing"},
 		{"edit", "revision=1&text=edited", "<b>edited</b>"},
+		{"lock", "how=release", "<b>edited</b>"},
 		{"move", "to=done/0", `aria-checked="true"`},
 		{"delete", "", "Nothing here."},
 	} {
 		form, _ := url.ParseQuery(step.form)
 		form.Set("id", "7") // the first six were the board's own
-		if status, body := send(t, base+"/cards/"+step.path, form); status != 204 {
+		form.Set("lock", lock)
+		status, body := send(t, base+"/cards/"+step.path, form, "Page-Token", token, "Cookie", "visitor=a")
+		if status != 204 && step.path != "lock" {
 			t.Fatalf("%s: %d %s", step.path, status, body)
+		}
+		if _, rest, ok := strings.Cut(body, `"lock":"`); ok {
+			lock, _, _ = strings.Cut(rest, `"`)
 		}
 		byName.until("board", step.want)
 		partial.until("", `"#board"`, step.want)
@@ -125,7 +134,8 @@ func TestMistakes(t *testing.T) {
 		{"add", "text=" + strings.Repeat("x", maxText+1), 422, "10 KB"},
 		{"add", "text=" + strings.Repeat("x", maxForm), 422, "10 KB"},
 		{"add", "text=%zz", 400, "cannot be read"},
-		{"edit", "id=4711&text=x", 404, "not there any more"},
+		{"edit", "id=4711&text=x", 403, "page token"},
+		{"lock", "id=1&how=take", 403, "Load this page again"},
 		{"move", "id=4711&to=done/0", 404, "not there any more"},
 		{"move", "id=1&to=attic/0", 422, "no such column"},
 		{"delete", "id=many", 404, "not there any more"},
@@ -153,21 +163,43 @@ func TestPostFromAnotherSite(t *testing.T) {
 	}
 }
 
-// One browser is one of the people, and leaves with its last stream.
+// One browser is one of the people, and leaves when its last page says goodbye.
 func TestPeople(t *testing.T) {
 	a, base := serve(t)
-	first := listen(t, base+"/events", "a")
-	second := listen(t, base+"/events/htmx4", "a")
+	first := listen(t, base+"/events?page="+a.people.Token("a"), "a")
+	second := listen(t, base+"/events/htmx4?page="+a.people.Token("a"), "a")
 	second.until("", `"#people"`, `class="count">1<`, ">you<")
-	third := listen(t, base+"/events", "b")
+	token := a.people.Token("b")
+	third := listen(t, base+"/events?page="+token, "b")
 	first.until("people", `class="count">2<`, "has joined")
 	third.until("people", `class="count">2<`)
-	for source, v := range a.people.viewers.All() {
-		if v.id == "b" {
-			source.Close()
-		}
+	listen(t, base+"/events", "c").until("people", `class="count">2<`) // only looks on
+	if status, _ := send(t, base+"/page.js?state=gone&page="+token, nil, "Cookie", "visitor=b"); status != 204 {
+		t.Errorf("the goodbye is answered with %d", status)
 	}
 	first.until("people", `class="count">1<`, "has left")
+}
+
+// A page's token is good for its visitor alone.
+func TestForeignPage(t *testing.T) {
+	a, base := serve(t)
+	for _, path := range []string{"/events?page=", "/cards/lock?how=take&id=1&page=", "/cards/edit?id=1&lock=1&page=", "/page.js?state=gone&page="} {
+		url := base + path + a.people.Token("a")
+		method := "POST"
+		if strings.HasPrefix(path, "/events") {
+			method = "GET"
+		}
+		req, _ := http.NewRequest(method, url, nil)
+		req.AddCookie(&http.Cookie{Name: "visitor", Value: "b"})
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusForbidden {
+			t.Errorf("%s: %s", path, resp.Status)
+		}
+	}
 }
 
 func TestPages(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"example.org/sse"
+	"example.org/sse/locks"
 )
 
 func main() {
@@ -39,7 +40,11 @@ func run(ctx context.Context, addr, db, scripts string) (err error) {
 	}
 	defer func() { err = errors.Join(err, board.close()) }()
 
-	a := newApp(board, scripts)
+	key, err := board.key(ctx)
+	if err != nil {
+		return err
+	}
+	a := newApp(board, key, scripts)
 	srv := &http.Server{
 		Addr:              addr,
 		Handler:           a.handler(),
@@ -69,6 +74,7 @@ func greet(l net.Listener) context.Context {
 // An app is the whole of the demo but for its listener.
 type app struct {
 	board   *board
+	locks   *locks.Table[int64] // of cards, by their IDs
 	streams *streams
 	people  *people
 	machine *machine
@@ -76,10 +82,12 @@ type app struct {
 	scripts string
 }
 
-func newApp(board *board, scripts string) *app {
+// newApp takes the key that pages' tokens are signed with, see [presence.Tracker].
+func newApp(board *board, key []byte, scripts string) *app {
 	v := parseViews()
-	a := &app{board: board, people: newPeople(v), machine: newMachine(v), views: v, scripts: scripts}
-	a.streams = newStreams(a.board, a.people, a.machine, v)
+	a := &app{board: board, people: newPeople(v, key), machine: newMachine(v), views: v, scripts: scripts}
+	a.locks = &locks.Table[int64]{Presence: &a.people.Tracker}
+	a.streams = newStreams(a.board, a.locks, a.people, a.machine, v)
 	return a
 }
 
@@ -88,11 +96,12 @@ func newApp(board *board, scripts string) *app {
 func (a *app) start(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
-	running.Go(func() { a.people.run(ctx) })
+	running.Go(func() { a.people.tick(ctx) })
 	running.Go(func() { a.machine.run(ctx, a.streams.publish) })
 	return func() {
 		cancel()
 		running.Wait()
+		a.locks.Close()
 	}
 }
 
@@ -109,10 +118,12 @@ func (a *app) handler() http.Handler {
 	mux.HandleFunc("GET /events/htmx4", a.streams.serve(partials))
 
 	mux.HandleFunc("POST /cards/add", a.post(a.add))
-	mux.HandleFunc("POST /cards/edit", a.post(a.edit))
+	mux.HandleFunc("POST /cards/lock", a.lock)
+	mux.Handle("POST /cards/edit", a.save())
 	mux.HandleFunc("POST /cards/move", a.post(a.move))
 	mux.HandleFunc("POST /cards/delete", a.post(a.delete))
 
+	mux.Handle("/page.js", &a.people.Tracker)
 	mux.Handle("GET /static/", http.FileServerFS(staticFiles))
 	mux.HandleFunc("GET /scripts/{name}", a.script)
 	return http.NewCrossOriginProtection().Handler(mux)

@@ -23,8 +23,15 @@ var (
 	errTooLong = mistake{http.StatusUnprocessableEntity, "That is too long: a card takes 10 KB of text."}
 	errFull    = mistake{http.StatusConflict, "The board is full. Delete a card first."}
 	errUnknown = mistake{http.StatusNotFound, "That card is not there any more: somebody has deleted it."}
+	errApart   = mistake{http.StatusConflict, "This page has no connection at the moment. Try again when it is back."}
+	errQueue   = mistake{http.StatusConflict, "Too many wait for this card already."}
 	errColumn  = mistake{http.StatusUnprocessableEntity, "There is no such column."}
 )
+
+// errEdited tells who is at work on a card that another wants to delete.
+func errEdited(by string) mistake {
+	return mistake{http.StatusConflict, by + " is editing this card."}
+}
 
 // errChanged tells who was faster with the same card.
 func errChanged(by string) mistake {

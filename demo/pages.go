@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"crypto/rand"
 	"embed"
 	"errors"
 	"fmt"
@@ -17,6 +16,7 @@ import (
 	_ "time/tzdata" // not every machine has the time zones
 
 	"example.org/sse"
+	"example.org/sse/presence"
 )
 
 //go:embed templates
@@ -62,6 +62,7 @@ type cardView struct {
 	Changed               bool // just now: it is pointed out
 	Up, Down, Left, Right string
 	Tick                  string
+	Lock                  *lockView // nil if nobody edits it
 }
 
 // Title returns the text's first line.
@@ -82,14 +83,15 @@ type columnView struct {
 	Cards []cardView
 }
 
-// board returns the whole board. One card may be pointed out as just changed.
-func (v *views) board(cards []card, changed int64) string {
+// board returns the whole board, with who edits which card. One card may be pointed
+// out as just changed.
+func (v *views) board(cards []card, locked map[int64]*lockView, changed int64) string {
 	columns := []columnView{{ID: todo, Title: "To do"}, {ID: doing, Title: "Doing"}, {ID: done, Title: "Done"}}
 	for i := range columns {
 		col := &columns[i]
 		for _, c := range cards {
 			if c.Column == col.ID {
-				col.Cards = append(col.Cards, cardView{card: c, Changed: c.ID == changed, Tick: "done/0"})
+				col.Cards = append(col.Cards, cardView{card: c, Changed: c.ID == changed, Tick: "done/0", Lock: locked[c.ID]})
 			}
 		}
 		for j := range col.Cards {
@@ -130,14 +132,12 @@ func (a *app) page(name string) http.HandlerFunc {
 		}
 		w.Header().Set("Cache-Control", "no-cache")
 		a.views.respond(w, http.StatusOK, name, map[string]any{
-			"Page": name,
-			"Host": r.Host,
-			// Firefox lets a second request for a URL wait while the first is
-			// being streamed: each page has its own.
-			"Token":   rand.Text(),
+			"Page":    name,
+			"Host":    r.Host,
+			"Token":   a.people.Token(you.id),
 			"Board":   template.HTML(board),
 			"Machine": template.HTML(a.machine.html()),
-			"People":  template.HTML(a.people.html(a.people.here(), you, news{})),
+			"People":  template.HTML(a.people.html(a.people.here(), you, presence.Change{})),
 			"Clock":   template.HTML(a.views.html("clock", time.Now().In(zoneOf(r)))),
 		})
 	}

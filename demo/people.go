@@ -10,9 +10,11 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"example.org/sse"
+	"example.org/sse/presence"
 )
 
 // An author is how others see a visitor.
@@ -31,7 +33,7 @@ type visitor struct {
 // from the id, so that there is nothing to store.
 func visitorOf(r *http.Request) visitor {
 	c, err := r.Cookie("visitor")
-	if err != nil || c.Value == "" {
+	if err != nil || c.Value == "" || len(c.Value) > presence.MaxName {
 		return newVisitor(rand.Text()) // no browser: one request is all it lives for
 	}
 	return newVisitor(c.Value)
@@ -59,106 +61,108 @@ func welcome(w http.ResponseWriter, r *http.Request) visitor {
 	return v
 }
 
-// people are those who have a page open.
+// room is the one place where visitors are.
+const room = "board"
+
+// people are those who have a page open. The tracker knows who, by the visitor's
+// id; each of their streams is sent a view of its own.
 type people struct {
+	presence.Tracker
 	views   *views
 	viewers sse.Map[viewer]
-	signal  chan struct{}
+	showing sync.Mutex // so that the last list that a page gets is the newest
 }
 
 // A viewer is what is known about a stream.
 type viewer struct {
 	visitor
-	in dialect
+	in   dialect
+	zone *time.Location
 }
 
-func newPeople(v *views) *people {
-	return &people{views: v, signal: make(chan struct{}, 1)}
+func newPeople(v *views, key []byte) *people {
+	p := &people{views: v}
+	p.Key = key
+	p.User = func(r *http.Request) string { return visitorOf(r).id }
+	p.Changed = func(c presence.Change) { p.show(c, nil) }
+	return p
 }
 
-// join adds the one to whom a stream goes, until it ends.
-func (p *people) join(source *sse.EventSource, v visitor, in dialect) {
-	p.viewers.Store(source, viewer{visitor: v, in: in})
-	p.changed()
-}
-
-// changed tells that somebody has joined or left. It waits for nothing.
-func (p *people) changed() {
-	select {
-	case p.signal <- struct{}{}:
-	default: // told already
+// join adds a page by its stream. A page of before a restart has missed the list.
+func (p *people) join(source *sse.EventSource, s presence.Session, v viewer) {
+	p.viewers.Store(source, v)
+	if s.Page != "" {
+		p.Connect(source, s, room)
 	}
+	p.show(presence.Change{}, source)
 }
 
-// run shows who is here whenever that changes, until the context is done.
-func (p *people) run(ctx context.Context) {
-	var before []visitor
+// show sends who is here, after a change, to one stream or to all.
+func (p *people) show(c presence.Change, only *sse.EventSource) {
+	p.showing.Lock()
+	defer p.showing.Unlock()
+	here := p.here()
+	p.send(func(source *sse.EventSource, v viewer) (sse.Event, bool) {
+		if only != nil && source != only {
+			return sse.Event{}, false
+		}
+		return v.in.event("people", p.html(here, v.visitor, c)), true // one of the people is "you"
+	})
+}
+
+// tick shows everybody the time of day where they are, until the context is done.
+func (p *people) tick(ctx context.Context) {
+	second := time.NewTicker(time.Second)
+	defer second.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-p.signal:
+		case now := <-second.C:
+			p.send(func(_ *sse.EventSource, v viewer) (sse.Event, bool) {
+				return v.in.event("clock", p.views.html("clock", now.In(v.zone))), true
+			})
 		}
-		// Who goes from one page to the next leaves and joins: wait for both.
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(300 * time.Millisecond):
-		}
-		now := p.here()
-		news := difference(before, now)
-		before = now
-		// Each viewer gets a view of its own: one of the people is "you".
-		_, err := p.viewers.DispatchFunc(func(_ *sse.EventSource, v viewer) (sse.Event, bool) {
-			return v.in.event("people", p.html(now, v.visitor, news)), true
-		})
-		if err != nil {
-			log.Printf("people: %v", err)
-		}
+	}
+}
+
+// send sends each stream what view returns.
+func (p *people) send(view func(*sse.EventSource, viewer) (sse.Event, bool)) {
+	if _, err := p.viewers.DispatchFunc(view); err != nil {
+		log.Printf("people: %v", err)
 	}
 }
 
 // here returns who is here, each once, by name.
 func (p *people) here() []visitor {
 	var list []visitor
-	for _, v := range p.viewers.All() {
-		list = append(list, v.visitor)
+	for _, id := range p.Users(room) {
+		list = append(list, newVisitor(id))
 	}
 	slices.SortFunc(list, func(a, b visitor) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.id, b.id))
 	})
-	return slices.Compact(list)
+	return list
 }
 
-// news are those who have come and gone since the last time.
-type news struct{ Joined, Left []author }
-
-func difference(before, now []visitor) (n news) {
-	for _, v := range now {
-		if !slices.Contains(before, v) {
-			n.Joined = append(n.Joined, v.author)
-		}
-	}
-	for _, v := range before {
-		if !slices.Contains(now, v) {
-			n.Left = append(n.Left, v.author)
-		}
-	}
-	return n
-}
-
-// html returns the list as one of the people sees it.
-func (p *people) html(here []visitor, you visitor, n news) string {
+// html returns the list as one of the people sees it, and what has just changed.
+func (p *people) html(here []visitor, you visitor, c presence.Change) string {
 	type person struct {
 		author
 		You, New bool
 	}
 	list := make([]person, 0, len(here))
 	for _, v := range here {
-		list = append(list, person{v.author, v == you, slices.Contains(n.Joined, v.author)})
+		list = append(list, person{v.author, v == you, c.Joined && v.id == c.User})
+	}
+	news := ""
+	if c.Joined {
+		news = newVisitor(c.User).Name + " has joined."
+	} else if c.User != "" {
+		news = newVisitor(c.User).Name + " has left."
 	}
 	return p.views.html("people", struct {
 		People []person
-		News   news
-	}{list, n})
+		News   string
+	}{list, news})
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"example.org/sse"
+	"example.org/sse/locks"
+	"example.org/sse/presence"
 )
 
 // A dialect is how a page is told which of its regions new HTML is for.
@@ -38,6 +40,7 @@ func (d dialect) event(region, html string) sse.Event {
 // all tabs.
 type streams struct {
 	board   *board
+	locks   *locks.Table[int64]
 	people  *people
 	machine *machine
 	views   *views
@@ -46,11 +49,14 @@ type streams struct {
 	// log, so that a page that comes back resumes in all of them.
 	hub sse.Hub
 
-	changing sync.Mutex
+	changing  sync.Mutex
+	changed   int64     // the card that was changed last, to be pointed out
+	changedAt time.Time // for a moment
 }
 
-func newStreams(b *board, p *people, m *machine, v *views) *streams {
-	s := &streams{board: b, people: p, machine: m, views: v}
+func newStreams(b *board, l *locks.Table[int64], p *people, m *machine, v *views) *streams {
+	s := &streams{board: b, locks: l, people: p, machine: m, views: v}
+	l.Changed = func(c locks.Change[int64]) { s.showLock(c) }
 	s.hub.Init = func(name string, set *sse.Set) {
 		region, in, _ := strings.Cut(name, "/")
 		set.Slow = sse.LatestPerKey // each event is the whole region: the last one will do
@@ -65,31 +71,27 @@ func newStreams(b *board, p *people, m *machine, v *views) *streams {
 	return s
 }
 
-// serve answers with a stream in that dialect.
+// serve answers with a stream in that dialect. A page says by its token which one
+// it is; whoever has none, as curl, looks on and is not seen.
 func (s *streams) serve(in dialect) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		zone := zoneOf(r)
+		var session presence.Session
+		if r.URL.Query().Has("page") {
+			var err error
+			if session, err = s.people.Session(r); err != nil {
+				http.Error(w, err.Error(), http.StatusForbidden)
+				return
+			}
+		}
 		source, err := sse.Accept(w, r, nil)
 		if err != nil {
 			return // answered
 		}
-		defer s.people.changed() // last: closed, the source has left all sets
-		defer source.Close()
+		defer source.Close() // should one of the following panic
 
 		s.hub.Add(source, "board/"+string(in), "machine/"+string(in))
-		s.people.join(source, visitorOf(r), in)
-
-		// The clock is this page's own: it shows the visitor's time.
-		tick := time.NewTicker(time.Second)
-		defer tick.Stop()
-		for {
-			source.DispatchEvent(in.event("clock", s.views.html("clock", time.Now().In(zone))))
-			select {
-			case <-tick.C:
-			case <-source.Done():
-				return
-			}
-		}
+		s.people.join(source, session, viewer{visitor: visitorOf(r), in: in, zone: zoneOf(r)})
+		source.Detach()
 	}
 }
 
@@ -115,8 +117,21 @@ func (s *streams) change(ctx context.Context, do func(context.Context) (changed 
 	if err != nil {
 		return err
 	}
-	s.publish("board", s.views.board(cards, id))
+	if id != 0 {
+		s.changed, s.changedAt = id, time.Now()
+	} else if time.Since(s.changedAt) < 2*time.Second {
+		id = s.changed
+	}
+	s.publish("board", s.views.board(cards, lockViews(s.locks), id))
 	return nil
+}
+
+// showLock shows everybody that a card's lock has changed.
+func (s *streams) showLock(locks.Change[int64]) {
+	nothing := func(context.Context) (int64, error) { return 0, nil }
+	if err := s.change(context.Background(), nothing); err != nil {
+		log.Printf("show the locks: %v", err)
+	}
 }
 
 // region returns a region as it is now.
@@ -128,5 +143,5 @@ func (s *streams) region(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return s.views.board(cards, 0), nil
+	return s.views.board(cards, lockViews(s.locks), 0), nil
 }

@@ -98,13 +98,13 @@ func (t *Tracker) review(p *session) []*connection {
 		return false
 	}
 	if t.Renewal > 0 && over(p.renewed.Add(t.renewal(p))) || len(p.open) == 0 && over(t.grace(p, p.lost)) {
-		return t.end(p)
+		return t.end(p, false)
 	}
 	p.stays = slices.DeleteFunc(p.stays, func(s stay) bool {
 		if s.open > 0 || !over(t.grace(p, s.lost)) {
 			return false
 		}
-		t.exit(p, s.at)
+		t.exit(p, s.at, false)
 		return true
 	})
 	switch {
@@ -158,14 +158,14 @@ func orDefault(option, otherwise time.Duration) time.Duration {
 	return max(option, 0)
 }
 
-// end ends a session, and returns the connections that it still has. The caller
-// closes them once it has given back the lock.
-func (t *Tracker) end(p *session) []*connection {
+// end ends a session, with or without a goodbye, and returns the connections that
+// it still has. The caller closes them once it has given back the lock.
+func (t *Tracker) end(p *session, goodbye bool) []*connection {
 	p.ended = true
 	delete(t.sessions, p.id)
 	t.news = append(t.news, news{left: p.id})
 	for _, s := range p.stays {
-		t.exit(p, s.at)
+		t.exit(p, s.at, goodbye)
 	}
 	if p.timer != nil {
 		p.timer.Stop()
@@ -185,42 +185,4 @@ func closeAll(connections []*connection) {
 		group.Add(c.source)
 	}
 	group.CloseAll()
-}
-
-// news is something to tell the program: that a session has ended, or a change.
-type news struct {
-	left   Session // its Page is empty in a change
-	change Change
-}
-
-// tell tells the news, in their order. If somebody does so already, he tells these
-// too.
-func (t *Tracker) tell() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.telling {
-		return
-	}
-	t.telling = true
-	defer func() { t.telling = false }() // should a function panic
-	for len(t.news) > 0 {
-		n := t.news[0]
-		t.news = t.news[1:]
-		t.pass(n)
-	}
-	t.news = nil
-}
-
-// pass calls the program with a piece of news. It gives the lock back meanwhile.
-func (t *Tracker) pass(n news) {
-	leave := t.leave
-	t.mu.Unlock()
-	defer t.mu.Lock()
-	if n.left.Page != "" {
-		for _, f := range leave {
-			(*f)(n.left)
-		}
-	} else if t.Changed != nil {
-		t.Changed(n.change)
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 )
 
 // MaxName is how many bytes a user and a place may have.
@@ -74,7 +75,8 @@ func (t *Tracker) Session(r *http.Request) (Session, error) {
 		return Session{}, fmt.Errorf("%w: forged: of %d bytes", ErrToken, len(token))
 	}
 	raw, err := encoding.DecodeString(token)
-	if err != nil || len(raw) < headBytes || !hmac.Equal(raw[:sumBytes], t.sign(raw[sumBytes:])) {
+	if err != nil || len(raw) < headBytes || strings.ContainsAny(token, "\r\n") || // which base64 passes over
+		!hmac.Equal(raw[:sumBytes], t.sign(raw[sumBytes:])) {
 		return Session{}, fmt.Errorf("%w: forged, or signed with another key: let the page be loaded again", ErrToken)
 	}
 	s := Session{

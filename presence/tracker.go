@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 const (
 	defaultGrace  = 5 * time.Second
 	defaultHidden = 5 * time.Minute
+	defaultSettle = time.Second
 )
 
 // ErrPlace says that the name of a place is longer than [MaxName].
@@ -52,6 +52,12 @@ type Tracker struct {
 	// no stream then, and a user may have other tabs in front for long. 0: 5
 	// minutes, negative: as Grace.
 	Hidden time.Duration
+
+	// Settle is how long a user is still in a place after the goodbye of the last
+	// page there: who goes from one page to the next, or loads it again, says
+	// goodbye too, and is not to be seen leaving and joining. The session itself
+	// ends at once. 0: 1 s, negative: not at all.
+	Settle time.Duration
 
 	// Renewal, if positive, is how often a page has to say that it is still there,
 	// connected or not; see [Tracker.ServeHTTP]. It is for proxies that keep
@@ -118,8 +124,8 @@ func (t *Tracker) Connect(source *sse.EventSource, s Session, places ...string) 
 	p.connect(c)
 	t.review(p)
 	t.mu.Unlock()
-	t.tell()
 	source.AfterFunc(func() { t.lost(p, c) })
+	t.tell()
 	return nil
 }
 
@@ -130,7 +136,7 @@ func (t *Tracker) Leave(s Session) {
 	t.mu.Lock()
 	var open []*connection
 	if p := t.sessions[s]; p != nil {
-		open = t.end(p)
+		open = t.end(p, true)
 	}
 	t.mu.Unlock()
 	closeAll(open)
@@ -190,7 +196,7 @@ func (t *Tracker) say(s Session, state string, n uint64) {
 	if p != nil && (n == 0 || n > p.said) {
 		p.said = max(p.said, n)
 		if state == gone {
-			open = t.end(p)
+			open = t.end(p, true)
 		} else {
 			now := time.Now()
 			if p.hidden && state == visible {
@@ -204,38 +210,4 @@ func (t *Tracker) say(s Session, state string, n uint64) {
 	t.mu.Unlock()
 	closeAll(open)
 	t.tell()
-}
-
-// A place is where users are.
-type place struct {
-	name  string
-	users map[string]int // their sessions there
-}
-
-// enter returns the place of that name, which the session is in from now on.
-func (t *Tracker) enter(p *session, name string) *place {
-	at := t.places[name]
-	if at == nil {
-		at = &place{name: strings.Clone(name), users: make(map[string]int)} // the name may be a part of a request
-		t.places[at.name] = at
-	}
-	if p.enter(at) {
-		at.users[p.id.User]++
-		if at.users[p.id.User] == 1 {
-			t.news = append(t.news, news{change: Change{at.name, p.id.User, true}})
-		}
-	}
-	return at
-}
-
-// exit is the end of a session's being in a place.
-func (t *Tracker) exit(p *session, at *place) {
-	if at.users[p.id.User]--; at.users[p.id.User] > 0 {
-		return
-	}
-	delete(at.users, p.id.User)
-	if len(at.users) == 0 {
-		delete(t.places, at.name)
-	}
-	t.news = append(t.news, news{change: Change{at.name, p.id.User, false}})
 }

@@ -61,15 +61,17 @@ func (r *recorder) add(s string) {
 	r.list = append(r.list, s)
 }
 
-// told returns what was told since the last call.
-func (r *recorder) told() string {
+// all returns what was told since the last call.
+func (r *recorder) all() []string {
 	synctest.Wait()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := strings.Join(r.list, ", ")
+	list := r.list
 	r.list = nil
-	return s
+	return list
 }
+
+func (r *recorder) told() string { return strings.Join(r.all(), ", ") }
 
 func TestGrace(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -126,16 +128,23 @@ func TestLeave(t *testing.T) {
 		tr.Connect(source, ann, "a")
 		tr.Leave(ann)
 		tr.Leave(ann)
-		if got := told(); got != "+ann@a, end 1, -ann@a" || tr.Present(ann) || source.ReadyState() != sse.Closed {
+		if got := told(); got != "+ann@a, end 1" || tr.Present(ann) || source.ReadyState() != sse.Closed {
 			t.Errorf("told %q, the stream is in state %d", got, source.ReadyState())
 		}
 		back := connect(t)
 		tr.Connect(back, ann, "a")
 		step(time.Hour)
-		if got := told(); got != "+ann@a" || !tr.Present(ann) {
+		if got := told(); got != "" || !tr.Present(ann) {
 			t.Errorf("back again: told %q", got)
 		}
-		back.Close()
-		step(5 * time.Second)
+		tr.Leave(ann)
+		step(time.Second - 1)
+		if got := tr.Users("a"); len(got) != 1 {
+			t.Errorf("a moment after the goodbye %q are here", got)
+		}
+		step(1)
+		if got := told(); got != "end 1, -ann@a" {
+			t.Errorf("at the end told %q", got)
+		}
 	})
 }

@@ -1,44 +1,22 @@
 // What the three pages have in common, and what has nothing to do with streams:
-// the editor, drag and drop, the keyboard. The board is replaced as a whole
+// forms, drag and drop, the keyboard. The board is replaced as a whole
 // again and again, so nothing here holds on to one of its elements.
 
 // The server shows the time of day where the visitor is.
 document.cookie = `timezone=${Intl.DateTimeFormat().resolvedOptions().timeZone}; path=/; samesite=lax; max-age=31536000`
 
 const $ = selector => document.querySelector(selector)
-const editor = $('#editor')
-
-// The editor is a dialog beside the board: no update touches it.
-document.addEventListener('click', event => {
-  if (event.target.closest('[data-close]')) editor.close()
-  const card = event.target.closest('[data-edit]')?.closest('.card')
-  if (card) edit(card)
-})
-document.addEventListener('dblclick', event => {
-  const card = event.target.closest('.text')?.closest('.card')
-  if (card) edit(card)
-})
-
-function edit(card) {
-  const form = editor.querySelector('form')
-  form.elements.id.value = card.dataset.card
-  form.elements.revision.value = card.dataset.revision
-  form.elements.text.value = card.querySelector('.text').textContent
-  form.querySelector('output').replaceChildren()
-  editor.showModal()
-}
 
 // The server has taken what a form has sent.
 document.addEventListener('saved', event => {
   $('#notice').replaceChildren()
-  if (editor.contains(event.target)) editor.close()
-  else event.target.reset?.()
+  if (!event.target.closest('dialog')) event.target.reset?.()
 })
 
 // Or it was not there to take it. Each page has its own name for that.
 for (const name of ['unsent', 'htmx:sendError', 'htmx:error'])
   document.addEventListener(name, () => {
-    const notice = editor.open ? editor.querySelector('output') : $('#notice')
+    const notice = $('dialog[open] form output') ?? $('#notice')
     notice.innerHTML = '<p class="mistake">The server could not be reached. Try again in a moment.</p>'
   })
 

@@ -1,21 +1,11 @@
-// The page's stream, with nothing but the browser's own means.
+// The page's stream, with nothing but the browser's own means. That it comes back
+// whatever happens is /page.js's doing.
 const body = document.body
-let source
-
-function connect() {
-  source?.close()
-  source = new EventSource(body.dataset.events)
-  for (const region of document.querySelectorAll('[data-region]'))
-    source.addEventListener(region.id, event => region.innerHTML = event.data)
-  source.onopen = () => body.dataset.stream = 'open'
-  source.onerror = () => {
-    body.dataset.stream = 'lost'
-    // The browser itself comes back, but Firefox gives up if the server is away.
-    if (source.readyState === EventSource.CLOSED) setTimeout(connect, 1000)
-  }
-}
-addEventListener('pageshow', connect) // a first time, and when the visitor comes back
-addEventListener('pagehide', () => source.close())
+const source = new EventSource(body.dataset.events)
+for (const region of document.querySelectorAll('[data-region]'))
+  source.addEventListener(region.id, event => region.innerHTML = event.data)
+source.onopen = () => body.dataset.stream = 'open'
+source.onerror = () => body.dataset.stream = 'lost'
 
 // What htmx does for the forms of the other two pages.
 addEventListener('submit', async event => {

@@ -44,7 +44,7 @@ func TestChangesFromElsewhere(t *testing.T) {
 	id := d.find("new").ID
 
 	text := "<b>bold</b> & &amp; <hx-partial>\n\n  indented <script>alert(1)</script>\n\"quoted\" 'too' é 漢 🎈"
-	d.post("/cards/edit", "id", id, "revision", "1", "text", text)
+	d.enter().edit(id, "1", text)
 	same(t, d, tabs...)
 	if got := d.find(text).ID; got != id {
 		t.Errorf("the text went to card %s, not %s", got, id)
@@ -103,7 +103,7 @@ func TestChangesOnThePage(t *testing.T) {
 		moved("dragging", "doing/0")
 
 		edited := text + "\nand <b>edited</b>"
-		b.do(fmt.Sprintf("document.getElementById('edit-%s').click()", id))
+		b.take(id)
 		b.do(fmt.Sprintf(`const form = document.querySelector('#editor form')
 			if (form.elements.text.value !== %q) throw form.elements.text.value
 			form.elements.text.value = %q
@@ -111,6 +111,7 @@ func TestChangesOnThePage(t *testing.T) {
 		eventually(t, soon, func() string { return missing(d, edited) })
 		b.await(soon, "!document.querySelector('#editor').open")
 		same(t, d, tabs...)
+		b.locked(id, false, time.Now(), soon)
 
 		b.do(fmt.Sprintf("document.getElementById('delete-%s').click()", id))
 		eventually(t, soon, func() string {
@@ -143,31 +144,4 @@ func drag(b *tab, id, column string, y int) {
 		if (fire(column, 'dragover', %d)) throw 'the column takes no cards'
 		if (!column.classList.contains('into')) throw 'the column is not marked'
 		fire(column, 'drop', %d)`, column, id, y, y))
-}
-
-// What others do, to the same card even, leaves the editor alone. And nobody
-// overwrites what he has not read.
-func TestEditor(t *testing.T) {
-	needChromium(t)
-	d := startDemo(t)
-	tabs := openAll(t, d)
-	d.post("/cards/add", "text", "contested")
-	same(t, d, tabs...)
-	id := d.find("contested").ID
-	for _, b := range tabs {
-		b.do(fmt.Sprintf("document.getElementById('edit-%s').click()", id))
-		b.do("document.querySelector('#editor textarea').value = 'half a sent'")
-	}
-	d.post("/cards/edit", "id", id, "revision", "1", "text", "changed by another")
-	same(t, d, tabs...)
-	for _, b := range tabs {
-		b.expect("status of 409", "Response Status Error Code 409")
-		b.await(0, "document.querySelector('#editor').open && document.querySelector('#editor textarea').value === 'half a sent'")
-		b.do("document.querySelector('#editor .primary').click()")
-		b.await(soon, "document.querySelector('#editor output').textContent.includes('has changed this card')")
-		b.await(0, "document.querySelector('#editor').open && document.querySelector('#editor textarea').value === 'half a sent'")
-	}
-	if got := missing(d, "changed by another"); got != "" {
-		t.Error(got)
-	}
 }

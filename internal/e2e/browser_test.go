@@ -47,9 +47,22 @@ func run(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "build the demo: %v\n%s", err, out)
 		return 1
 	}
+	ctx, cancel, err := launch(path, filepath.Join(dir, "profile"))
+	defer cancel()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "start Chromium:", err)
+		return 1
+	}
+	defer chromedp.Cancel(ctx)
+	chromium = ctx //nolint:fatcontext // set once, and for all tests
+	return m.Run()
+}
+
+// launch starts a browser.
+func launch(path, profile string) (context.Context, context.CancelFunc, error) {
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path),
-		chromedp.UserDataDir(filepath.Join(dir, "profile")),
+		chromedp.UserDataDir(profile),
 		chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-component-update", true),
@@ -57,17 +70,22 @@ func run(m *testing.M) int {
 	if os.Geteuid() == 0 {
 		options = append(options, chromedp.NoSandbox) // Chromium has none for root
 	}
-	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
-	defer cancel()
-	ctx, cancel = chromedp.NewContext(ctx)
-	defer cancel()
-	if err := chromedp.Do(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "start Chromium:", err)
-		return 1
+	ctx, cancelBrowser := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, cancelTab := chromedp.NewContext(ctx)
+	return ctx, func() { cancelTab(); cancelBrowser() }, chromedp.Do(ctx)
+}
+
+// launchAnother starts a browser of the test's own, which can be killed as a power
+// cut does it.
+func launchAnother(t *testing.T) (ctx context.Context, kill func()) {
+	t.Helper()
+	needChromium(t)
+	ctx, cancel, err := launch(chromiumPath(), t.TempDir())
+	t.Cleanup(cancel)
+	if err != nil {
+		t.Fatal(err)
 	}
-	defer chromedp.Cancel(ctx)
-	chromium = ctx //nolint:fatcontext // set once, and for all tests
-	return m.Run()
+	return ctx, func() { chromedp.FromContext(ctx).Browser.Process().Kill() }
 }
 
 func chromiumPath() string {
@@ -109,8 +127,14 @@ type tab struct {
 // of its own, with its own cookies.
 func open(t *testing.T, url string, options ...chromedp.ContextOption) *tab {
 	t.Helper()
-	ctx, cancel := chromedp.NewContext(chromium, options...)
-	b := &tab{t: t, name: url[strings.LastIndex(url, "/"):], ctx: ctx}
+	return openIn(t, chromium, url, options...)
+}
+
+// openIn opens a page in a browser's tab.
+func openIn(t *testing.T, browser context.Context, url string, options ...chromedp.ContextOption) *tab {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(browser, options...)
+	b := &tab{t: t, name: url[max(strings.LastIndex(url, "/"), 0):], ctx: ctx}
 	console := chromedp.Console(ctx)
 	var reading sync.WaitGroup
 	reading.Go(func() {

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"example.org/sse"
+	"example.org/sse/locks"
+	"example.org/sse/presence"
 )
 
 // A client whose cable is cut says nothing. It is noticed after the next
@@ -41,12 +43,7 @@ func TestCutCable(t *testing.T) {
 			go server.Serve(l)
 			defer server.Close()
 
-			client := exec.CommandContext(t.Context(), "ip", "netns", "exec", cable.name, "bash", "-c",
-				fmt.Sprintf(`exec 3<>/dev/tcp/%s; printf 'GET / HTTP/1.1\r\nHost: test\r\n\r\n' >&3; exec cat <&3`, strings.Replace(l.Addr().String(), ":", "/", 1)))
-			if err := client.Start(); err != nil {
-				t.Fatal(err)
-			}
-			defer func() { client.Process.Kill(); client.Wait() }()
+			cable.read(l.Addr(), "/")
 			for begin := time.Now(); group.Len() == 0; {
 				if time.Since(begin) > 10*time.Second {
 					t.Fatal("no client")
@@ -68,6 +65,58 @@ func TestCutCable(t *testing.T) {
 				t.Errorf("noticed after %v, want %v", took, tt.within)
 			}
 		})
+	}
+}
+
+// A lock whose holder's cable is cut is free after the next keep-alive, the time that
+// the kernel waits for its acknowledgement, and the grace.
+func TestCutCableFreesLock(t *testing.T) {
+	const keepAlive, writeTimeout, grace = time.Second, 3 * time.Second, 2 * time.Second
+	cable := lay(t, 77)
+	people := &presence.Tracker{Grace: grace}
+	table := &locks.Table[int]{Presence: people}
+	defer table.Close()
+	connected := make(chan presence.Session, 1)
+	server := &http.Server{ConnContext: sse.ConnContext, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s, err := people.Session(r)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		source, err := sse.Accept(w, r, &sse.AcceptOptions{KeepAlive: keepAlive, WriteTimeout: writeTimeout})
+		if err != nil {
+			return
+		}
+		people.Connect(source, s)
+		connected <- s
+		source.Detach()
+	})}
+	var config net.ListenConfig
+	l, err := config.Listen(t.Context(), "tcp", cable.address+":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go server.Serve(l)
+	defer server.Close()
+	cable.read(l.Addr(), "/?page="+people.Token("ann"))
+	s := <-connected
+	if _, err := table.Take(t.Context(), s, 7); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(keepAlive * 5 / 2) // some keep-alives pass
+	if _, held := table.Load(7); !held {
+		t.Fatal("freed before the cable is cut")
+	}
+	cable.cut()
+	begin := time.Now()
+	const within = keepAlive + writeTimeout + grace
+	for held := true; held && time.Since(begin) < 3*within; _, held = table.Load(7) {
+		time.Sleep(10 * time.Millisecond) // the kernel's clock runs
+	}
+	took := time.Since(begin)
+	t.Logf("freed after %v: keep-alive %v, TCP_USER_TIMEOUT %v, grace %v", took.Truncate(10*time.Millisecond), keepAlive, writeTimeout, grace)
+	if took < grace || took > within+2*time.Second {
+		t.Errorf("freed after %v, want %v", took, within)
 	}
 }
 
@@ -124,6 +173,17 @@ func lay(t *testing.T, n int) *cable {
 		}
 	}
 	return c
+}
+
+// read has a client at the far end read what is at a path, until the test ends.
+func (c *cable) read(addr net.Addr, path string) {
+	c.t.Helper()
+	client := exec.CommandContext(c.t.Context(), "ip", "netns", "exec", c.name, "bash", "-c",
+		fmt.Sprintf(`exec 3<>/dev/tcp/%s; printf 'GET %s HTTP/1.1\r\nHost: test\r\n\r\n' >&3; exec cat <&3`, strings.Replace(addr.String(), ":", "/", 1), path))
+	if err := client.Start(); err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() { client.Process.Kill(); client.Wait() })
 }
 
 // cut lets nothing pass any more, and tells nobody: it is the far end that goes.

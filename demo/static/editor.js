@@ -1,0 +1,100 @@
+// The editor is a dialog beside the board: no update touches what is being written.
+// Whoever edits a card holds its lock. The board tells who that is, by the pages'
+// own names; the server has the last word.
+const editor = $('#editor')
+const form = editor.querySelector('form')
+const token = $('script[data-page]').dataset.page
+let card // in the editor
+let page // our name, as the board has it
+
+document.addEventListener('click', event => {
+  if (event.target.closest('[data-close]')) editor.close()
+  const id = event.target.closest('[data-edit]')?.closest('.card').dataset.card
+  if (id) edit(id)
+})
+document.addEventListener('dblclick', event => {
+  const id = event.target.closest('.text')?.closest('.card')?.dataset.card
+  if (id) edit(id)
+})
+for (const button of editor.querySelectorAll('[data-lock]'))
+  button.addEventListener('click', async () => show(await ask(button.dataset.lock)))
+
+async function edit(id) {
+  card = id
+  show(await ask('take'))
+}
+
+// ask does something about the card's lock, unless the editor is left meanwhile.
+async function ask(how) {
+  const id = card, open = editor.open
+  const reply = await lock(how, id)
+  if (card === id && editor.open === open) return reply
+  if (reply?.lock || reply?.place) lock('release', id)
+}
+
+// lock asks the server for a card's lock: to take, queue, steal or release it.
+async function lock(how, id) {
+  const body = new URLSearchParams({id, how})
+  const response = await fetch('/cards/lock', {method: 'POST', body, keepalive: true, headers: {'Page-Token': token}}).catch(() => null)
+  if (response?.status === 200) return response.json()
+  if (!response) document.dispatchEvent(new Event('unsent'))
+  else if (!response.ok) noticeOf().innerHTML = await response.text()
+}
+
+const noticeOf = () => !editor.open ? $('#notice')
+  : editor.querySelector(editor.dataset.state === 'mine' || editor.dataset.state === 'lost' ? 'output' : '.place')
+
+// show shows how things are with the lock: it is "mine", or I see who has it.
+function show(reply) {
+  if (!reply) return
+  page = reply.page
+  if (reply.lock) {
+    for (const name of ['lock', 'revision', 'text']) form.elements[name].value = reply[name] ?? ''
+    form.elements.id.value = card
+    form.elements.text.readOnly = false
+    form.querySelector('output').replaceChildren()
+    editor.dataset.state = 'mine'
+  } else {
+    const since = new Date(reply.since).toLocaleTimeString([], {hour: '2-digit', minute: '2-digit'})
+    editor.querySelector('.who').textContent = `${reply.holder} is editing this card, since ${since}.`
+    place(reply.place)
+  }
+  if (!editor.open) editor.showModal()
+  if (reply.lock) form.elements.text.focus()
+}
+
+function place(n) {
+  editor.dataset.state = n ? 'waiting' : 'held'
+  editor.querySelector('.place').textContent = !n ? ''
+    : n === 1 ? 'You are next. The editor opens as soon as it is your turn.'
+    : `${n - 1} wait before you. The editor opens as soon as it is your turn.`
+}
+
+// look compares the editor with what the board shows, whenever that changes.
+async function look() {
+  if (!editor.open) return
+  const {holder, queue = ''} = $(`[data-card="${card}"]`)?.dataset ?? {}
+  if (editor.dataset.state === 'mine' && holder !== page) {
+    const reply = await ask('take') // it may be ours: after a restart for example, or if the board is behind
+    if (!reply && (!editor.open || $(`[data-card="${card}"]`))) return // left meanwhile, or the server is away
+    if (reply?.lock && reply.revision == form.elements.revision.value) form.elements.lock.value = reply.lock
+    else lose(reply?.holder)
+  } else if (editor.dataset.state === 'waiting' || editor.dataset.state === 'held') {
+    if (!holder || holder === page) show(await ask('take'))
+    else place(queue.split(' ').indexOf(page) + 1)
+  }
+}
+new MutationObserver(look).observe($('#board'), {childList: true})
+
+function lose(to) {
+  editor.dataset.state = 'lost'
+  form.elements.text.readOnly = true
+  form.querySelector('output').innerHTML = '<p class="mistake"></p>'
+  form.querySelector('.mistake').textContent = `${to ? `${to} has taken over` : 'The card has changed meanwhile'}. Your text is not saved: copy it if you need it.`
+}
+
+editor.addEventListener('close', () => {
+  if (editor.dataset.state === 'mine' || editor.dataset.state === 'waiting') lock('release', card)
+  editor.dataset.state = ''
+})
+document.addEventListener('saved', event => editor.contains(event.target) && editor.close())

@@ -1,0 +1,313 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	cdppage "github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+
+	"example.org/sse"
+	"example.org/sse/presence"
+)
+
+// A house is a server with a page for each way to open a stream, and nothing else.
+type house struct {
+	t       *testing.T
+	addr    string
+	tracker *presence.Tracker
+	group   sse.Set
+	server  *http.Server
+	served  chan error
+
+	mu      sync.Mutex
+	session presence.Session // of the page that was rendered last
+	opened  []string         // the URLs of streams
+}
+
+const (
+	housePage = `<!doctype html><html><head><link rel=icon href=data:><title>House</title>
+<script src="/page.js" data-page="%[1]s"></script>%[2]s</body></html>`
+	houseNative = `<script>
+	addEventListener('DOMContentLoaded', () => {
+		const source = new EventSource('/events?page=%[1]s')
+		source.onmessage = e => out.textContent += e.data
+		source.onopen = () => document.body.dataset.stream = 'open'
+		source.onerror = () => document.body.dataset.stream = 'lost'
+	})</script></head><body><p id=out></p>`
+	houseHtmx2 = `<script src="/scripts/htmx.org/dist/htmx.min.js"></script><script src="/scripts/htmx-ext-sse/dist/sse.min.js"></script>
+</head><body hx-ext="sse" sse-connect="/events?page=%[1]s" hx-on::sse-open="this.dataset.stream = 'open'" hx-on::sse-error="this.dataset.stream = 'lost'">
+<p id=out sse-swap="message" hx-swap="beforeend"></p>`
+	houseHtmx4 = `<script src="/scripts/htmx4/dist/htmx.min.js"></script><script src="/scripts/htmx4/dist/ext/hx-sse.min.js"></script>
+</head><body hx-sse:connect="/events?page=%[1]s" hx-target="#out" hx-swap="beforeend" hx-on::sse:after:connection="this.dataset.stream = 'open'" hx-on::sse:before:connection="this.dataset.stream = 'lost'">
+<p id=out></p>`
+)
+
+var housePages = map[string]string{"/native": houseNative, "/htmx2": houseHtmx2, "/htmx4": houseHtmx4}
+
+func openHouse(t *testing.T) *house {
+	t.Helper()
+	needChromium(t)
+	h := &house{t: t, tracker: &presence.Tracker{Key: []byte("kept over restarts"), Grace: time.Second}}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.addr = l.Addr().String()
+	h.serve(l)
+	t.Cleanup(h.stop)
+	return h
+}
+
+func (h *house) serve(l net.Listener) {
+	mux := http.NewServeMux()
+	for path, body := range housePages {
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
+			token := h.tracker.Token("ann")
+			r.URL.RawQuery = "page=" + token
+			session, err := h.tracker.Session(r)
+			if err != nil {
+				h.t.Error(err)
+			}
+			h.mu.Lock()
+			h.session = session
+			h.mu.Unlock()
+			w.Header().Set("Content-Type", "text/html")
+			fmt.Fprintf(w, housePage, token, fmt.Sprintf(body, token))
+		})
+	}
+	mux.HandleFunc("GET /elsewhere", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		fmt.Fprint(w, `<!doctype html><link rel=icon href=data:><title>Elsewhere</title>`)
+	})
+	mux.Handle("/page.js", h.tracker)
+	mux.Handle("GET /scripts/", http.StripPrefix("/scripts/", http.FileServer(http.Dir(filepath.Join(demoFolder, "node_modules")))))
+	mux.HandleFunc("GET /events", func(w http.ResponseWriter, r *http.Request) {
+		session, err := h.tracker.Session(r)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusForbidden)
+			return
+		}
+		source, err := sse.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer source.Close()
+		h.mu.Lock()
+		h.opened = append(h.opened, r.URL.String()+" "+r.Header.Get("Last-Event-ID"))
+		h.mu.Unlock()
+		h.tracker.Connect(source, session, "house")
+		h.group.Add(source)
+		source.Detach()
+	})
+	h.server = &http.Server{Handler: mux}
+	h.served = make(chan error, 1)
+	go func() { h.served <- h.server.Serve(l) }()
+}
+
+func (h *house) stop() {
+	h.server.Shutdown(context.Background()) //nolint:usetesting // the test's is done in its clean-up
+	h.server.Close()
+	<-h.served
+}
+
+// start listens again.
+func (h *house) start() {
+	h.t.Helper()
+	l, err := net.Listen("tcp", h.addr)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.serve(l)
+}
+
+func (h *house) url(path string) string { return "http://" + h.addr + path }
+
+// visit opens a page, and waits until its session is present.
+func (h *house) visit(path string, options ...chromedp.ContextOption) (*tab, presence.Session) {
+	h.t.Helper()
+	return h.visitIn(chromium, path, options...)
+}
+
+func (h *house) visitIn(browser context.Context, path string, options ...chromedp.ContextOption) (*tab, presence.Session) {
+	h.t.Helper()
+	b := openIn(h.t, browser, h.url(path), options...)
+	b.await(soon, "document.body.dataset.stream === 'open'")
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.tracker.Present(h.session) {
+		h.t.Fatal("not present")
+	}
+	return b, h.session
+}
+
+// awaitPresent waits until a session is present, or is no more, and returns how long
+// that took since it began.
+func (h *house) awaitPresent(s presence.Session, want bool, begin time.Time, limit time.Duration) time.Duration {
+	h.t.Helper()
+	eventually(h.t, limit, func() string {
+		if h.tracker.Present(s) != want {
+			return fmt.Sprintf("present is %v", !want)
+		}
+		return ""
+	})
+	return time.Since(begin).Round(time.Millisecond)
+}
+
+func (h *house) connections() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.opened)
+}
+
+// overPages runs a test with each page.
+func overPages(t *testing.T, test func(t *testing.T, h *house, page string)) {
+	for _, page := range []string{"/native", "/htmx2", "/htmx4"} {
+		t.Run(strings.TrimPrefix(page, "/"), func(t *testing.T) { test(t, openHouse(t), page) })
+	}
+}
+
+// A tab that is closed has said goodbye.
+func TestPresenceClose(t *testing.T) {
+	overPages(t, func(t *testing.T, h *house, page string) {
+		b, session := h.visit(page)
+		begin := time.Now()
+		if err := chromedp.Cancel(b.ctx); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s: tab closed: gone after %v", page, h.awaitPresent(session, false, begin, time.Second))
+	})
+}
+
+// A browser that is killed says nothing: the grace runs.
+func TestPresenceKilled(t *testing.T) {
+	overPages(t, func(t *testing.T, h *house, page string) {
+		browser, kill := launchAnother(t)
+		_, session := h.visitIn(browser, page)
+		begin := time.Now()
+		kill()
+		took := h.awaitPresent(session, false, begin, h.tracker.Grace+time.Second)
+		t.Logf("%s: browser killed: gone after %v, with a grace of %v", page, took, h.tracker.Grace)
+		if took < h.tracker.Grace {
+			t.Error("without a grace")
+		}
+	})
+}
+
+// Who leaves a page is gone, and back on the way back, and nothing is lost or there
+// twice.
+func TestPresenceWayBack(t *testing.T) {
+	overPages(t, func(t *testing.T, h *house, page string) {
+		b, session := h.visit(page)
+		h.group.Dispatch("", "1")
+		b.await(soon, "document.getElementById('out').textContent === '1'")
+		b.do("window.planted = true")
+		for round, text := range []string{"12", "123", "1234"} {
+			begin := time.Now()
+			b.visit(h.url("/elsewhere"))
+			t.Logf("%s: navigated away: gone after %v", page, h.awaitPresent(session, false, begin, time.Second))
+			h.group.Dispatch("", fmt.Sprint(round+2)) // missed
+			if n := h.group.Len(); n > 0 {
+				t.Errorf("%d streams are open", n)
+			}
+			begin = time.Now()
+			b.do("setTimeout(() => history.back())")
+			t.Logf("%s: back: present after %v", page, h.awaitPresent(session, true, begin, soon))
+			b.await(soon, "window.planted === true") // it was kept
+			b.await(soon, "document.getElementById('out').textContent === '"+text+"'")
+		}
+		time.Sleep(300 * time.Millisecond) // something more could come
+		b.await(0, "document.getElementById('out').textContent === '1234'")
+		if n := h.connections(); n != 4 {
+			t.Errorf("%d connections: %q", n, h.opened)
+		}
+	})
+}
+
+// A restart of the server: the page comes back, and so does its session.
+func TestPresenceRestart(t *testing.T) {
+	overPages(t, func(t *testing.T, h *house, page string) {
+		b, session := h.visit(page)
+		b.expect("ERR_CONNECTION_REFUSED", "[object Event]", "htmx:sse:error")
+		h.stop()
+		b.await(soon, "document.body.dataset.stream === 'lost'")
+		h.awaitPresent(session, false, time.Now(), soon)
+		h.start()
+		t.Logf("%s: present again after %v", page, h.awaitPresent(session, true, time.Now(), 15*time.Second))
+		b.await(soon, "document.body.dataset.stream === 'open'")
+	})
+}
+
+// A browser that has given up for good, here for a 503, is made to try again.
+func TestPresenceGivenUp(t *testing.T) {
+	for _, page := range []string{"/native", "/htmx2"} { // htmx 4 has no EventSource
+		t.Run(page[1:], func(t *testing.T) {
+			h := openHouse(t)
+			b, session := h.visit(page)
+			b.expect("ERR_CONNECTION_REFUSED", "503", "[object Event]")
+			h.group.Dispatch("", "1")
+			b.await(soon, "document.getElementById('out').textContent === '1'")
+			h.stop()
+			l, err := net.Listen("tcp", h.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			broken := make(chan struct{}, 10)
+			other := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				broken <- struct{}{}
+			})}
+			go other.Serve(l)
+			<-broken
+			<-broken // a second time: that is the script's doing
+			other.Close()
+			h.start()
+			h.group.Dispatch("", "2")
+			t.Logf("%s: present again after %v", page, h.awaitPresent(session, true, time.Now(), 20*time.Second))
+			b.await(soon, "document.getElementById('out').textContent === '12'")
+		})
+	}
+}
+
+// Another tab in front: htmx 4 has no stream then, but its session stays, and it is
+// there when the page is seen again.
+func TestPresenceHidden(t *testing.T) {
+	overPages(t, func(t *testing.T, h *house, page string) {
+		b, session := h.visit(page)
+		h.group.Dispatch("", "1")
+		b.await(soon, "document.getElementById('out').textContent === '1'")
+		other := open(t, h.url("/elsewhere"), chromedp.WithNewWindow(false))
+		other.front()
+		b.await(soon, "document.visibilityState === 'hidden'")
+		if page == "/htmx4" {
+			eventually(t, soon, func() string { return fmt.Sprintf("%d streams", h.group.Len())[:h.group.Len()] })
+		}
+		h.group.Dispatch("", "2")
+		time.Sleep(3 * time.Second) // more than the grace
+		if !h.tracker.Present(session) {
+			t.Error("gone while hidden")
+		}
+		b.front()
+		b.await(soon, "document.getElementById('out').textContent === '12'")
+		time.Sleep(2 * time.Second) // more than the grace
+		if !h.tracker.Present(session) {
+			t.Error("gone after it was seen again")
+		}
+	})
+}
+
+// front brings a tab to the front of its window.
+func (b *tab) front() {
+	b.t.Helper()
+	if _, err := chromedp.Call(b.ctx, cdppage.BringToFront, cdp.Empty{}); err != nil {
+		b.t.Fatal(err)
+	}
+}

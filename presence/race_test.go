@@ -1,0 +1,134 @@
+package presence_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"example.org/sse"
+	"example.org/sse/presence"
+)
+
+// However calls interleave, each change fits what was told before, and at the end
+// nobody is here. The functions call the tracker themselves.
+func TestInterleaving(t *testing.T) {
+	tr := presence.Tracker{Grace: time.Millisecond, Settle: time.Millisecond, Hidden: 2 * time.Millisecond, Renewal: 20 * time.Millisecond}
+	telling := make(chan struct{}, 1) // as a lock, which must be free
+	here := make(map[[2]string]bool)
+	exclusively := func(f func()) {
+		select {
+		case telling <- struct{}{}:
+			f()
+			<-telling
+		default:
+			t.Error("two calls at once")
+		}
+	}
+	tr.Changed = func(c presence.Change) {
+		exclusively(func() {
+			key := [2]string{c.Place, c.User}
+			if here[key] == c.Joined {
+				t.Errorf("told twice: %+v", c)
+			}
+			here[key] = c.Joined
+			tr.Users(c.Place)
+		})
+	}
+	ends := 0
+	stop := tr.OnLeave(func(s presence.Session) {
+		exclusively(func() {
+			ends++
+			if ends%10 == 0 {
+				tr.Leave(presence.Session{User: s.User, Page: "other"})
+			}
+		})
+	})
+	never := tr.OnLeave(func(presence.Session) { t.Error("called after it was taken back") })
+	never()
+	var tokens []string
+	for i := range 8 {
+		tokens = append(tokens, tr.Token(fmt.Sprint("user ", i%3)))
+	}
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			var sources []*sse.EventSource
+			for range 500 {
+				token := tokens[rand.IntN(len(tokens))]
+				s, err := tr.Session(request(token))
+				if err != nil {
+					t.Error(err)
+				}
+				switch rand.IntN(6) {
+				case 0, 1:
+					source := connect(t)
+					sources = append(sources, source)
+					if err := tr.Connect(source, s, fmt.Sprint(rand.IntN(2)), fmt.Sprint(rand.IntN(2))); err != nil {
+						t.Error(err)
+					}
+				case 2:
+					if len(sources) > 0 {
+						sources[0].Close()
+						sources = sources[1:]
+					}
+				case 3:
+					tr.Leave(s)
+				case 4:
+					say(&tr, token, "state="+[3]string{"visible", "hidden", "gone"}[rand.IntN(3)])
+				case 5:
+					time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond) // graces end
+				}
+			}
+			for _, source := range sources {
+				source.Close()
+			}
+		})
+	}
+	wg.Wait()
+	for begin := time.Now(); tr.Len() > 0 && time.Since(begin) < 10*time.Second; {
+		time.Sleep(time.Millisecond) // graces end
+	}
+	time.Sleep(50 * time.Millisecond) // and the last is told, and has settled
+	telling <- struct{}{}
+	for key, joined := range here {
+		if joined {
+			t.Errorf("%s is still here", key)
+		}
+	}
+	if ends == 0 {
+		t.Error("no session's end was told")
+	}
+	if tr.Len() > 0 {
+		t.Errorf("%d sessions are left", tr.Len())
+	}
+	<-telling
+	stop()
+}
+
+// A function that panics leaves the tracker as usable as before.
+func TestPanic(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		said := ""
+		tr := presence.Tracker{Settle: -1, Changed: func(c presence.Change) {
+			said += c.User + " "
+			if c.User == "bad" && c.Joined {
+				panic("by the program")
+			}
+		}}
+		source := connect(t)
+		func() {
+			defer func() { recover() }()
+			tr.Connect(source, presence.Session{User: "bad", Page: "1"}, "a")
+		}()
+		bob := presence.Session{User: "bob", Page: "2"}
+		tr.Connect(connect(t), bob, "a")
+		tr.Leave(bob)
+		source.Close()
+		step(time.Minute)
+		if want := "bad bob bob bad "; said != want || tr.Len() > 0 {
+			t.Errorf("told of %q, want %q; %d sessions are left", said, want, tr.Len())
+		}
+	})
+}

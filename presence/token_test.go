@@ -1,0 +1,114 @@
+package presence_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"example.org/sse/presence"
+)
+
+// request is one of a page with that token.
+func request(token string) *http.Request {
+	return httptest.NewRequest("GET", "/events?page="+url.QueryEscape(token), nil)
+}
+
+func TestToken(t *testing.T) {
+	var tr presence.Tracker
+	seen := make(map[presence.Session]bool)
+	for _, user := range []string{"", "ann", "Åsa & <b>/?=", "\x00\xff", strings.Repeat("x", presence.MaxName)} {
+		for range 3 {
+			token := tr.Token(user)
+			if token != url.QueryEscape(token) {
+				t.Errorf("%q is to be escaped", token)
+			}
+			s, err := tr.Session(request(token))
+			if err != nil || s.User != user || s.Page == "" || seen[s] {
+				t.Errorf("Token(%.10q): %+v, %v", user, s, err)
+			}
+			seen[s] = true
+			r := httptest.NewRequest("POST", "/save", nil)
+			r.Header.Set("Page-Token", token)
+			if again, err := tr.Session(r); again != s || err != nil {
+				t.Errorf("by the header: %+v, %v; want %+v", again, err, s)
+			}
+		}
+	}
+	if token := tr.Token(strings.Repeat("x", presence.MaxName+1)); token != "" {
+		t.Errorf("a user too long has the token %q", token)
+	}
+}
+
+// A key that is kept keeps tokens good, in other processes too.
+func TestKey(t *testing.T) {
+	key := []byte("0123456789abcdef0123456789abcdef")
+	one, two, other, random := presence.Tracker{Key: key}, presence.Tracker{Key: key}, presence.Tracker{Key: key[1:]}, presence.Tracker{}
+	token := one.Token("ann")
+	if _, err := two.Session(request(token)); err != nil {
+		t.Error(err)
+	}
+	for _, tr := range []*presence.Tracker{&other, &random} {
+		if s, err := tr.Session(request(token)); !errors.Is(err, presence.ErrToken) || s != (presence.Session{}) {
+			t.Errorf("another key: %+v, %v", s, err)
+		}
+	}
+}
+
+func TestTokenRefused(t *testing.T) {
+	tr := presence.Tracker{User: func(r *http.Request) string { return r.Header.Get("User") }}
+	anns := tr.Token("ann")
+	for _, tt := range []struct{ name, token, user, says string }{
+		{"none", "", "ann", "missing"},
+		{"foreign", anns, "bob", "foreign"},
+		{"nobody's", anns, "", "foreign"},
+		{"truncated", anns[:len(anns)-1], "ann", "forged"},
+		{"half", anns[:len(anns)/2], "ann", "forged"},
+		{"longer", anns + "AAAA", "ann", "forged"},
+		{"other user", anns[:len(anns)-2] + "AA", "ann", "forged"},
+		{"other page", anns[:30] + "AA" + anns[32:], "ann", "forged"},
+		{"other signature", "AA" + anns[2:], "ann", "forged"},
+		{"no base64", "%%%", "ann", "forged"},
+		{"line end", anns + "\n", "ann", "forged"},
+		{"zeros", strings.Repeat("A", 40), "", "forged"},
+		{"1 MiB", strings.Repeat("A", 1<<20), "ann", "forged"},
+	} {
+		r := request(tt.token)
+		r.Header.Set("User", tt.user)
+		s, err := tr.Session(r)
+		if !errors.Is(err, presence.ErrToken) || !strings.Contains(err.Error(), tt.says) || len(err.Error()) > 200 || s != (presence.Session{}) {
+			t.Errorf("%s: %+v, %v", tt.name, s, err)
+		}
+	}
+	r := request(anns)
+	r.Header.Set("User", "ann")
+	if _, err := tr.Session(r); err != nil {
+		t.Error(err)
+	}
+}
+
+// Whatever is taken for a token was minted: there is one way to write each.
+func FuzzToken(f *testing.F) {
+	tr := presence.Tracker{Key: []byte("key")}
+	const minted = "E8B9hpmTMO69bTwfScKPpgkas2USVAQ7aQ9JSmFubg" // with this key, for ann; in all processes the same
+	f.Add(minted)
+	f.Add(minted[:len(minted)-1])
+	f.Add(minted + "=")
+	f.Add(" " + minted)
+	f.Add(strings.Repeat("A", 64))
+	f.Fuzz(func(t *testing.T, token string) {
+		s, err := tr.Session(request(token))
+		if (err == nil) != (token == minted) {
+			t.Errorf("%q: %+v, %v", token, s, err)
+		}
+		if err != nil && (!errors.Is(err, presence.ErrToken) || s != (presence.Session{})) {
+			t.Errorf("%q: %+v, %v", token, s, err)
+		}
+		again, err := tr.Session(request(tr.Token(token)))
+		if len(token) <= presence.MaxName && (err != nil || again.User != token) {
+			t.Errorf("user %q: %+v, %v", token, again, err)
+		}
+	})
+}
