@@ -86,12 +86,13 @@ type Record struct {
 // A Store keeps small records. Its methods may be called from any goroutine.
 type Store interface {
 	// Swap replaces the record's value, if its revision is old; old is 0 for a
-	// record that is not there. It returns the record as it is now, with its
-	// new revision. A nil value deletes the record, an empty one does not; to
-	// delete what is not there changes nothing. The value is the store's from
-	// then on, and not to be changed. With a ttl the store deletes the record by
-	// itself so long after this call, in whole seconds, rounded up, and perhaps
-	// up to two seconds later, but never before; 0: never.
+	// record that is not there, even if the revision of its end is known. It
+	// returns the record as it is now, with its new revision. A nil value
+	// deletes the record, an empty one does not; to delete what is not there
+	// changes nothing. The value is the store's from then on, and not to be
+	// changed. With a ttl the store deletes the record by itself so long after
+	// this call, in whole seconds, rounded up, and perhaps up to two seconds
+	// later, but never before; 0: never.
 	//
 	// [ErrConflict] if the record has another revision; it comes with the record
 	// as it is, whose revision is 0 if there is none. [ErrTooLarge] if the value

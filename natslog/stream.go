@@ -1,0 +1,153 @@
+package natslog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// A stream is one of JetStream's, with the settings that it was made with.
+type stream struct {
+	conn
+
+	config streamConfig
+}
+
+// A streamConfig has the settings that matter here, under the names that the
+// server gives them. The server has defaults for others.
+type streamConfig struct {
+	Name            string        `json:"name"`
+	Subjects        []string      `json:"subjects"`
+	Retention       string        `json:"retention"`
+	Discard         string        `json:"discard"`
+	Storage         string        `json:"storage"`
+	Replicas        int           `json:"num_replicas"`
+	MaxMessages     int64         `json:"max_msgs"`
+	MaxBytes        int64         `json:"max_bytes"`
+	MaxPerSubject   int64         `json:"max_msgs_per_subject"`
+	Duplicates      time.Duration `json:"duplicate_window"`
+	DenyDelete      bool          `json:"deny_delete"`
+	DenyPurge       bool          `json:"deny_purge"`
+	AllowDirect     bool          `json:"allow_direct"` // off: any server would answer, also one that lags behind
+	AllowRollup     bool          `json:"allow_rollup_hdrs"`
+	AllowTTL        bool          `json:"allow_msg_ttl,omitempty"`
+	DeleteMarkerTTL time.Duration `json:"subject_delete_marker_ttl,omitempty"`
+	FirstSeq        uint64        `json:"first_seq,omitempty"`
+}
+
+type streamState struct {
+	Messages uint64 `json:"messages"`
+	FirstSeq uint64 `json:"first_seq"`
+	LastSeq  uint64 `json:"last_seq"`
+}
+
+type streamInfo struct {
+	Config  streamConfig `json:"config"`
+	Created time.Time    `json:"created"`
+	State   streamState  `json:"state"`
+}
+
+// info asks the stream's leader, once.
+func (s *stream) info(ctx context.Context) (streamInfo, error) {
+	var info streamInfo
+	err := s.request(ctx, "STREAM.INFO."+s.config.Name, nil, &info)
+	return info, err
+}
+
+// ensure makes the stream if it is not there, and tells what it is like. It
+// tries once.
+func (s *stream) ensure(ctx context.Context) (streamInfo, error) {
+	info, err := s.info(ctx)
+	if isCode(err, codeNoStream) {
+		config := s.config
+		if config.Replicas == 0 {
+			config.Replicas = 1
+			if s.nc.ConnectedClusterName() != "" {
+				config.Replicas = 3
+			}
+		}
+		if config.FirstSeq > 0 {
+			config.FirstSeq = uint64(time.Now().UnixMicro()) //nolint:gosec // after 1970
+		}
+		err = s.request(ctx, "STREAM.CREATE."+config.Name, config, &info)
+		if isCode(err, codeNameInUse) { // somebody else was quicker
+			info, err = s.info(ctx)
+		}
+	}
+	if err != nil {
+		return info, err
+	}
+	return info, s.check(info.Config)
+}
+
+// check tells whether a stream has the settings that the guarantees rest on.
+// Others are the operator's: how many entries are kept, and by how many servers.
+func (s *stream) check(is streamConfig) error {
+	want := s.config
+	var err error
+	for _, tt := range []struct {
+		setting string
+		ok      bool
+	}{
+		{fmt.Sprintf("subjects must be %q", want.Subjects), len(is.Subjects) == 1 && is.Subjects[0] == want.Subjects[0]},
+		{"retention must be limits", is.Retention == want.Retention},
+		{"discard must be old", is.Discard == want.Discard},
+		{fmt.Sprintf("max_msgs_per_subject must be %d", want.MaxPerSubject), is.MaxPerSubject == want.MaxPerSubject},
+		{fmt.Sprintf("duplicate_window must be %v at least", want.Duplicates), is.Duplicates >= want.Duplicates},
+		{"deny_delete must be on", is.DenyDelete},
+		{"deny_purge must be on", is.DenyPurge || !want.DenyPurge},
+		{"allow_direct must be off", !is.AllowDirect},
+		{"allow_msg_ttl must be on, which needs nats-server 2.11", is.AllowTTL == want.AllowTTL},
+		{"subject_delete_marker_ttl must be on, which needs nats-server 2.11", (is.DeleteMarkerTTL > 0) == (want.DeleteMarkerTTL > 0)},
+	} {
+		if !tt.ok {
+			err = errors.Join(err, errors.New(tt.setting))
+		}
+	}
+	if err != nil {
+		return finalError{fmt.Errorf("natslog: stream %s exists and cannot be used: %w", want.Name, err)}
+	}
+	return nil
+}
+
+// open makes the stream if it is not there, and tries until the context is done.
+func (s *stream) open(ctx context.Context) error {
+	err := retry(ctx, func() error {
+		_, err := s.ensure(ctx)
+		return err
+	})
+	if again(err) {
+		return fmt.Errorf("natslog: stream %s: %w (the connection is %v)", s.config.Name, err, s.nc.Status())
+	}
+	return err
+}
+
+// missing makes the stream again, should it not be there any more.
+func (s *stream) missing(ctx context.Context) error {
+	_, err := s.ensure(ctx)
+	return err
+}
+
+type storedMessage struct {
+	Subject string `json:"subject"`
+	Seq     uint64 `json:"seq"`
+	Header  []byte `json:"hdrs"`
+	Data    []byte `json:"data"`
+}
+
+// message asks the stream's leader for a message, once: by its number or, if
+// that is 0, for the last of a subject. The number is 0 if there is none.
+func (s *stream) message(ctx context.Context, seq uint64, subject string) (storedMessage, error) {
+	var answer struct {
+		Message storedMessage `json:"message"`
+	}
+	err := s.request(ctx, "STREAM.MSG.GET."+s.config.Name, struct {
+		Seq  uint64 `json:"seq,omitempty"`
+		Last string `json:"last_by_subj,omitempty"`
+	}{seq, subject}, &answer)
+	if isCode(err, codeNoMessage) {
+		return storedMessage{}, nil
+	}
+	return answer.Message, err
+}
