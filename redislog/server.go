@@ -97,11 +97,18 @@ func (s *server) over(ctx context.Context) error {
 	}
 }
 
-// A request is a script with what it is run with.
+// A request is a script with what it is run with, or PING without one.
 type request struct {
 	script *redis.Script
 	keys   []string
 	args   []any
+}
+
+func (r request) run(ctx context.Context, client redis.UniversalClient) (any, error) {
+	if r.script == nil {
+		return client.Ping(ctx).Result()
+	}
+	return r.script.Run(ctx, client, r.keys, r.args...).Result()
 }
 
 // attempt runs a script once. It returns at the end of the request's time, or of
@@ -116,7 +123,7 @@ func (s *server) attempt(ctx context.Context, r request) (any, error) {
 	}
 	done := make(chan result, 1)
 	if !s.start(func() {
-		reply, err := r.script.Run(ctx, s.client, r.keys, r.args...).Result()
+		reply, err := r.run(ctx, s.client)
 		done <- result{reply, err}
 	}) {
 		return nil, backplane.ErrClosed
@@ -174,8 +181,11 @@ func (s *server) change(ctx context.Context, r request) (any, error) {
 
 // open asks whether the server is there, and whether it does what is needed.
 func (s *server) open(ctx context.Context, r request) error {
-	if _, _, err := s.do(ctx, openTimeout, r); err != nil {
-		return fmt.Errorf("cannot be opened: %w", err)
+	// PING first: what a server says to that is about the client, and clearer.
+	for _, r := range []request{{}, r} {
+		if _, _, err := s.do(ctx, openTimeout, r); err != nil {
+			return fmt.Errorf("cannot be opened: %w", err)
+		}
 	}
 	return nil
 }
@@ -246,4 +256,12 @@ func (s *server) listen(ctx context.Context) <-chan struct{} {
 		}
 	})
 	return wake
+}
+
+// Permissions are
+var Permissions = []string{
+	"~{sse}:*", "&{sse}:*",
+	"+ping", "+subscribe", "+eval", "+evalsha", "+publish", "+time", "+get", "+set",
+	"+xadd", "+xlen", "+xrange", "+xrevrange", "+xtrim",
+	"+hget", "+hset", "+hdel", "+hscan", "+zadd", "+zrem", "+zrange", "+zrangebyscore", "+zscore",
 }

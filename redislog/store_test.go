@@ -307,15 +307,26 @@ func TestWatchEnds(t *testing.T) {
 	}
 	v := watch(t, a, "")
 	a.Close()
-	v.mu.Lock()
-	for v.ended == nil {
-		changed := v.changed
-		v.mu.Unlock()
-		<-changed
-		v.mu.Lock()
-	}
-	defer v.mu.Unlock()
+	v.awaitEnd()
 	if !errors.Is(v.ended, backplane.ErrClosed) {
 		t.Errorf("error %v", v.ended)
+	}
+}
+
+func (v *view) awaitEnd() {
+	v.t.Helper()
+	late := time.After(patience)
+	for {
+		v.mu.Lock()
+		ended, changed := v.ended, v.changed
+		v.mu.Unlock()
+		if ended != nil {
+			return
+		}
+		select {
+		case <-changed:
+		case <-late:
+			v.t.Fatal("it does not end")
+		}
 	}
 }
