@@ -270,12 +270,10 @@ func TestAnswerGetsLost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
 	st, err := redislog.OpenStore(t.Context(), client, "store", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer st.Close()
 	add(t, l, "before")
 	old := swap(t, st, "before", 0, "", 0)
 	for _, text := range numbered("e", 5) {

@@ -14,12 +14,8 @@ import (
 // An error of the server's is returned if it says that the server refuses; after
 // any other Follow tries again.
 func (l *Log) Follow(ctx context.Context, after backplane.Cursor, fn func(batch []backplane.Entry, live bool) error) error {
-	if err := l.server.over(ctx); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	wake := l.server.listen(ctx)
+	wake, stop := l.server.listen(ctx)
+	defer stop()
 
 	place, nonce := strconv.FormatUint(after.Seq, 10), after.Nonce
 	switch after {
@@ -32,7 +28,7 @@ func (l *Log) Follow(ctx context.Context, after backplane.Cursor, fn func(batch 
 	for told := false; ; {
 		reply, _, err := l.server.do(ctx, 0, l.readRequest(place, nonce))
 		if err != nil {
-			return over(ctx, err)
+			return final(ctx, err)
 		}
 		if err := p.parse(reply); err != nil {
 			return fmt.Errorf("%s: after entry %s: %w", l.server.what, place, err)
@@ -46,13 +42,13 @@ func (l *Log) Follow(ctx context.Context, after backplane.Cursor, fn func(batch 
 			}
 		}
 		if live {
-			l.server.sleep(ctx, lookEvery, wake)
+			sleep(ctx, lookEvery, wake)
 		}
 	}
 }
 
-// over returns the context's error itself if that is why a call ended.
-func over(ctx context.Context, err error) error {
+// final returns the context's error itself if that is why a call ended.
+func final(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

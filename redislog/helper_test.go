@@ -116,7 +116,6 @@ func (s *redisServer) log(name string, o *redislog.Options) *redislog.Log {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.t.Cleanup(l.Close)
 	return l
 }
 
@@ -127,7 +126,6 @@ func (s *redisServer) store(name string) *redislog.Store {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.t.Cleanup(st.Close)
 	return st
 }
 

@@ -45,7 +45,7 @@ type Options struct {
 }
 
 // A Log is a [backplane.Log] on a Redis server. Its methods may be called from
-// any goroutine.
+// any goroutine. There is nothing to close.
 type Log struct {
 	server  server
 	options Options
@@ -53,14 +53,14 @@ type Log struct {
 
 var _ backplane.Log = (*Log)(nil)
 
-// Open returns the log of that name, which is made if there is none. The name may
-// be anything of at most [backplane.MaxKey] bytes. Nil options are the defaults.
+// Open returns the log of that name, and makes it if there is none; o may be nil.
+// The name may be anything of 1 to [backplane.MaxKey] bytes. It tries until the
+// context is done: give it a deadline, should the program rather fail than wait
+// for a server. The error then says what the last attempt failed with. Open fails
+// at once if the server refuses.
 //
-// It waits for the server until the context is done, but at most ten seconds,
-// and then returns the context's error and what the server, or the way to it, has
-// said. It fails at once if the server refuses.
-//
-// The client remains the caller's, and is to be closed after the log.
+// The client remains the caller's: it must outlive the log. Once it is closed,
+// everything fails with [backplane.ErrClosed].
 func Open(ctx context.Context, client redis.UniversalClient, name string, o *Options) (*Log, error) {
 	l := new(Log)
 	if o != nil {
@@ -72,7 +72,6 @@ func Open(ctx context.Context, client redis.UniversalClient, name string, o *Opt
 		return nil, err
 	}
 	if err := l.server.open(ctx, l.readRequest("newest", 0)); err != nil {
-		l.Close()
 		return nil, err
 	}
 	return l, nil
@@ -85,16 +84,10 @@ func orDefault(value, def int) int {
 	return value
 }
 
-// Close ends what is under way with [backplane.ErrClosed], and waits for it. The
-// client stays open. A request that the server does not answer takes as long as
-// the client's timeouts allow. It may be called again.
-func (l *Log) Close() { l.server.close() }
-
 // Append is [backplane.Log].Append. Should the server not answer, it tries again
-// until the context is done, but for one minute at most.
-//
-// An error that wraps neither [backplane.ErrUnknown] nor another of that
-// package's is the server's: it refuses.
+// until the context is done, for a minute at most, and then returns
+// [backplane.ErrUnknown]. An error that wraps none of that package's is the
+// server's, which refuses.
 func (l *Log) Append(ctx context.Context, id string, data []byte) (backplane.Cursor, error) {
 	if err := backplane.CheckEntry(id, data); err != nil {
 		return backplane.Cursor{}, err

@@ -229,10 +229,7 @@ func TestOpenWithoutServer(t *testing.T) {
 	// It waits for a server that starts as well.
 	opened := make(chan error)
 	go func() {
-		l, err := redislog.Open(within(t, patience), client, "a", nil)
-		if err == nil {
-			l.Close()
-		}
+		_, err := redislog.Open(within(t, patience), client, "a", nil)
 		opened <- err
 	}()
 	time.Sleep(300 * time.Millisecond) // for it to have tried
@@ -242,24 +239,31 @@ func TestOpenWithoutServer(t *testing.T) {
 	}
 }
 
-func TestClose(t *testing.T) {
+func TestClientIsClosed(t *testing.T) {
 	s := startRedis(t)
 	client := s.client()
 	l, err := redislog.Open(t.Context(), client, "log", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	st, err := redislog.OpenStore(t.Context(), client, "store", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	f := background(t, l, backplane.Newest, nil)
-	l.Close()
+	v := watch(t, st, "")
+	client.Close()
 	f.await("it has ended", func() bool { return f.ended })
 	if !errors.Is(f.err, backplane.ErrClosed) {
 		t.Errorf("Follow: %v", f.err)
 	}
+	if v.awaitEnd(); !errors.Is(v.ended, backplane.ErrClosed) {
+		t.Errorf("Watch: %v", v.ended)
+	}
 	if _, err := l.Append(t.Context(), "id", nil); !errors.Is(err, backplane.ErrClosed) || errors.Is(err, backplane.ErrUnknown) {
 		t.Errorf("Append: %v", err)
 	}
-	l.Close()
-	if err := client.Ping(t.Context()).Err(); err != nil {
-		t.Errorf("the client: %v", err)
+	if _, err := st.Swap(t.Context(), "key", 0, nil, 0); !errors.Is(err, backplane.ErrClosed) || errors.Is(err, backplane.ErrUnknown) {
+		t.Errorf("Swap: %v", err)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -15,32 +14,26 @@ import (
 )
 
 const (
-	requestTimeout = 2 * time.Second // for one attempt
-	openTimeout    = 10 * time.Second
+	requestTimeout = 2 * time.Second       // for one attempt
 	pause          = 20 * time.Millisecond // before the second attempt; then twice as long, and so on
 	longestPause   = time.Second
 	lookEvery      = time.Second // without having been woken: messages get lost
+	stopTimeout    = 100 * time.Millisecond
 
-	// idWindow is how long an id, or a call of Swap, is remembered. A change is
-	// tried for half of it: so long an attempt that is late is still recognized.
-	idWindow  = 2 * time.Minute
-	tryChange = idWindow / 2
+	// An id is recognized for two minutes from the first call with it. The last
+	// call within them may go on for longest, and the server counts from when it
+	// has added the first.
+	idWindow = 2*time.Minute + longest
+	longest  = time.Minute
 
 	batchBytes = 1 << 20 // that one request asks for; what it gets may be twice the largest entry more
 )
 
-// A server is what a Log and a Store have in common: the caller's client, and
-// what is under way.
+// A server is what a Log and a Store have in common: the caller's client.
 type server struct {
 	client redis.UniversalClient
 	what   string // for errors
 	key    string // of the log or the store; that of anything else begins with it
-
-	closing chan struct{}
-
-	mu      sync.Mutex
-	closed  bool
-	running sync.WaitGroup // Add is called with mu held, and not once closed
 }
 
 // init sets the fields for the log or the store of a name.
@@ -59,42 +52,7 @@ func (s *server) init(client redis.UniversalClient, kind, space, name string) er
 	// Escaped, so that neither a colon nor a brace of theirs means anything. What
 	// is in the braces decides where a cluster has the key.
 	s.key = "{" + url.QueryEscape(space) + "}:" + kind + ":" + url.QueryEscape(name)
-	s.closing = make(chan struct{})
 	return nil
-}
-
-// start runs f in a goroutine that close waits for, unless it has been called.
-func (s *server) start(f func()) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return false
-	}
-	s.running.Go(f)
-	return true
-}
-
-func (s *server) close() {
-	s.mu.Lock()
-	if !s.closed {
-		s.closed = true
-		close(s.closing)
-	}
-	s.mu.Unlock()
-	s.running.Wait()
-}
-
-// over returns why a call has to end: the context's error, or ErrClosed.
-func (s *server) over(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	select {
-	case <-s.closing:
-		return fmt.Errorf("%s: %w", s.what, backplane.ErrClosed)
-	default:
-		return nil
-	}
 }
 
 // A request is a script with what it is run with, or PING without one.
@@ -111,43 +69,39 @@ func (r request) run(ctx context.Context, client redis.UniversalClient) (any, er
 	return r.script.Run(ctx, client, r.keys, r.args...).Result()
 }
 
-// attempt runs a script once. It returns at the end of the request's time, or of
-// the context, even though the client may heed neither: what it does then goes on
-// until the client's own timeouts.
+// attempt asks once. It returns at the end of the request's time, or of the
+// context, even though the client may heed neither. The request is the client's
+// then, and goes on until the client's timeouts, or until it is closed.
 func (s *server) attempt(ctx context.Context, r request) (any, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	type result struct {
+	type answer struct {
 		reply any
 		err   error
 	}
-	done := make(chan result, 1)
-	if !s.start(func() {
+	answers := make(chan answer, 1)
+	go func() {
 		reply, err := r.run(ctx, s.client)
-		done <- result{reply, err}
-	}) {
-		return nil, backplane.ErrClosed
-	}
+		answers <- answer{reply, err}
+	}()
 	select {
-	case r := <-done:
-		return r.reply, r.err
+	case a := <-answers:
+		return a.reply, a.err
 	case <-ctx.Done():
 		return nil, ctx.Err()
-	case <-s.closing:
-		return nil, backplane.ErrClosed
 	}
 }
 
-// do runs a script until the server has answered, the context is done, the time
-// is over (0: it never is), or all is closed. Should the server not have
-// answered, known reports whether that is because it was never asked.
+// do asks until the server has answered, the context is done, or the time is over
+// (0: it never is). Should there be no answer, known reports whether that is
+// because the server was never asked.
 //
-// A script is to be one that changes nothing when it is run again.
+// The request is to be one that changes nothing when it is repeated.
 func (s *server) do(ctx context.Context, limit time.Duration, r request) (reply any, known bool, err error) {
 	began := time.Now()
 	known = true
 	for wait := pause; ; wait = min(2*wait, longestPause) {
-		if err := s.over(ctx); err != nil {
+		if err := ctx.Err(); err != nil {
 			return nil, known, err
 		}
 		reply, err = s.attempt(ctx, r)
@@ -155,24 +109,23 @@ func (s *server) do(ctx context.Context, limit time.Duration, r request) (reply 
 		case err == nil:
 			return reply, true, nil
 		case errors.Is(err, redis.ErrClosed):
-			return nil, known, fmt.Errorf("%s: %w: the client has been", s.what, backplane.ErrClosed)
+			return nil, known, fmt.Errorf("%s: %w: its client has been", s.what, backplane.ErrClosed)
 		case refused(err):
 			return nil, known, fmt.Errorf("%s: the server refuses: %w", s.what, err)
 		}
 		known = false
-		if over := s.over(ctx); over != nil {
-			return nil, false, fmt.Errorf("%w; %s: %w", over, s.what, err)
-		}
 		if limit > 0 && time.Since(began)+wait > limit {
-			return nil, false, fmt.Errorf("%s: %w; %w", s.what, context.DeadlineExceeded, err)
+			return nil, false, fmt.Errorf("%s: %w after %v: %w", s.what, context.DeadlineExceeded, limit, err)
 		}
-		s.sleep(ctx, wait, nil)
+		if sleep(ctx, wait, nil); ctx.Err() != nil {
+			return nil, false, fmt.Errorf("%s: %w: %w", s.what, ctx.Err(), err)
+		}
 	}
 }
 
 // change is do for what changes something.
 func (s *server) change(ctx context.Context, r request) (any, error) {
-	reply, known, err := s.do(ctx, tryChange, r)
+	reply, known, err := s.do(ctx, longest, r)
 	if err != nil && !known {
 		return nil, fmt.Errorf("%w: %w", backplane.ErrUnknown, err)
 	}
@@ -183,7 +136,7 @@ func (s *server) change(ctx context.Context, r request) (any, error) {
 func (s *server) open(ctx context.Context, r request) error {
 	// PING first: what a server says to that is about the client, and clearer.
 	for _, r := range []request{{}, r} {
-		if _, _, err := s.do(ctx, openTimeout, r); err != nil {
+		if _, _, err := s.do(ctx, 0, r); err != nil {
 			return fmt.Errorf("cannot be opened: %w", err)
 		}
 	}
@@ -212,22 +165,24 @@ func refused(err error) bool {
 }
 
 // sleep waits, for a while at most, to be woken.
-func (s *server) sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) {
+func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-wake:
 	case <-ctx.Done():
-	case <-s.closing:
 	}
 }
 
 // listen returns a channel that receives whenever somebody has published
-// something, and whenever that may have been missed, until the context is done.
-func (s *server) listen(ctx context.Context) <-chan struct{} {
-	wake := make(chan struct{}, 1)
-	s.start(func() {
+// something, and whenever that may have been missed. stop ends it.
+func (s *server) listen(ctx context.Context) (wake <-chan struct{}, stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	woken := make(chan struct{}, 1)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
 		messages := s.client.Subscribe(ctx, s.key)
 		// Subscriptions too: with each one a connection begins, before which
 		// messages may have been lost.
@@ -245,23 +200,21 @@ func (s *server) listen(ctx context.Context) <-chan struct{} {
 					return // the client has been closed
 				}
 				select {
-				case wake <- struct{}{}:
+				case woken <- struct{}{}:
 				default: // it is to wake up already
 				}
 			case <-ctx.Done():
 				return
-			case <-s.closing:
-				return
 			}
 		}
-	})
-	return wake
-}
-
-// Permissions are
-var Permissions = []string{
-	"~{sse}:*", "&{sse}:*",
-	"+ping", "+subscribe", "+eval", "+evalsha", "+publish", "+time", "+get", "+set",
-	"+xadd", "+xlen", "+xrange", "+xrevrange", "+xtrim",
-	"+hget", "+hset", "+hdel", "+hscan", "+zadd", "+zrem", "+zrange", "+zrangebyscore", "+zscore",
+	}()
+	return woken, func() {
+		cancel()
+		timer := time.NewTimer(stopTimeout)
+		defer timer.Stop()
+		select {
+		case <-ended:
+		case <-timer.C: // the client is connecting, and cannot be interrupted
+		}
+	}
 }

@@ -43,15 +43,18 @@ type StoreOptions struct {
 }
 
 // A Store is a [backplane.Store] on a Redis server. Its methods may be called
-// from any goroutine.
+// from any goroutine. There is nothing to close.
+//
+// Revisions are the server's time, in microseconds since 1970, or greater: so that
+// they go on growing should it lose what it has.
 type Store struct {
 	server server
 }
 
 var _ backplane.Store = (*Store)(nil)
 
-// OpenStore returns the store of that name, as [Open] does a log. A log and a
-// store of the same name have nothing to do with each other.
+// OpenStore returns the store of that name, and makes it if there is none; o may
+// be nil. All else is as with [Open]; logs and stores do not share their names.
 func OpenStore(ctx context.Context, client redis.UniversalClient, name string, o *StoreOptions) (*Store, error) {
 	s := new(Store)
 	if o == nil {
@@ -61,16 +64,10 @@ func OpenStore(ctx context.Context, client redis.UniversalClient, name string, o
 		return nil, err
 	}
 	if err := s.server.open(ctx, s.request(changesScript, "", "", "", batchBytes)); err != nil {
-		s.Close()
 		return nil, err
 	}
 	return s, nil
 }
-
-// Close ends what is under way with [backplane.ErrClosed], and waits for it. The
-// client stays open. A request that the server does not answer takes as long as
-// the client's timeouts allow. It may be called again.
-func (s *Store) Close() { s.server.close() }
 
 // request returns a request for a script that begins with store.lua.
 func (s *Store) request(script *redis.Script, args ...any) request {
@@ -82,11 +79,9 @@ func (s *Store) request(script *redis.Script, args ...any) request {
 	}
 }
 
-// Swap is [backplane.Store].Swap. Times to live run on the server's clock. Should
-// the server not answer, it tries again until the context is done, but for one
-// minute at most.
-//
-// An error that wraps none of package backplane's is the server's: it refuses.
+// Swap is [backplane.Store].Swap. It tries again as [Log.Append] does, for a
+// minute at most; a change that the server has made without being able to say so
+// is recognized.
 func (s *Store) Swap(ctx context.Context, key string, old uint64, value []byte, ttl time.Duration) (backplane.Record, error) {
 	if err := backplane.CheckRecord(key, value); err != nil {
 		return backplane.Record{}, err
@@ -96,7 +91,7 @@ func (s *Store) Swap(ctx context.Context, key string, old uint64, value []byte, 
 		verb, value = "delete", []byte{} // nil is no argument
 	}
 	r := s.request(swapScript, key, strconv.FormatUint(old, 10), verb, value,
-		backplane.RoundTTL(ttl).Milliseconds(), idWindow.Milliseconds())
+		backplane.RoundTTL(ttl).Milliseconds(), (2 * longest).Milliseconds())
 	// The token of this call serves to recognize it when it is repeated.
 	r.keys = append(r.keys, s.server.key+":call:"+r.args[2].(string))
 	reply, err := s.server.change(ctx, r)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -22,102 +21,6 @@ func swap(t testing.TB, s *redislog.Store, key string, old uint64, value string,
 		t.Fatal(err)
 	}
 	return r
-}
-
-// A view is what a watcher knows, in the background.
-type view struct {
-	t    testing.TB
-	stop context.CancelFunc
-
-	mu      sync.Mutex
-	changed chan struct{}
-	values  map[string]string
-	revs    map[string]uint64
-	told    int // records
-	wrong   string
-	ended   error
-}
-
-func watch(t testing.TB, s *redislog.Store, prefix string) *view {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	v := &view{t: t, stop: cancel, changed: make(chan struct{}), values: map[string]string{}, revs: map[string]uint64{}}
-	done := make(chan struct{})
-	t.Cleanup(func() { cancel(); <-done })
-	live := make(chan struct{})
-	var once sync.Once
-	go func() {
-		defer close(done)
-		var last uint64
-		err := s.Watch(ctx, prefix, func(batch []backplane.Record, isLive bool) error {
-			v.mu.Lock()
-			defer v.mu.Unlock()
-			for _, r := range batch {
-				v.told++
-				if r.Rev <= last || !strings.HasPrefix(r.Key, prefix) {
-					v.wrong = fmt.Sprintf("%q with revision %d after %d", r.Key, r.Rev, last)
-				}
-				last = r.Rev
-				if r.Value == nil {
-					delete(v.values, r.Key)
-				} else {
-					v.values[r.Key] = string(r.Value)
-				}
-				v.revs[r.Key] = r.Rev
-			}
-			close(v.changed)
-			v.changed = make(chan struct{})
-			if isLive {
-				once.Do(func() { close(live) })
-			}
-			return nil
-		})
-		v.mu.Lock()
-		defer v.mu.Unlock()
-		v.ended = err
-		close(v.changed)
-		v.changed = make(chan struct{})
-	}()
-	select {
-	case <-live:
-	case <-time.After(patience):
-		t.Fatal("the watcher is not live")
-	}
-	return v
-}
-
-// shows waits until the view is this: keys and values by turns.
-func (v *view) shows(pairs ...string) time.Duration {
-	v.t.Helper()
-	want := map[string]string{}
-	for i := 0; i < len(pairs); i += 2 {
-		want[pairs[i]] = pairs[i+1]
-	}
-	return v.showsMap(want)
-}
-
-func (v *view) showsMap(want map[string]string) time.Duration {
-	v.t.Helper()
-	began := time.Now()
-	late := time.After(patience)
-	for {
-		v.mu.Lock()
-		is, changed, wrong := maps.Equal(v.values, want), v.changed, v.wrong
-		v.mu.Unlock()
-		if wrong != "" {
-			v.t.Fatal(wrong)
-		}
-		if is {
-			return time.Since(began)
-		}
-		select {
-		case <-changed:
-		case <-late:
-			v.mu.Lock()
-			defer v.mu.Unlock()
-			v.t.Fatalf("it shows %.300v, want %.300v; error %v", v.values, want, v.ended)
-		}
-	}
 }
 
 // Two handles of one store, in two processes as it were.
@@ -208,18 +111,6 @@ func TestExpiry(t *testing.T) {
 	}
 }
 
-func (v *view) rev(key string) uint64 {
-	for {
-		v.mu.Lock()
-		rev, changed := v.revs[key], v.changed
-		v.mu.Unlock()
-		if rev != 0 {
-			return rev
-		}
-		<-changed
-	}
-}
-
 // Without any watcher a record is gone all the same, for who wants it.
 func TestExpiryWithoutWatchers(t *testing.T) {
 	s := startRedis(t)
@@ -304,29 +195,5 @@ func TestWatchEnds(t *testing.T) {
 	err = a.Watch(ctx, "x", func([]backplane.Record, bool) error { cancel(); return nil })
 	if err != context.Canceled {
 		t.Errorf("error %v", err)
-	}
-	v := watch(t, a, "")
-	a.Close()
-	v.awaitEnd()
-	if !errors.Is(v.ended, backplane.ErrClosed) {
-		t.Errorf("error %v", v.ended)
-	}
-}
-
-func (v *view) awaitEnd() {
-	v.t.Helper()
-	late := time.After(patience)
-	for {
-		v.mu.Lock()
-		ended, changed := v.ended, v.changed
-		v.mu.Unlock()
-		if ended != nil {
-			return
-		}
-		select {
-		case <-changed:
-		case <-late:
-			v.t.Fatal("it does not end")
-		}
 	}
 }

@@ -14,24 +14,24 @@ import (
 // messages, and asks without any once a second, and when a record expires: the
 // watchers are who removes those, and each [Store.Swap] does some.
 //
+// Should the server have lost changes, a record that is gone with them is told to
+// be gone, and one that is as it was before is told as such, with its revision of
+// then, after one that says that it is gone.
+//
 // An error of the server's is returned if it says that the server refuses; after
 // any other Watch tries again.
 func (s *Store) Watch(ctx context.Context, prefix string, fn func(batch []backplane.Record, live bool) error) error {
-	if err := s.server.over(ctx); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	wake := s.server.listen(ctx)
+	wake, stop := s.server.listen(ctx)
+	defer stop()
 	w := watcher{store: s, prefix: prefix, known: make(map[string]uint64)}
 	for {
 		if err := w.all(ctx, fn); err != nil {
-			return over(ctx, err)
+			return err
 		}
 		for {
 			p, err := w.changes(ctx)
 			if err != nil {
-				return over(ctx, err)
+				return err
 			}
 			if p.lost {
 				break
@@ -42,7 +42,7 @@ func (s *Store) Watch(ctx context.Context, prefix string, fn func(batch []backpl
 				}
 			}
 			if p.live {
-				s.server.sleep(ctx, p.wait, wake)
+				sleep(ctx, p.wait, wake)
 			}
 		}
 	}
@@ -53,6 +53,7 @@ type watcher struct {
 	store  *Store
 	prefix string
 	known  map[string]uint64 // revisions of the records that are there, as far as told
+	told   uint64            // the greatest revision
 	rev    string            // all changes up to this one have been read
 	token  string            // of that change
 }
@@ -64,13 +65,20 @@ func (w *watcher) all(ctx context.Context, fn func([]backplane.Record, bool) err
 	if err != nil {
 		return err
 	}
-	var batch []backplane.Record
-	for key, record := range present {
-		if record.Value != nil && record.Rev != w.known[key] {
-			batch = append(batch, record)
-		}
-	}
+	// What the server has lost is gone with a revision greater than any that was
+	// told, even if those of the server are not.
 	head, _ := number(w.rev, 64)
+	head = max(head, w.told+1)
+	var batch, lost []backplane.Record
+	for key, record := range present {
+		switch known := w.known[key]; {
+		case record.Value == nil || record.Rev == known:
+			continue
+		case record.Rev < known:
+			lost = append(lost, backplane.Record{Key: key, Rev: head})
+		}
+		batch = append(batch, record)
+	}
 	for key := range w.known {
 		if gone, ok := present[key]; !ok {
 			batch = append(batch, backplane.Record{Key: key, Rev: head}) // when is not known any more
@@ -79,12 +87,14 @@ func (w *watcher) all(ctx context.Context, fn func([]backplane.Record, bool) err
 		}
 	}
 	slices.SortFunc(batch, func(a, b backplane.Record) int { return cmp.Compare(a.Rev, b.Rev) })
+	batch = append(lost, batch...)
 	clear(w.known)
 	for key, record := range present {
 		if record.Value != nil {
 			w.known[key] = record.Rev
 		}
 	}
+	w.tell(batch)
 	return fn(batch, true)
 }
 
@@ -152,7 +162,15 @@ func (w *watcher) news(records []backplane.Record) []backplane.Record {
 		}
 		batch = append(batch, record)
 	}
+	w.tell(batch)
 	return batch
+}
+
+// tell notes what fn is about to be told.
+func (w *watcher) tell(batch []backplane.Record) {
+	for _, record := range batch {
+		w.told = max(w.told, record.Rev)
+	}
 }
 
 // A changesPage is what one request has read of the changes.
@@ -199,7 +217,7 @@ func (w *watcher) changes(ctx context.Context) (p changesPage, err error) {
 func (w *watcher) request(ctx context.Context, r request) ([]any, error) {
 	reply, _, err := w.store.server.do(ctx, 0, r)
 	if err != nil {
-		return nil, err
+		return nil, final(ctx, err)
 	}
 	fields, ok := reply.([]any)
 	if !ok {
