@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"example.org/sse/backplane"
+	"example.org/sse/redislog"
 )
 
 // Append, of 100 bytes.
@@ -115,4 +116,28 @@ func BenchmarkFollow(b *testing.B) {
 	})
 	cancel()
 	<-ended
+}
+
+// What the server remembers of an entry's id, besides the entry.
+func BenchmarkIDs(b *testing.B) {
+	s := startRedis(b)
+	l := s.log("log", &redislog.Options{History: 1})
+	used := func() int {
+		info, err := s.client().InfoMap(b.Context(), "memory").Result()
+		n, _ := strconv.Atoi(info["Memory"]["used_memory"])
+		if err != nil || n == 0 {
+			b.Fatalf("%v, %v", info, err)
+		}
+		return n
+	}
+	before := used()
+	var n atomic.Int64
+	atOnce(b, func() func() {
+		return func() {
+			if _, err := l.Append(b.Context(), strconv.FormatInt(n.Add(1), 36), nil); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+	b.ReportMetric(float64(used()-before)/float64(n.Load()), "server-B/id")
 }

@@ -196,21 +196,6 @@ func TestHole(t *testing.T) {
 	}
 }
 
-func TestSlowFollower(t *testing.T) {
-	s := startRedis(t)
-	l := s.log("log", &redislog.Options{History: 20})
-	gate := make(chan struct{})
-	f := background(t, l, backplane.Newest, func(batch []backplane.Entry) {
-		if len(batch) > 0 {
-			<-gate
-		}
-	})
-	texts := numbered("e", 100)
-	add(t, l, texts...)
-	close(gate)
-	f.hasGap(texts...)
-}
-
 // Messages only wake: what follows goes on without them.
 func TestMessagesGetLost(t *testing.T) {
 	s := startRedis(t)

@@ -65,29 +65,22 @@ func (w *watcher) all(ctx context.Context, fn func([]backplane.Record, bool) err
 	if err != nil {
 		return err
 	}
-	// What the server has lost is gone with a revision greater than any that was
-	// told, even if those of the server are not.
-	head, _ := number(w.rev, 64)
-	head = max(head, w.told+1)
-	var batch, lost []backplane.Record
-	for key, record := range present {
-		switch known := w.known[key]; {
-		case record.Value == nil || record.Rev == known:
-			continue
-		case record.Rev < known:
-			lost = append(lost, backplane.Record{Key: key, Rev: head})
+	// Of these it is not known when they went: before all that is new, and after
+	// all that was told.
+	var gone []backplane.Record
+	for key, rev := range w.known {
+		if record, ok := present[key]; !ok || record.Value != nil && record.Rev < rev {
+			gone = append(gone, backplane.Record{Key: key, Rev: w.told + 1})
 		}
-		batch = append(batch, record)
 	}
-	for key := range w.known {
-		if gone, ok := present[key]; !ok {
-			batch = append(batch, backplane.Record{Key: key, Rev: head}) // when is not known any more
-		} else if gone.Value == nil {
-			batch = append(batch, gone)
+	var batch []backplane.Record
+	for key, record := range present {
+		if rev, known := w.known[key]; record.Rev != rev && (record.Value != nil || known) {
+			batch = append(batch, record)
 		}
 	}
 	slices.SortFunc(batch, func(a, b backplane.Record) int { return cmp.Compare(a.Rev, b.Rev) })
-	batch = append(lost, batch...)
+	batch = append(gone, batch...)
 	clear(w.known)
 	for key, record := range present {
 		if record.Value != nil {
