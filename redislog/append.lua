@@ -27,6 +27,10 @@ redis.call('SET', KEYS[2], n, 'PX', ARGV[5])
 
 local keep, keepBytes = tonumber(ARGV[3]), tonumber(ARGV[4])
 local length = redis.call('XLEN', stream)
+if keep >= 0 and length > keep + 2 then -- it was more that was to be kept before
+	length = keep + 1
+	redis.call('XTRIM', stream, 'MAXLEN', length)
+end
 while length > 1 do
 	local first = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
 	local bytes = total - tonumber(first[2][4]) + #first[2][6]

@@ -13,6 +13,7 @@ import (
 )
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	s := startRedis(t)
 	conformance(t, func() redis.UniversalClient { return s.client() })
 }
@@ -20,6 +21,7 @@ func TestConformance(t *testing.T) {
 // A cluster wants all keys of a request in one slot. Of how many servers it
 // consists makes no difference to that.
 func TestConformanceInCluster(t *testing.T) {
+	t.Parallel()
 	s := startRedis(t, "--cluster-enabled", "yes")
 	s.do("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
 	for began := time.Now(); !strings.Contains(s.do("CLUSTER", "INFO").(string), "cluster_state:ok"); {

@@ -6,7 +6,7 @@
 //	log, err := redislog.Open(ctx, client, "cards", nil)
 //	store, err := redislog.OpenStore(ctx, client, "cards", nil)
 //
-// It is tested with Redis 7.0, alone and as a cluster.
+// Names may be anything, and are escaped where they stand in Redis's. It is tested with Redis 7.0, alone and as a cluster.
 //
 // # What is promised
 //
@@ -38,8 +38,9 @@
 // # The server
 //
 // maxmemory-policy must be noeviction: any other may remove parts of a log or a
-// store. A log takes its History, and for each entry of the last three minutes
-// its id; see [Options].
+// store. Besides its History a log takes some 200 bytes for each entry of the last
+// three minutes, to recognize its id (go test -bench IDs): 36 MB at 1000 a second.
+// A server that is full takes no entries until there is room.
 //
 // A user of Redis's needs these permissions, with the space in place of sse:
 //

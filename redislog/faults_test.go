@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -195,6 +196,30 @@ func TestHole(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 }
+
+// A full server takes nothing, and says so; once there is room it goes on.
+func TestServerIsFull(t *testing.T) {
+	s := startRedis(t)
+	l, st := s.log("log", nil), s.store("store")
+	add(t, l, "before")
+	s.do("CONFIG", "SET", "maxmemory", 1)
+	for _, err := range []error{
+		errorOf(l.Append(within(t, 300*time.Millisecond), "id", nil)),
+		errorOf(st.Swap(within(t, 300*time.Millisecond), "key", 0, []byte("value"), 0)),
+		errorOf(redislog.Open(within(t, 300*time.Millisecond), s.client(), "new", nil)),
+	} {
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "OOM") {
+			t.Errorf("error %v", err)
+		}
+	}
+	time.AfterFunc(500*time.Millisecond, func() { s.client().ConfigSet(t.Context(), "maxmemory", "0") })
+	if c := add(t, l, "id"); c != backplane.CursorOf(2, "id") {
+		t.Errorf("cursor %v", c)
+	}
+	swap(t, st, "key", 0, "value", 0)
+}
+
+func errorOf[T any](_ T, err error) error { return err }
 
 // Messages only wake: what follows goes on without them.
 func TestMessagesGetLost(t *testing.T) {

@@ -126,6 +126,18 @@ func TestHistory(t *testing.T) {
 	}
 }
 
+// An option that has become smaller takes effect at once.
+func TestHistoryShrinks(t *testing.T) {
+	s := startRedis(t)
+	texts := numbered("e", 100)
+	add(t, s.log("log", nil), texts...)
+	l := s.log("log", &redislog.Options{History: 7})
+	add(t, l, "new")
+	if got, err := follow(t, l, backplane.Oldest, 7); err != nil || !slices.Equal(got, append(texts[94:], "new")) {
+		t.Errorf("kept are %q, %v", got, err)
+	}
+}
+
 // Who follows an empty log from its newest place has a place in it.
 func TestFollowFromNothing(t *testing.T) {
 	s := startRedis(t)

@@ -118,7 +118,7 @@ func TestWindows(t *testing.T) {
 		if len(keys) != 1 {
 			t.Fatalf("%s: %v", tt.keys, keys)
 		}
-		left := time.Duration(s.do("PTTL", keys[0]).(int64)) * time.Millisecond
+		left := s.client().PTTL(t.Context(), keys[0].(string)).Val()
 		if left > tt.want || left < tt.want-patience {
 			t.Errorf("%s: %v", tt.keys, left)
 		}
