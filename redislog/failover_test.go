@@ -38,14 +38,7 @@ func TestFailoverLosesTheEnd(t *testing.T) {
 			return new(net.Dialer).DialContext(ctx, network, address.Load().(string))
 		}
 	})
-	l, err := redislog.Open(t.Context(), client, "log", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	st, err := redislog.OpenStore(t.Context(), client, "store", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	l, st := both(t, client)
 	kept := add(t, l, "e1", "e2")
 	page := swap(t, st, "page", 0, "1", 0)
 	if n := first.do("WAIT", 1, 10_000); n != int64(1) {
@@ -139,14 +132,7 @@ func TestNothingIsLeft(t *testing.T) {
 	client.Ping(t.Context())
 	before := runtime.NumGoroutine()
 	for range 5 {
-		l, err := redislog.Open(t.Context(), client, "log", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		st, err := redislog.OpenStore(t.Context(), client, "store", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		l, st := both(t, client)
 		add(t, l, "e1")
 		for range 20 {
 			follow(t, l, backplane.Oldest, 1)

@@ -276,14 +276,7 @@ func TestAnswerGetsLost(t *testing.T) {
 			return lossy{c, &lose}, err
 		}
 	})
-	l, err := redislog.Open(t.Context(), client, "log", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	st, err := redislog.OpenStore(t.Context(), client, "store", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	l, st := both(t, client)
 	add(t, l, "before")
 	old := swap(t, st, "before", 0, "", 0)
 	for _, text := range numbered("e", 5) {

@@ -112,7 +112,7 @@ func (s *redisServer) client(options ...func(*redis.Options)) *redis.Client {
 // log opens a log, over a client of its own.
 func (s *redisServer) log(name string, o *redislog.Options) *redislog.Log {
 	s.t.Helper()
-	l, err := redislog.Open(s.t.Context(), s.client(), name, o)
+	l, err := redislog.Open(within(s.t, patience), s.client(), name, o)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -127,6 +127,20 @@ func (s *redisServer) store(name string) *redislog.Store {
 		s.t.Fatal(err)
 	}
 	return st
+}
+
+// both opens a log and a store over one client.
+func both(t testing.TB, client redis.UniversalClient) (*redislog.Log, *redislog.Store) {
+	t.Helper()
+	l, err := redislog.Open(within(t, patience), client, "log", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := redislog.OpenStore(within(t, patience), client, "store", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l, st
 }
 
 // do is a command of an administrator's.

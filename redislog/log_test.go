@@ -138,24 +138,35 @@ func TestHistoryShrinks(t *testing.T) {
 	}
 }
 
-// Who follows an empty log from its newest place has a place in it.
+// Who follows an empty log from its newest place has a place in it, of which
+// nothing that is kept is out of reach.
 func TestFollowFromNothing(t *testing.T) {
 	s := startRedis(t)
-	l := s.log("log", &redislog.Options{History: 5})
-	texts := numbered("e", 5)
-	var got []string
-	err := l.Follow(within(t, patience), backplane.Newest, func(batch []backplane.Entry, _ bool) error {
-		if len(batch) == 0 {
-			add(t, l, texts...)
-			return nil
+	for _, tt := range []struct {
+		name    string
+		options redislog.Options
+		n       int
+	}{
+		{"entries", redislog.Options{History: 5}, 5},
+		{"bytes", redislog.Options{HistoryBytes: 10}, 5},
+		{"less bytes than one has", redislog.Options{HistoryBytes: 1}, 1},
+	} {
+		l := s.log(tt.name, &tt.options)
+		texts := numbered("e", tt.n)
+		var got []string
+		err := l.Follow(within(t, patience), backplane.Newest, func(batch []backplane.Entry, _ bool) error {
+			if len(batch) == 0 {
+				add(t, l, texts...)
+				return nil
+			}
+			for _, e := range batch {
+				got = append(got, string(e.Data))
+			}
+			return errEnough
+		})
+		if err != errEnough || !slices.Equal(got, texts) {
+			t.Errorf("%s: got %q, %v", tt.name, got, err)
 		}
-		for _, e := range batch {
-			got = append(got, string(e.Data))
-		}
-		return errEnough
-	})
-	if err != errEnough || !slices.Equal(got, texts) {
-		t.Errorf("got %q, %v", got, err)
 	}
 }
 
@@ -254,14 +265,7 @@ func TestOpenWithoutServer(t *testing.T) {
 func TestClientIsClosed(t *testing.T) {
 	s := startRedis(t)
 	client := s.client()
-	l, err := redislog.Open(t.Context(), client, "log", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	st, err := redislog.OpenStore(t.Context(), client, "store", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	l, st := both(t, client)
 	f := background(t, l, backplane.Newest, nil)
 	v := watch(t, st, "")
 	client.Close()
