@@ -14,6 +14,7 @@ nginx:nginx-light:./internal/e2e
 ip:iproute2:./internal/e2e
 nginx:nginx-light:./cmd/sse
 haproxy:haproxy:./cmd/sse
+redis-server:redis-server:./redislog
 shellcheck:shellcheck:lint
 '
 

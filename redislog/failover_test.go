@@ -1,0 +1,151 @@
+package redislog_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"regexp"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"example.org/sse/backplane"
+	"example.org/sse/redislog"
+)
+
+// A replica takes over that has not got the newest entries, and gets others with
+// the same numbers. What the first server has answered for is gone, and everybody
+// who has seen it is told so. A lock is held twice, but the second holder's token
+// is the greater one.
+func TestFailoverLosesTheEnd(t *testing.T) {
+	first := startRedis(t, "--repl-diskless-sync-delay", "0")
+	second := startRedis(t, "--replicaof", "127.0.0.1", first.port)
+	for began := time.Now(); second.do("ROLE").([]any)[3] != "connected"; {
+		if time.Since(began) > patience {
+			t.Fatal("the replica does not connect")
+		}
+		time.Sleep(10 * time.Millisecond) // until it has the master's data
+	}
+	var address atomic.Value
+	address.Store(first.addr())
+	client := first.client(func(o *redis.Options) { // as one that asks a sentinel
+		o.Dialer = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, address.Load().(string))
+		}
+	})
+	l, st := both(t, client)
+	kept := add(t, l, "e1", "e2")
+	page := swap(t, st, "page", 0, "1", 0)
+	if n := first.do("WAIT", 1, 10_000); n != int64(1) {
+		t.Fatalf("%v replicas", n)
+	}
+	f := background(t, l, kept, nil)
+	v := watchForgetful(t, st, "", true)
+
+	if got := second.do("REPLICAOF", "NO", "ONE"); got != "OK" { // as when the first is cut off, with the client
+		t.Fatal(got)
+	}
+	lost := add(t, l, "e3", "e4")
+	lock := swap(t, st, "lock", 0, "first", 0)
+	f.has("e3", "e4")
+	swap(t, st, "page", page.Rev, "2", 0)
+	v.shows("lock", "first", "page", "2")
+	first.kill()
+	address.Store(second.addr())
+
+	add(t, l, "n3", "n4", "n5")
+	f.hasGap("e3", "e4")
+	if got, err := follow(t, l, lost, 1); !errors.Is(err, backplane.ErrGap) {
+		t.Errorf("after one that was lost: %q, %v", got, err)
+	}
+	if got, err := follow(t, l, kept, 3); err != nil || len(got) != 3 || got[0] != "n3" {
+		t.Errorf("after one that was kept: %q, %v", got, err)
+	}
+	v.shows("page", "1")
+	again := swap(t, st, "lock", 0, "second", 0)
+	if again.Rev <= lock.Rev {
+		t.Errorf("token %d, before %d", again.Rev, lock.Rev)
+	}
+	v.shows("lock", "second", "page", "1")
+}
+
+// What the docs say the server's user needs is all it needs.
+func TestPermissions(t *testing.T) {
+	s := startRedis(t)
+	args := []any{"ACL", "SETUSER", "app", "on", ">secret"}
+	doc, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := regexp.MustCompile(`(?m)^//\t([~&+].*)$`).FindAllSubmatch(doc, -1)
+	for _, line := range documented {
+		for rule := range strings.FieldsSeq(string(line[1])) {
+			args = append(args, rule)
+		}
+	}
+	s.do(args...)
+	client := s.client(func(o *redis.Options) { o.Username, o.Password = "app", "secret" })
+	l, err := redislog.Open(t.Context(), client, "log", &redislog.Options{History: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := redislog.OpenStore(t.Context(), client, "store", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := background(t, l, backplane.Newest, nil)
+	v := watch(t, st, "")
+	for i, text := range numbered("e", 4) {
+		add(t, l, text)
+		f.has(numbered("e", i+1)...)
+	}
+	r := swap(t, st, "k", 0, "v", time.Second)
+	r = swap(t, st, "k", r.Rev, "w", time.Second)
+	v.shows("k", "w")
+	if _, err := st.Swap(t.Context(), "k", r.Rev, nil, 0); err != nil {
+		t.Error(err)
+	}
+	swap(t, st, "other", 0, "v", time.Second)
+	v.shows("other", "v")
+	v.shows()
+	if denied := s.do("ACL", "LOG").([]any); len(denied) > 0 {
+		t.Errorf("denied: %v", denied)
+	}
+	if channels := s.do("PUBSUB", "CHANNELS").([]any); len(channels) != 2 {
+		t.Errorf("subscribed are %v", channels)
+	}
+
+	_, err = redislog.Open(within(t, patience), client, "log", &redislog.Options{Space: "other"})
+	if err == nil || !strings.Contains(err.Error(), "NOPERM") {
+		t.Errorf("another space: %v", err)
+	}
+}
+
+func TestNothingIsLeft(t *testing.T) {
+	s := startRedis(t)
+	client := s.client()
+	client.Ping(t.Context())
+	before := runtime.NumGoroutine()
+	for range 5 {
+		l, st := both(t, client)
+		add(t, l, "e1")
+		for range 20 {
+			follow(t, l, backplane.Oldest, 1)
+			st.Watch(t.Context(), "", func([]backplane.Record, bool) error { return errEnough })
+		}
+	}
+	for began := time.Now(); runtime.NumGoroutine() > before; {
+		if time.Since(began) > patience {
+			t.Fatalf("%d goroutines, before %d", runtime.NumGoroutine(), before)
+		}
+		time.Sleep(10 * time.Millisecond) // for those of the client to end
+	}
+	if subscribed := s.do("CLIENT", "LIST", "TYPE", "pubsub"); subscribed != "" {
+		t.Errorf("still subscribed: %v", subscribed)
+	}
+}

@@ -1,0 +1,299 @@
+package redislog_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"example.org/sse/backplane"
+	"example.org/sse/redislog"
+)
+
+// A server that does not answer for longer than a request may take: what is
+// appended meanwhile is in the log once, afterwards.
+func TestServerStands(t *testing.T) {
+	s := startRedis(t)
+	a := s.log("log", nil)
+	f := background(t, s.log("log", nil), backplane.Newest, nil)
+	add(t, a, "before")
+	s.stop()
+	var wg sync.WaitGroup
+	for _, text := range numbered("e", 10) {
+		wg.Go(func() { add(t, a, text) })
+	}
+	time.Sleep(3 * time.Second) // for first attempts to be given up
+	s.cont()
+	wg.Wait()
+	add(t, a, "after")
+	f.await("it has 12", func() bool { return len(f.texts) >= 12 })
+	all, err := follow(t, a, backplane.Oldest, 12)
+	if err != nil || len(all) != 12 || all[0] != "before" || all[11] != "after" {
+		t.Fatalf("the log has %q, %v", all, err)
+	}
+	f.has(all...)
+	slices.Sort(all)
+	if len(slices.Compact(all)) != 12 {
+		t.Errorf("the log has %q", all)
+	}
+}
+
+func TestOutcomeUnknown(t *testing.T) {
+	s := startRedis(t)
+	a, st := s.log("log", nil), s.store("store")
+	add(t, a, "before")
+	swap(t, st, "before", 0, "", 0) // the server is to know the script
+	s.stop()
+	began := time.Now()
+	_, errAppend := a.Append(within(t, 300*time.Millisecond), "id", []byte("data"))
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(300*time.Millisecond, cancel)
+	_, errSwap := st.Swap(ctx, "key", 0, []byte("value"), 0)
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	if !errors.Is(errAppend, backplane.ErrUnknown) || !errors.Is(errAppend, context.DeadlineExceeded) {
+		t.Errorf("Append: %v", errAppend)
+	}
+	if !errors.Is(errSwap, backplane.ErrUnknown) || !errors.Is(errSwap, context.Canceled) {
+		t.Errorf("Swap: %v", errSwap)
+	}
+	s.cont()
+	c := add(t, a, "id")
+	if again := add(t, a, "id"); again != c || c != backplane.CursorOf(2, "id") {
+		t.Errorf("cursors %v, %v", c, again)
+	}
+	add(t, a, "after")
+	if got, err := follow(t, a, backplane.CursorOf(1, "before"), 2); err != nil || len(got) != 2 || got[1] != "after" {
+		t.Errorf("the log has %q, %v", got, err)
+	}
+	if r, err := st.Swap(t.Context(), "key", 0, []byte("value"), 0); err == nil {
+		t.Logf("it had not been done")
+	} else if !errors.Is(err, backplane.ErrConflict) || string(r.Value) != "value" {
+		t.Errorf("Swap: %v, %v", r, err)
+	}
+}
+
+// Who stops following does not wait for a server that stands.
+func TestFollowerOfStandingServerStops(t *testing.T) {
+	s := startRedis(t)
+	l, st := s.log("log", nil), s.store("store")
+	f := background(t, l, backplane.Newest, nil)
+	v := watch(t, st, "")
+	s.stop()
+	defer s.cont()
+	time.Sleep(1500 * time.Millisecond) // for a request to be under way
+	began := time.Now()
+	f.stop()
+	v.stop()
+	f.await("it has ended", func() bool { return f.ended })
+	v.awaitEnd()
+	if took := time.Since(began); took > time.Second || f.err != context.Canceled {
+		t.Errorf("it took %v, error %v", took, f.err)
+	}
+}
+
+// A server that keeps nothing on disk comes back empty. That is a gap for
+// everybody, even once it has as many entries as before.
+func TestRestartWithoutDisk(t *testing.T) {
+	s := startRedis(t)
+	a := s.log("log", nil)
+	fromNothing := background(t, s.log("nothing", nil), backplane.Newest, nil)
+	last := add(t, a, "e1", "e2", "e3")
+	f := background(t, s.log("log", nil), backplane.Oldest, nil)
+	f.has("e1", "e2", "e3")
+	s.kill()
+	s.start()
+	f.hasGap("e1", "e2", "e3")
+	fromNothing.hasGap()
+	if got, err := follow(t, a, last, 1); !errors.Is(err, backplane.ErrGap) {
+		t.Errorf("%q, %v", got, err)
+	}
+	add(t, a, "n1", "n2", "n3", "n4")
+	if got, err := follow(t, a, last, 1); !errors.Is(err, backplane.ErrGap) {
+		t.Errorf("%q, %v", got, err)
+	}
+	if got, err := follow(t, a, backplane.Oldest, 4); err != nil || len(got) != 4 {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// A server that writes to disk before it answers loses nothing that it has
+// answered for, whenever it is killed.
+func TestRestartWithDisk(t *testing.T) {
+	s := startRedis(t, "--appendonly", "yes", "--appendfsync", "always")
+	a := s.log("log", nil)
+	f := background(t, s.log("log", nil), backplane.Oldest, nil)
+	st := s.store("store")
+	swap(t, st, "k", 0, "v", 0)
+	v := watch(t, st, "")
+	texts := numbered("e", 300)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		add(t, a, texts...)
+	}()
+	for range 3 {
+		time.Sleep(50 * time.Millisecond) // for some to be appended
+		s.kill()
+		s.start()
+	}
+	<-done
+	f.has(texts...)
+	if got, err := follow(t, a, backplane.Oldest, 300); err != nil || !slices.Equal(got, texts) {
+		t.Errorf("the log has %d entries, %v", len(got), err)
+	}
+	swap(t, st, "k", v.rev("k"), "w", 0)
+	v.shows("k", "w")
+}
+
+func TestFlushed(t *testing.T) {
+	s := startRedis(t)
+	a, st := s.log("log", nil), s.store("store")
+	add(t, a, "e1", "e2")
+	f := background(t, s.log("log", nil), backplane.Newest, nil)
+	old := swap(t, st, "k", 0, "v", 0)
+	v := watch(t, s.store("store"), "")
+	v.shows("k", "v")
+	s.do("FLUSHALL")
+	v.shows()
+	f.hasGap()
+	if r := swap(t, st, "k", 0, "w", 0); r.Rev <= old.Rev {
+		t.Errorf("revision %d, before %d: no fencing token", r.Rev, old.Rev)
+	}
+	v.shows("k", "w")
+
+	// In one go with what comes next, so that nobody sees the server empty.
+	add(t, a, "n1")
+	f = background(t, s.log("log", nil), backplane.Newest, nil)
+	client := s.client()
+	tx := client.TxPipeline()
+	tx.FlushAll(t.Context())
+	tx.XAdd(t.Context(), &redis.XAddArgs{Stream: "{sse}:log:log", ID: "1-0", Values: []any{"n", "1", "t", "2", "d", "xx"}})
+	tx.XAdd(t.Context(), &redis.XAddArgs{Stream: "{sse}:log:log", ID: "2-0", Values: []any{"n", "1", "t", "4", "d", "xx"}})
+	if _, err := tx.Exec(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.hasGap()
+}
+
+// A hole that somebody else has made in the log.
+func TestHole(t *testing.T) {
+	s := startRedis(t)
+	l := s.log("log", nil)
+	texts := numbered("e", 9)
+	add(t, l, texts...)
+	s.do("XDEL", "{sse}:log:log", "5-0")
+	if got, err := follow(t, l, backplane.CursorOf(2, "e2"), 7); !errors.Is(err, backplane.ErrGap) || len(got) > 2 {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// A full server takes nothing, and says so; once there is room it goes on.
+func TestServerIsFull(t *testing.T) {
+	s := startRedis(t)
+	l, st := s.log("log", nil), s.store("store")
+	add(t, l, "before")
+	s.do("CONFIG", "SET", "maxmemory", 1)
+	for _, err := range []error{
+		errorOf(l.Append(within(t, 300*time.Millisecond), "id", nil)),
+		errorOf(st.Swap(within(t, 300*time.Millisecond), "key", 0, []byte("value"), 0)),
+		errorOf(redislog.Open(within(t, 300*time.Millisecond), s.client(), "new", nil)),
+	} {
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "OOM") {
+			t.Errorf("error %v", err)
+		}
+	}
+	time.AfterFunc(500*time.Millisecond, func() { s.client().ConfigSet(t.Context(), "maxmemory", "0") })
+	if c := add(t, l, "id"); c != backplane.CursorOf(2, "id") {
+		t.Errorf("cursor %v", c)
+	}
+	swap(t, st, "key", 0, "value", 0)
+}
+
+func errorOf[T any](_ T, err error) error { return err }
+
+// Messages only wake: what follows goes on without them.
+func TestMessagesGetLost(t *testing.T) {
+	s := startRedis(t)
+	a, st := s.log("log", nil), s.store("store")
+	f := background(t, s.log("log", nil), backplane.Newest, nil)
+	v := watch(t, s.store("store"), "")
+	var texts []string
+	var rev uint64
+	for _, text := range numbered("e", 10) {
+		if n := s.do("CLIENT", "KILL", "TYPE", "pubsub"); n == int64(0) {
+			t.Log("nobody was subscribed")
+		}
+		add(t, a, text)
+		texts = append(texts, text)
+		rev = swap(t, st, "k", rev, text, 0).Rev
+		f.has(texts...)
+		v.shows("k", text)
+	}
+	s.do("ACL", "SETUSER", "default", "resetchannels") // nobody publishes or subscribes any more
+	s.do("CLIENT", "KILL", "TYPE", "pubsub")
+	for _, text := range numbered("n", 3) {
+		add(t, a, text)
+		texts = append(texts, text)
+		rev = swap(t, st, "k", rev, text, 0).Rev
+		f.has(texts...)
+		v.shows("k", text)
+	}
+}
+
+// A lossy connection ends instead of giving the answer to a request, when it is
+// told to.
+type lossy struct {
+	net.Conn
+	lose *atomic.Int32 // 1: the next answer
+}
+
+func (l lossy) Read(p []byte) (int, error) {
+	n, err := l.Conn.Read(p)
+	if err == nil && l.lose.CompareAndSwap(1, 0) {
+		l.Conn.Close()
+		return 0, io.EOF
+	}
+	return n, err
+}
+
+// The answer is lost, and the client asks again by itself: it is done once.
+func TestAnswerGetsLost(t *testing.T) {
+	s := startRedis(t)
+	var lose atomic.Int32
+	client := s.client(func(o *redis.Options) {
+		o.Dialer = func(ctx context.Context, network, address string) (net.Conn, error) {
+			c, err := new(net.Dialer).DialContext(ctx, network, address)
+			return lossy{c, &lose}, err
+		}
+	})
+	l, st := both(t, client)
+	add(t, l, "before")
+	old := swap(t, st, "before", 0, "", 0)
+	for _, text := range numbered("e", 5) {
+		lose.Store(1)
+		add(t, l, text)
+		lose.Store(1)
+		r := swap(t, st, text, 0, "v", time.Minute)
+		lose.Store(1)
+		if r, err := st.Swap(t.Context(), text, r.Rev, nil, 0); err != nil || r.Rev <= old.Rev {
+			t.Errorf("delete: %v, %v", r, err)
+		}
+		if lose.Load() > 0 {
+			t.Error("no answer was lost: this shows nothing")
+		}
+	}
+	add(t, l, "after")
+	if got, err := follow(t, l, backplane.CursorOf(1, "before"), 6); err != nil || !slices.Equal(got, append(numbered("e", 5), "after")) {
+		t.Errorf("the log has %q, %v", got, err)
+	}
+}

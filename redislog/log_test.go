@@ -1,0 +1,285 @@
+package redislog_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"example.org/sse/backplane"
+	"example.org/sse/redislog"
+)
+
+func TestFollow(t *testing.T) {
+	s := startRedis(t)
+	a, b := s.log("log", nil), s.log("log", nil)
+	live := background(t, b, backplane.Newest, nil)
+	texts := numbered("e", 200)
+	add(t, a, texts[:100]...)
+	middle := add(t, b, texts[100])
+	add(t, a, texts[101:]...)
+	live.has(texts...)
+	if got, err := follow(t, b, backplane.Oldest, 200); err != nil || !slices.Equal(got, texts) {
+		t.Errorf("from the oldest: %d entries, %v", len(got), err)
+	}
+	if got, err := follow(t, b, middle, 99); err != nil || !slices.Equal(got, texts[101:]) {
+		t.Errorf("from the middle: %d entries, %v", len(got), err)
+	}
+	again, err := b.Append(t.Context(), texts[100], []byte("something else"))
+	if err != nil || again != middle {
+		t.Errorf("again: %v, %v; it was %v", again, err, middle)
+	}
+}
+
+// A follower is woken: it does not come by in its own time.
+func TestFollowIsWoken(t *testing.T) {
+	s := startRedis(t)
+	l := s.log("log", nil)
+	f := background(t, l, backplane.Newest, nil)
+	var took time.Duration
+	for i := range 20 {
+		add(t, l, numbered("e", i+1)[i])
+		took += f.has(numbered("e", i+1)...)
+	}
+	if took > 5*time.Second {
+		t.Errorf("20 entries, one by one, took %v", took)
+	}
+}
+
+func TestFollowManyBatches(t *testing.T) {
+	s := startRedis(t)
+	l := s.log("log", nil)
+	big := strings.Repeat("x", backplane.MaxData)
+	var want int
+	for i, id := range numbered("e", 500) {
+		data := "small"
+		if i%20 == 0 {
+			data = big
+		}
+		if _, err := l.Append(t.Context(), id, []byte(data)); err != nil {
+			t.Fatal(err)
+		}
+		want += len(data)
+	}
+	var got, batches int
+	err := l.Follow(within(t, patience), backplane.Oldest, func(batch []backplane.Entry, live bool) error {
+		batches++
+		size := 0
+		for _, e := range batch {
+			size += len(e.Data)
+		}
+		got += size
+		if size > 4<<20 || len(batch) == 0 || live != (got == want) {
+			t.Errorf("a batch of %d entries, %d bytes, live %v", len(batch), size, live)
+		}
+		if live {
+			return errEnough
+		}
+		return nil
+	})
+	if err != errEnough || got != want || batches < 3 {
+		t.Errorf("%d bytes of %d in %d batches, %v", got, want, batches, err)
+	}
+}
+
+func TestHistory(t *testing.T) {
+	s := startRedis(t)
+	for _, tt := range []struct {
+		name    string
+		options redislog.Options
+		want    int // of 100 entries with 4 bytes
+	}{
+		{"by default", redislog.Options{}, 100},
+		{"entries", redislog.Options{History: 10}, 10},
+		{"one entry", redislog.Options{History: 1}, 1},
+		{"bytes", redislog.Options{HistoryBytes: 40}, 10},
+		{"less bytes than one has", redislog.Options{HistoryBytes: 3}, 1},
+		{"the first of both", redislog.Options{History: 20, HistoryBytes: 40}, 10},
+		{"no bound", redislog.Options{History: -1, HistoryBytes: -1}, 100},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l := s.log(tt.name, &tt.options)
+			var cursors []backplane.Cursor
+			var texts []string
+			for i := range 100 {
+				texts = append(texts, string(rune('a'+i/10))+string(rune('a'+i%10))+"__")
+				cursors = append(cursors, add(t, l, texts[i]))
+			}
+			got, err := follow(t, l, backplane.Oldest, tt.want)
+			if err != nil || !slices.Equal(got, texts[100-tt.want:]) {
+				t.Errorf("kept are %q, %v", got, err)
+			}
+			oldest := cursors[100-tt.want]
+			if got, err := follow(t, l, oldest, tt.want-1); err != nil || len(got) != tt.want-1 {
+				t.Errorf("after the oldest: %d entries, %v", len(got), err)
+			}
+			if tt.want < 100 {
+				if got, err := follow(t, l, cursors[99-tt.want], 1); !errors.Is(err, backplane.ErrGap) {
+					t.Errorf("after one that is gone: %q, %v", got, err)
+				}
+			}
+		})
+	}
+}
+
+// An option that has become smaller takes effect at once.
+func TestHistoryShrinks(t *testing.T) {
+	s := startRedis(t)
+	texts := numbered("e", 100)
+	add(t, s.log("log", nil), texts...)
+	l := s.log("log", &redislog.Options{History: 7})
+	add(t, l, "new")
+	if got, err := follow(t, l, backplane.Oldest, 7); err != nil || !slices.Equal(got, append(texts[94:], "new")) {
+		t.Errorf("kept are %q, %v", got, err)
+	}
+}
+
+// Who follows an empty log from its newest place has a place in it, of which
+// nothing that is kept is out of reach.
+func TestFollowFromNothing(t *testing.T) {
+	s := startRedis(t)
+	for _, tt := range []struct {
+		name    string
+		options redislog.Options
+		n       int
+	}{
+		{"entries", redislog.Options{History: 5}, 5},
+		{"bytes", redislog.Options{HistoryBytes: 10}, 5},
+		{"less bytes than one has", redislog.Options{HistoryBytes: 1}, 1},
+	} {
+		l := s.log(tt.name, &tt.options)
+		texts := numbered("e", tt.n)
+		var got []string
+		err := l.Follow(within(t, patience), backplane.Newest, func(batch []backplane.Entry, _ bool) error {
+			if len(batch) == 0 {
+				add(t, l, texts...)
+				return nil
+			}
+			for _, e := range batch {
+				got = append(got, string(e.Data))
+			}
+			return errEnough
+		})
+		if err != errEnough || !slices.Equal(got, texts) {
+			t.Errorf("%s: got %q, %v", tt.name, got, err)
+		}
+	}
+}
+
+// Names mean nothing but themselves.
+func TestNames(t *testing.T) {
+	s := startRedis(t)
+	names := []string{
+		"a", "A", "a:id:b", "a b", "a+b", "a%20b", "{a}", "}{", "*", "a.>", "ü €", "\x00\xff\n",
+		"log:a", strings.Repeat("n", backplane.MaxKey),
+	}
+	var logs []*redislog.Log
+	for _, name := range names {
+		for _, space := range []string{"", "}x{", "sse:log"} {
+			l := s.log(name, &redislog.Options{Space: space})
+			if _, err := l.Append(t.Context(), "id", []byte(name+" in "+space)); err != nil {
+				t.Fatal(err)
+			}
+			logs = append(logs, l)
+		}
+	}
+	for i, l := range logs {
+		name, space := names[i/3], []string{"", "}x{", "sse:log"}[i%3]
+		if got, err := follow(t, l, backplane.Oldest, 1); err != nil || !slices.Equal(got, []string{name + " in " + space}) {
+			t.Errorf("%.20q in %q: %.50q, %v", name, space, got, err)
+		}
+	}
+	for _, key := range s.do("KEYS", "*").([]any) {
+		if !strings.HasPrefix(key.(string), "{") || strings.ContainsAny(key.(string), " \n\x00") {
+			t.Errorf("key %q", key)
+		}
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	s := startRedis(t)
+	client := s.client()
+	s.do("SET", "{sse}:log:string", "x")
+	s.do("SET", "{sse}:store:string:changes", "x")
+	guarded := startRedis(t, "--requirepass", "secret")
+	closed := redis.NewClient(&redis.Options{Addr: s.addr()})
+	closed.Close()
+	for _, tt := range []struct {
+		what   string
+		client redis.UniversalClient
+		name   string
+		want   error  // nil: any
+		says   string // part of the error
+	}{
+		{"no name", client, "", backplane.ErrTooLarge, "name"},
+		{"a long name", client, strings.Repeat("n", backplane.MaxKey+1), backplane.ErrTooLarge, "512"},
+		{"no client", nil, "a", nil, "no client"},
+		{"a closed client", closed, "a", backplane.ErrClosed, "client"},
+		{"another kind of value", client, "string", nil, "WRONGTYPE"},
+		{"no password", guarded.client(), "a", nil, "AUTH"},
+	} {
+		_, errLog := redislog.Open(within(t, patience), tt.client, tt.name, nil)
+		_, errStore := redislog.OpenStore(within(t, patience), tt.client, tt.name, nil)
+		for _, err := range []error{errLog, errStore} {
+			if err == nil || tt.want != nil && !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("%s: %v", tt.what, err)
+			}
+		}
+	}
+}
+
+func TestOpenWithoutServer(t *testing.T) {
+	s := startRedis(t)
+	client := s.client()
+	s.kill()
+	began := time.Now()
+	_, err := redislog.Open(within(t, 500*time.Millisecond), client, "a", nil)
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), `log "a"`) {
+		t.Errorf("error %v", err)
+	}
+	_, err = redislog.OpenStore(within(t, 500*time.Millisecond), client, "a", nil)
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), `store "a"`) {
+		t.Errorf("error %v", err)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %v", took)
+	}
+
+	// It waits for a server that starts as well.
+	opened := make(chan error)
+	go func() {
+		_, err := redislog.Open(within(t, patience), client, "a", nil)
+		opened <- err
+	}()
+	time.Sleep(300 * time.Millisecond) // for it to have tried
+	s.start()
+	if err := <-opened; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestClientIsClosed(t *testing.T) {
+	s := startRedis(t)
+	client := s.client()
+	l, st := both(t, client)
+	f := background(t, l, backplane.Newest, nil)
+	v := watch(t, st, "")
+	client.Close()
+	f.await("it has ended", func() bool { return f.ended })
+	if !errors.Is(f.err, backplane.ErrClosed) {
+		t.Errorf("Follow: %v", f.err)
+	}
+	if v.awaitEnd(); !errors.Is(v.ended, backplane.ErrClosed) {
+		t.Errorf("Watch: %v", v.ended)
+	}
+	if _, err := l.Append(t.Context(), "id", nil); !errors.Is(err, backplane.ErrClosed) || errors.Is(err, backplane.ErrUnknown) {
+		t.Errorf("Append: %v", err)
+	}
+	if _, err := st.Swap(t.Context(), "key", 0, nil, 0); !errors.Is(err, backplane.ErrClosed) || errors.Is(err, backplane.ErrUnknown) {
+		t.Errorf("Swap: %v", err)
+	}
+}

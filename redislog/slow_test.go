@@ -1,0 +1,126 @@
+package redislog_test
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"example.org/sse/backplane"
+	"example.org/sse/redislog"
+)
+
+func TestSlowFollower(t *testing.T) {
+	s := startRedis(t)
+	l := s.log("log", &redislog.Options{History: 20})
+	gate := make(chan struct{})
+	f := background(t, l, backplane.Newest, func(batch []backplane.Entry) {
+		if len(batch) > 0 {
+			<-gate
+		}
+	})
+	texts := numbered("e", 100)
+	add(t, l, texts...)
+	close(gate)
+	f.hasGap(texts...)
+}
+
+// A watcher that is slow gets everything that is there then: in portions, from
+// the changes, or all over again if there were more changes than are kept.
+func TestSlowWatcher(t *testing.T) {
+	for _, tt := range []struct {
+		name                     string
+		records, changes, length int
+		portions                 bool
+	}{
+		{"large records", 50, 1, 100 << 10, true},
+		{"many records", 3000, 1, 1000, true},
+		{"many changes", 20, 20, 10, false},
+		{"more than are kept", 100, 120, 10, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := startRedis(t)
+			st := s.store("store")
+			first := swap(t, st, "first", 0, "v", 0)
+			want := map[string]string{}
+			got := map[string]string{}
+			var lastRev, liveRev uint64
+			var portions int
+			err := s.store("store").Watch(within(t, patience), "", func(batch []backplane.Record, live bool) error {
+				if _, began := got["first"]; !began {
+					got["first"] = "v"
+					var wg sync.WaitGroup
+					for i := range tt.records {
+						key, value := fmt.Sprint("k", i), strings.Repeat("x", tt.length)
+						want[key] = value
+						wg.Go(func() {
+							var rev uint64
+							for range tt.changes {
+								rev = swap(t, st, key, rev, value, 0).Rev
+							}
+						})
+					}
+					wg.Wait()
+					if _, err := st.Swap(t.Context(), "first", first.Rev, nil, 0); err != nil {
+						t.Error(err)
+					}
+					liveRev = swap(t, st, "after", 0, "", 0).Rev
+					want["after"] = ""
+					return nil
+				}
+				portions++
+				size := 0
+				for _, r := range batch {
+					if r.Rev < lastRev { // several may be gone, it is not known when
+						t.Errorf("revision %d after %d", r.Rev, lastRev)
+					}
+					lastRev = r.Rev
+					size += len(r.Value)
+					if r.Value == nil {
+						delete(got, r.Key)
+					} else {
+						got[r.Key] = string(r.Value)
+					}
+				}
+				if live != (lastRev >= liveRev) || tt.portions && size > 2<<20 {
+					t.Errorf("a batch of %d records, %d bytes, live %v", len(batch), size, live)
+				}
+				if live {
+					return errEnough
+				}
+				return nil
+			})
+			if err != errEnough || !maps.Equal(got, want) {
+				t.Errorf("%d records, %d wanted, %v", len(got), len(want), err)
+			}
+			if (portions > 1) != tt.portions {
+				t.Errorf("it came in %d portions", portions)
+			}
+		})
+	}
+}
+
+// For how long ids and calls are remembered, the server is told.
+func TestWindows(t *testing.T) {
+	s := startRedis(t)
+	add(t, s.log("log", nil), "id")
+	swap(t, s.store("store"), "key", 0, "value", 0)
+	for _, tt := range []struct {
+		keys string
+		want time.Duration
+	}{
+		{"{sse}:log:log:id:*", 3 * time.Minute},
+		{"{sse}:store:store:call:*", 2 * time.Minute},
+	} {
+		keys := s.do("KEYS", tt.keys).([]any)
+		if len(keys) != 1 {
+			t.Fatalf("%s: %v", tt.keys, keys)
+		}
+		left := s.client().PTTL(t.Context(), keys[0].(string)).Val()
+		if left > tt.want || left < tt.want-patience {
+			t.Errorf("%s: %v", tt.keys, left)
+		}
+	}
+}

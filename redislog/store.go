@@ -1,0 +1,122 @@
+package redislog
+
+import (
+	"context"
+	"crypto/rand"
+	_ "embed" // for the scripts
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"example.org/sse/backplane"
+)
+
+// changesKept is how many changes the server remembers. A watcher that is farther
+// behind reads all records again.
+const changesKept = 10_000
+
+//go:embed store.lua
+var storeSource string
+
+//go:embed swap.lua
+var swapSource string
+
+//go:embed changes.lua
+var changesSource string
+
+//go:embed scan.lua
+var scanSource string
+
+var (
+	swapScript    = redis.NewScript(storeSource + swapSource)
+	changesScript = redis.NewScript(storeSource + changesSource)
+	scanScript    = redis.NewScript(storeSource + scanSource)
+)
+
+// StoreOptions are where a store is.
+type StoreOptions struct {
+	// Space is what the keys of the store begin with, in braces: one for each
+	// application that shares the server. "": "sse".
+	Space string
+}
+
+// A Store is a [backplane.Store] on a Redis server. Its methods may be called
+// from any goroutine. There is nothing to close.
+//
+// Revisions are the server's time, in microseconds since 1970, or greater: so that
+// they go on growing should it lose what it has.
+type Store struct {
+	server server
+}
+
+var _ backplane.Store = (*Store)(nil)
+
+// OpenStore returns the store of that name, and makes it if there is none; o may
+// be nil. All else is as with [Open]; logs and stores do not share their names.
+func OpenStore(ctx context.Context, client redis.UniversalClient, name string, o *StoreOptions) (*Store, error) {
+	s := new(Store)
+	if o == nil {
+		o = new(StoreOptions)
+	}
+	if err := s.server.init(client, "store", o.Space, name); err != nil {
+		return nil, err
+	}
+	if err := s.server.open(ctx, s.request(changesScript, "", "", "", batchBytes)); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// request returns a request for a script that begins with store.lua.
+func (s *Store) request(script *redis.Script, args ...any) request {
+	key := s.server.key
+	return request{
+		script,
+		[]string{key, key + ":deadlines", key + ":changes"},
+		append([]any{key, changesKept, rand.Text()}, args...),
+	}
+}
+
+// Swap is [backplane.Store].Swap. It tries again as [Log.Append] does, for a
+// minute at most; a change that the server has made without being able to say so
+// is recognized.
+func (s *Store) Swap(ctx context.Context, key string, old uint64, value []byte, ttl time.Duration) (backplane.Record, error) {
+	if err := backplane.CheckRecord(key, value); err != nil {
+		return backplane.Record{}, err
+	}
+	verb := "set"
+	if value == nil {
+		verb, value = "delete", []byte{} // nil is no argument
+	}
+	r := s.request(swapScript, key, strconv.FormatUint(old, 10), verb, value,
+		backplane.RoundTTL(ttl).Milliseconds(), (2 * longest).Milliseconds())
+	// The token of this call serves to recognize it when it is repeated.
+	r.keys = append(r.keys, s.server.key+":call:"+r.args[2].(string))
+	reply, err := s.server.change(ctx, r)
+	if err != nil {
+		return backplane.Record{}, err
+	}
+	fields, _ := reply.([]any)
+	if len(fields) == 2 {
+		if rev, ok := number(fields[1], 64); ok {
+			if verb == "delete" {
+				value = nil
+			}
+			return backplane.Record{Key: key, Rev: rev, Value: value}, nil
+		}
+	}
+	if len(fields) == 3 {
+		rev, ok := number(fields[1], 64)
+		present, isText := fields[2].(string)
+		if ok && isText {
+			record := backplane.Record{Key: key, Rev: rev}
+			if rev != 0 {
+				record.Value = []byte(present)
+			}
+			return record, fmt.Errorf("%s: %w: its revision is %d instead of %d", s.server.what, backplane.ErrConflict, rev, old)
+		}
+	}
+	return backplane.Record{}, fmt.Errorf("%s: %w: not an answer to Swap: %v", s.server.what, backplane.ErrUnknown, reply)
+}

@@ -1,0 +1,199 @@
+package redislog_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"example.org/sse/backplane"
+	"example.org/sse/redislog"
+)
+
+func swap(t testing.TB, s *redislog.Store, key string, old uint64, value string, ttl time.Duration) backplane.Record {
+	t.Helper()
+	r, err := s.Swap(within(t, patience), key, old, []byte(value), ttl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// Two handles of one store, in two processes as it were.
+func TestTwoHandles(t *testing.T) {
+	s := startRedis(t)
+	a, b := s.store("s"), s.store("s")
+	all, some := watch(t, b, ""), watch(t, a, "k1")
+	r1 := swap(t, a, "k1", 0, "v", 0)
+	r2 := swap(t, b, "k2", 0, "", 0) // empty is a value
+	if r2.Rev <= r1.Rev {
+		t.Errorf("revisions %d, %d", r1.Rev, r2.Rev)
+	}
+	all.shows("k1", "v", "k2", "")
+	some.shows("k1", "v")
+	present, err := b.Swap(t.Context(), "k1", 0, []byte("w"), 0)
+	if !errors.Is(err, backplane.ErrConflict) || present.Rev != r1.Rev || string(present.Value) != "v" {
+		t.Errorf("conflict: %v, %v", present, err)
+	}
+	r3 := swap(t, b, "k1", r1.Rev, "w", 0)
+	all.shows("k1", "w", "k2", "")
+	r4, err := a.Swap(t.Context(), "k1", r3.Rev, nil, 0)
+	if err != nil || r4.Value != nil || r4.Rev <= r3.Rev {
+		t.Errorf("deleted: %v, %v", r4, err)
+	}
+	all.shows("k2", "")
+	some.shows()
+	if some.revs["k1"] != r4.Rev {
+		t.Errorf("told of revision %d, it is %d", some.revs["k1"], r4.Rev)
+	}
+	absent, err := a.Swap(t.Context(), "k1", r4.Rev, []byte("x"), 0)
+	if !errors.Is(err, backplane.ErrConflict) || absent.Rev != 0 || absent.Value != nil {
+		t.Errorf("conflict with nothing: %v, %v", absent, err)
+	}
+	if r, err := a.Swap(t.Context(), "none", 0, nil, 0); err != nil || r.Rev != 0 {
+		t.Errorf("nothing deleted: %v, %v", r, err)
+	}
+	watch(t, a, "k").shows("k2", "")
+}
+
+// Of all that want a record one gets it, each time.
+func TestOneWinner(t *testing.T) {
+	s := startRedis(t)
+	handles := []*redislog.Store{s.store("s"), s.store("s"), s.store("s")}
+	var rev uint64
+	for range 20 {
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		var won []backplane.Record
+		for i := range 9 {
+			wg.Go(func() {
+				r, err := handles[i%3].Swap(t.Context(), "lock", rev, fmt.Append(nil, i), time.Minute)
+				if err == nil {
+					mu.Lock()
+					defer mu.Unlock()
+					won = append(won, r)
+				} else if !errors.Is(err, backplane.ErrConflict) {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if len(won) != 1 || won[0].Rev <= rev {
+			t.Fatalf("%v won, after revision %d", won, rev)
+		}
+		rev = won[0].Rev
+	}
+}
+
+func TestExpiry(t *testing.T) {
+	s := startRedis(t)
+	a := s.store("s")
+	v := watch(t, s.store("s"), "")
+	began := time.Now()
+	r := swap(t, a, "short", 0, "v", 300*time.Millisecond) // a second
+	swap(t, a, "kept", 0, "v", time.Second)
+	swap(t, a, "long", 0, "v", time.Hour)
+	kept := swap(t, a, "kept", v.rev("kept"), "w", 0)
+	v.shows("short", "v", "kept", "w", "long", "v")
+	v.shows("kept", "w", "long", "v")
+	if took := time.Since(began); took < time.Second || took > 3*time.Second {
+		t.Errorf("it expired after %v", took)
+	}
+	if again := swap(t, a, "short", 0, "again", time.Minute); again.Rev <= r.Rev {
+		t.Errorf("revision %d, before %d", again.Rev, r.Rev)
+	}
+	if r, err := a.Swap(t.Context(), "kept", kept.Rev, nil, 0); err != nil {
+		t.Errorf("one that was to expire once: %v, %v", r, err)
+	}
+}
+
+// Without any watcher a record is gone all the same, for who wants it.
+func TestExpiryWithoutWatchers(t *testing.T) {
+	s := startRedis(t)
+	a := s.store("s")
+	for i := range 30 {
+		swap(t, a, fmt.Sprint("k", i), 0, "v", time.Second)
+	}
+	began := time.Now()
+	for {
+		_, err := a.Swap(t.Context(), "k29", 0, []byte("mine"), time.Hour)
+		if err == nil {
+			break
+		}
+		if time.Since(began) > patience {
+			t.Fatal(err)
+		}
+	}
+	if took := time.Since(began); took < 900*time.Millisecond {
+		t.Errorf("it was gone after %v", took)
+	}
+	for range 3 { // others go by and by
+		swap(t, a, "other", 0, "v", 0)
+		a.Swap(t.Context(), "other", 0, nil, 0)
+		if n := s.do("HLEN", "{sse}:store:s"); n == int64(2) {
+			return
+		}
+		r, _ := a.Swap(t.Context(), "other", 0, []byte(""), 0)
+		a.Swap(t.Context(), "other", r.Rev, nil, 0)
+	}
+	t.Errorf("there are %v records", s.do("HLEN", "{sse}:store:s"))
+}
+
+// A watcher has each record once, whatever is changed while it begins, and all of
+// what others change afterwards.
+func TestWatchWhileItChanges(t *testing.T) {
+	s := startRedis(t)
+	a := s.store("s")
+	model := map[string]string{}
+	revs := map[string]uint64{}
+	change := func(i int) {
+		key := strings.Repeat("k", 100) + fmt.Sprint(i*7919%1500) // so long that it is no small hash
+		if i%5 == 4 && revs[key] != 0 {
+			if _, err := a.Swap(t.Context(), key, revs[key], nil, 0); err != nil {
+				t.Fatal(err)
+			}
+			delete(model, key)
+			delete(revs, key)
+			return
+		}
+		model[key] = fmt.Sprint(i)
+		revs[key] = swap(t, a, key, revs[key], model[key], 0).Rev
+	}
+	for i := range 2000 {
+		change(i)
+	}
+	views := make(chan *view, 5)
+	for range cap(views) {
+		go func() { views <- watch(t, s.store("s"), "k") }()
+	}
+	for i := range 3000 {
+		change(2000 + i)
+	}
+	for range cap(views) {
+		(<-views).showsMap(model)
+	}
+}
+
+func TestWatchEnds(t *testing.T) {
+	s := startRedis(t)
+	a := s.store("s")
+	swap(t, a, "k", 0, "v", 0)
+	err := a.Watch(t.Context(), "", func(batch []backplane.Record, live bool) error {
+		if !slices.ContainsFunc(batch, func(r backplane.Record) bool { return r.Key == "k" }) || !live {
+			t.Errorf("batch %v, live %v", batch, live)
+		}
+		return errEnough
+	})
+	if err != errEnough {
+		t.Errorf("error %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	err = a.Watch(ctx, "x", func([]backplane.Record, bool) error { cancel(); return nil })
+	if err != context.Canceled {
+		t.Errorf("error %v", err)
+	}
+}

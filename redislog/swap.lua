@@ -1,0 +1,43 @@
+-- Replaces a record if it has a certain revision, unless this call has done so
+-- already.
+--
+-- KEYS  what remembers the call
+-- ARGV  key, revision, "delete" or "set", value, milliseconds to live, for how
+--       many milliseconds to remember the call
+--
+-- The reply is 1 and the record's new revision, or 0, the revision as it is and
+-- the value.
+local call = KEYS[4]
+local key, old, verb, value, ttl, window = ARGV[4], ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8]), ARGV[9]
+local done = redis.call('GET', call)
+if done then
+	return {1, done}
+end
+sweep(10)
+local deadline = redis.call('ZSCORE', deadlines, key)
+if deadline and tonumber(deadline) * 1000 <= micros then
+	remove(key)
+end
+local rev, present = held(key)
+if rev ~= old then
+	tell()
+	return {0, rev, present}
+end
+if verb == 'delete' then
+	if rev == '0' then
+		tell()
+		return {1, '0'}
+	end
+	rev = remove(key)
+else
+	rev = change(key, '0')
+	redis.call('HSET', records, key, rev .. ':' .. value)
+	if ttl > 0 then
+		redis.call('ZADD', deadlines, string.format('%.0f', math.ceil(micros / 1000) + ttl), key)
+	else
+		redis.call('ZREM', deadlines, key)
+	end
+end
+redis.call('SET', call, rev, 'PX', window)
+tell()
+return {1, rev}
