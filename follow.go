@@ -249,47 +249,23 @@ func (f *follower) resume() {
 // gap: each may be slow.
 const snapshotters = 64
 
-// ready waits until the log in memory is live.
-func (f *follower) ready(ctx context.Context) error {
+// wait waits until a condition on the log in memory holds; it is asked under
+// log.mu.
+func (f *follower) wait(ctx context.Context, condition func() bool) error {
 	for {
 		f.log.mu.Lock()
-		live, changed := f.live, f.change()
-		f.log.mu.Unlock()
-		if live {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return fmt.Errorf("sse: the log has not been read yet: %w", context.Cause(ctx))
-		case <-f.ctx.Done():
-			return ErrClosed
-		}
-	}
-}
-
-// reached waits until the log in memory has an entry, or it seems that this
-// takes time. What one goroutine sends to a set, and then to a source of it, so
-// arrives in this order.
-func (f *follower) reached(ctx context.Context, c backplane.Cursor) {
-	late := time.NewTimer(echoTimeout)
-	defer late.Stop()
-	for {
-		f.log.mu.Lock()
-		if f.log.at.Seq >= c.Seq || !f.live {
+		if condition() {
 			f.log.mu.Unlock()
-			return
+			return nil
 		}
 		changed := f.change()
 		f.log.mu.Unlock()
 		select {
 		case <-changed:
-		case <-late.C:
-			return
 		case <-ctx.Done():
-			return
+			return context.Cause(ctx)
 		case <-f.ctx.Done():
-			return
+			return ErrClosed
 		}
 	}
 }
@@ -311,6 +287,10 @@ func (f *follower) dispatch(ctx context.Context, once, name string, e Event) err
 	if err != nil {
 		return fmt.Errorf("sse: dispatch: %w", err)
 	}
-	f.reached(ctx, c)
+	// It comes back at once, or it takes time, and is on its way all the same. What
+	// one goroutine sends to a set, and then to a source of it, arrives in this order.
+	ctx, cancel := context.WithTimeout(ctx, echoTimeout)
+	defer cancel()
+	_ = f.wait(ctx, func() bool { return f.log.at.Seq >= c.Seq || !f.live })
 	return nil
 }

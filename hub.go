@@ -2,6 +2,7 @@ package sse
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"sync"
 	"time"
@@ -78,19 +79,53 @@ func (h *Hub) init() *log {
 	return h.log
 }
 
+// start is init for callers without a lock.
+func (h *Hub) start() *log {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.init()
+}
+
 // Ready waits until the hub has the history of its Log, so that a client which has
 // been served elsewhere can resume here. A process that is new should not be sent
 // requests before, and one that has missed something not until it has caught up.
 // It returns the context's error if that is done first, and [ErrClosed] after
 // Close. A hub without a Log is always ready.
 func (h *Hub) Ready(ctx context.Context) error {
-	h.mu.Lock()
-	f := h.init().shared
-	h.mu.Unlock()
+	f := h.start().shared
 	if f == nil {
 		return nil
 	}
-	return f.ready(ctx)
+	if err := f.wait(ctx, func() bool { return f.live }); err != nil {
+		return fmt.Errorf("sse: the log has not been read yet: %w", err)
+	}
+	return nil
+}
+
+// Position returns the place in the Log that the hub has got to: its sets have
+// been given all events up to there. It is what [Hub.Reach] takes, in any process,
+// and empty for a hub without a Log.
+func (h *Hub) Position() string {
+	l := h.start()
+	if l.shared == nil {
+		return ""
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.at.String()
+}
+
+// Reach waits until the hub has got to a position, so that what is told by another
+// way comes after the events before it. An empty position has been reached, and so
+// has one that is none. It returns the context's error if that is done first, and
+// [ErrClosed] after Close.
+func (h *Hub) Reach(ctx context.Context, position string) error {
+	l := h.start()
+	c, ok := backplane.ParseCursor(position)
+	if l.shared == nil || !ok {
+		return nil
+	}
+	return l.shared.wait(ctx, func() bool { return l.shared.live && l.at.Seq >= c.Seq })
 }
 
 // Close has the hub follow its Log no longer, and waits for what is going on.
@@ -98,10 +133,7 @@ func (h *Hub) Ready(ctx context.Context) error {
 // returns [ErrClosed]. Shut the server down before. A hub without a Log has
 // nothing to close.
 func (h *Hub) Close() error {
-	h.mu.Lock()
-	f := h.init().shared
-	h.mu.Unlock()
-	if f != nil {
+	if f := h.start().shared; f != nil {
 		f.cancel()
 		f.running.Wait()
 	}

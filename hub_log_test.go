@@ -168,6 +168,42 @@ func TestSharedResume(t *testing.T) {
 	})
 }
 
+// What is told by another way can be held back until the events before it are here.
+func TestReach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := new(backplane.Memory)
+		lag := make(chan bool)
+		here := sse.Hub{Log: log}
+		defer here.Close()
+		there := sse.Hub{Log: &faulty{Log: log, batch: func(batch []backplane.Entry) {
+			if len(batch) > 0 {
+				<-lag
+			}
+		}}}
+		defer there.Close()
+		here.Set("a").Dispatch("", "1")
+		position := here.Position()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := there.Reach(ctx, position); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Reach: %v", err)
+		}
+		close(lag)
+		for _, position := range []string{position, "", "nonsense"} {
+			if err := there.Reach(t.Context(), position); err != nil {
+				t.Errorf("Reach(%q): %v", position, err)
+			}
+		}
+		if got := there.Position(); got != position {
+			t.Errorf("at %q, want %q", got, position)
+		}
+		alone := new(sse.Hub)
+		if err := alone.Reach(t.Context(), position); alone.Position() != "" || err != nil {
+			t.Errorf("without a log: at %q, Reach: %v", alone.Position(), err)
+		}
+	})
+}
+
 // A client that has seen what this process has not yet got is waited for.
 func TestSharedAhead(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {

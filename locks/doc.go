@@ -72,7 +72,31 @@
 // The table's own memory is gone with the process: after a restart all locks are
 // free, and pages that come back are told so by the whole table. Tokens go on
 // growing, since they begin with the clock's time, so that what was edited
-// under a lock of before cannot overwrite anything unless it is taken again. With
-// a Store that outlives the process locks stay, until [presence.Tracker] and the
-// store agree that their holders are gone.
+// under a lock of before cannot overwrite anything unless it is taken again.
+//
+// # Several processes
+//
+// With a [backplane.Store] that several processes have, as in packages natslog and
+// redislog, their tables of one name are one table, if their trackers are on the
+// store as well:
+//
+//	people := presence.Tracker{Store: store, Key: key}
+//	icons := sse.Set{History: -1}
+//	cards := locks.Table[int]{Presence: &people, Store: store, Name: "cards", Hub: &hub, Set: &icons, …}
+//	icons.Snapshot = cards.Snapshot
+//
+// Each process watches the store, and tells its own members what it sees there,
+// in the store's order: hence a Set of its own for the locks, that keeps no
+// history, since who comes anew gets the table. What is edited goes through the
+// Hub; with Table.Hub a lock is not shown as free before the members have what was
+// dispatched before its release.
+//
+// Locks stay when a process is restarted in time: within its lease, 10 s if
+// nothing else is said. If it is gone for longer, its sessions are, and their
+// locks are free, unless their pages have come to another process. A process
+// that is cut off from the store knows so before the others act, by its own
+// clock, and refuses saves, with [ErrCutOff]. A lock can have two holders only
+// where a clock stands still, as that of a suspended machine, or where a store
+// forgets what it has promised, as Redis does when it fails over; the fencing token
+// is for those cases.
 package locks

@@ -146,7 +146,7 @@ func (t *Table[K]) retime(name string, e *entry[K], before state) {
 	// Counted from now, and not from when the record was written: no two clocks
 	// are compared, and nobody is early.
 	e.until = time.Now().Add(t.Limit)
-	step := expire(e.Holder, e.Token, e.Renewed, t.Presence.Present)
+	step := expire(e.Holder, e.Token, e.Renewed)
 	e.timer = time.AfterFunc(t.Limit, func() { t.bySelf(name, e.key, step) })
 }
 
@@ -160,7 +160,7 @@ func (t *Table[K]) left(s presence.Session) {
 	}
 	t.mu.Unlock()
 	for i, name := range names {
-		t.bySelf(name, keys[i], release(s, Left, t.Presence.Present))
+		t.bySelf(name, keys[i], release(s, Left))
 	}
 }
 

@@ -1,6 +1,7 @@
 package locks
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -17,7 +18,8 @@ import (
 // Otherwise the answer is 403 if the session is forged or another user's; 400
 // if key returns an error; 428 (Precondition Required) without a token; and if
 // the lock is not held, or with another token, 412 (Precondition Failed) to a
-// precondition and 409 (Conflict) to a parameter. Then next is not called.
+// precondition and 409 (Conflict) to a parameter; 503 if the process is cut off
+// from the table's store. Then next is not called.
 func (t *Table[K]) Guard(key func(*http.Request) (K, error), next func(http.ResponseWriter, *http.Request, Lock[K])) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		by, err := t.Presence.Session(r)
@@ -42,7 +44,11 @@ func (t *Table[K]) Guard(key func(*http.Request) (K, error), next func(http.Resp
 		if err == nil {
 			err = t.Check(by, k, token)
 		}
-		if err != nil {
+		switch {
+		case errors.Is(err, ErrCutOff):
+			http.Error(w, "This server cannot tell at the moment whether you hold the lock. Nothing was saved; please try again.", http.StatusServiceUnavailable)
+			return
+		case err != nil:
 			http.Error(w, "You do not hold the lock any more. Nothing was saved.", refused)
 			return
 		}

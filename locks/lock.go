@@ -67,6 +67,10 @@ var (
 	// bytes as JSON.
 	ErrKey = errors.New("locks: unusable key")
 
+	// ErrCutOff says that this process has not heard from the store for so long
+	// that others may take its sessions for gone, and their locks for free.
+	ErrCutOff = errors.New("locks: cut off from the store: the lock may have been lost")
+
 	// ErrClosed says that the table has been closed.
 	ErrClosed = errors.New("locks: closed")
 )

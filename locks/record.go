@@ -24,6 +24,11 @@ const (
 	// does by itself, and pause how long it waits after one that failed.
 	storeTimeout = 5 * time.Second
 	pause        = time.Second
+
+	// sweepTime is how often a shared table looks for what nobody has freed, and
+	// reachTimeout how long it waits for a hub before a change is told.
+	sweepTime    = 2 * time.Second
+	reachTimeout = 5 * time.Second
 )
 
 func (t *Table[K]) init() {
@@ -42,7 +47,11 @@ func (t *Table[K]) init() {
 			close(t.live)
 			return
 		}
+		if t.Set != nil && t.Set.Shared() {
+			panic("locks: the Set of a Table with a Store must be the process's own, as sse.Set{History: -1} with the table's Snapshot, and not in a Hub with a Log")
+		}
 		t.running.Go(t.watch)
+		t.running.Go(t.sweep)
 	})
 }
 
@@ -104,6 +113,9 @@ func (t *Table[K]) changeRecord(ctx context.Context, name string, key K, do step
 		if err != nil || !changed {
 			return lockOf(key, now), err
 		}
+		if t.Hub != nil {
+			next.After = t.Hub.Position()
+		}
 		value, ttl := t.encode(next)
 		rec, err := t.store.Swap(ctx, name, rev, value, ttl)
 		switch {
@@ -148,6 +160,34 @@ func (t *Table[K]) watch() {
 		if err != nil && t.ctx.Err() == nil {
 			slog.Warn("locks: the store is asked again", "table", t.Name, "error", err)
 			t.rest()
+		}
+	}
+}
+
+// sweep frees what is held by sessions that are not present, and of whose end the
+// table was told before it heard of the lock: the two come by different ways.
+func (t *Table[K]) sweep() {
+	tick := time.NewTicker(sweepTime)
+	defer tick.Stop()
+	absent := make(map[presence.Session]bool) // the last time as well
+	for {
+		select {
+		case <-tick.C:
+		case <-t.ctx.Done():
+			return
+		}
+		if !t.Presence.Leased() {
+			continue // what is seen may be old
+		}
+		before := absent
+		absent = make(map[presence.Session]bool)
+		for _, s := range t.sessions() {
+			if !t.Presence.Present(s) {
+				absent[s] = true
+				if before[s] {
+					t.left(s)
+				}
+			}
 		}
 	}
 }

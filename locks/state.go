@@ -21,6 +21,7 @@ type state struct {
 	Cause  Cause            `json:"c"`
 	From   presence.Session `json:"f,omitzero"`
 	Reason string           `json:"r,omitempty"`
+	After  string           `json:"a,omitempty"` // not to be told before the hub has got there
 }
 
 var nobody presence.Session
@@ -35,15 +36,11 @@ func (s state) grant(to presence.Session, cause Cause) state {
 	return s
 }
 
-// pass takes the lock from its holder and gives it to the next in line who is
-// present, if there is one.
-func (s state) pass(cause Cause, present func(presence.Session) bool) state {
-	for len(s.Queue) > 0 {
-		next := s.Queue[0]
-		if present(next) {
-			return s.grant(next, cause)
-		}
-		s.Queue = s.Queue[1:]
+// pass takes the lock from its holder and gives it to the next in line, if there
+// is one. Those who are gone leave the line by themselves, or give the lock back.
+func (s state) pass(cause Cause) state {
+	if len(s.Queue) > 0 {
+		return s.grant(s.Queue[0], cause)
 	}
 	return state{From: s.Holder, Cause: cause}
 }
@@ -109,11 +106,11 @@ func steal(by presence.Session, reason string) step {
 }
 
 // release takes a session out: out of the lock, or out of the queue.
-func release(by presence.Session, cause Cause, present func(presence.Session) bool) step {
+func release(by presence.Session, cause Cause) step {
 	return func(s state) (state, bool, error) {
 		switch {
 		case s.Holder == by:
-			return s.pass(cause, present), true, nil
+			return s.pass(cause), true, nil
 		case slices.Contains(s.Queue, by):
 			return s.requeue(without(s.Queue, by)), true, nil
 		}
@@ -133,11 +130,11 @@ func renew(by presence.Session) step {
 
 // expire is for a timer: meanwhile the lock may have another holder, or been
 // renewed.
-func expire(by presence.Session, token uint64, renewed int, present func(presence.Session) bool) step {
+func expire(by presence.Session, token uint64, renewed int) step {
 	return func(s state) (state, bool, error) {
 		if s.Holder != by || s.Token != token || s.Renewed != renewed {
 			return s, false, nil
 		}
-		return s.pass(Expired, present), true, nil
+		return s.pass(Expired), true, nil
 	}
 }

@@ -3,6 +3,8 @@ package locks
 import (
 	"context"
 	"iter"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,7 +19,7 @@ import (
 // methods may be called from any goroutine.
 type Table[K comparable] struct {
 	// Presence tells which sessions are present. A lock is freed when its
-	// holder is not any more. It must not be nil.
+	// holder is not any more. It must not be nil. With a Store, it needs one too.
 	Presence *presence.Tracker
 
 	// Set, Event and Whole send changes to pages. Each change is dispatched to
@@ -42,12 +44,18 @@ type Table[K comparable] struct {
 	MaxQueue int
 
 	// Store keeps the locks. Nil: the table's own [backplane.Memory], and the
-	// locks are free when the process starts again.
+	// locks are free when the process starts again. Tables of one store and name,
+	// in several processes, are one table; see "Several processes" above.
 	Store backplane.Store
 
-	// Name tells the table's records from others in the same store. Tables of
-	// one store and name, in several processes, are one table.
+	// Name tells the table's records from others in the same store. It and a key
+	// must fit into a record's key.
 	Name string
+
+	// Hub, if not nil, is where the things that are locked are changed: a process
+	// tells nobody that a lock is free before its members have got what was
+	// dispatched to the hub before the lock was released, wherever that was.
+	Hub *sse.Hub
 
 	once    sync.Once
 	store   backplane.Store
@@ -63,7 +71,7 @@ type Table[K comparable] struct {
 	entries map[string]*entry[K] // by the record's key
 	held    int
 	parts   map[presence.Session][]string // the records that a session has a part in
-	news    []Change[K]                   // not told yet
+	news    []news[K]                     // not told yet
 	telling bool                          // somebody is telling them
 }
 
@@ -110,7 +118,7 @@ const maxReason = 1 << 10 // bytes: a line or two, for everybody to see
 //
 // [ErrNotHeld] if the session has no part in the lock; nothing has changed.
 func (t *Table[K]) Release(ctx context.Context, by presence.Session, key K) (Lock[K], error) {
-	return t.change(ctx, key, release(by, Released, t.Presence.Present))
+	return t.change(ctx, key, release(by, Released))
 }
 
 // Renew lets the time begin anew after which a lock expires, see Limit.
@@ -121,12 +129,15 @@ func (t *Table[K]) Renew(ctx context.Context, by presence.Session, key K) (Lock[
 }
 
 // Check returns nil if the session holds the lock with that fencing token, and
-// else [ErrNotHeld]. What is checked can change at once: where a write must not
+// else [ErrNotHeld], or [ErrCutOff] if this process cannot know. What is checked can change at once: where a write must not
 // come late, give the token to what is written, as in "UPDATE … WHERE
 // lock_token <= ?".
 func (t *Table[K]) Check(by presence.Session, key K, token uint64) error {
 	if l, _ := t.Load(key); l.Holder != by || l.Token != token || by == nobody {
 		return ErrNotHeld
+	}
+	if !t.Presence.Leased() {
+		return ErrCutOff
 	}
 	return nil
 }
@@ -184,6 +195,13 @@ func (t *Table[K]) list() []Lock[K] {
 		}
 	}
 	return list
+}
+
+// sessions returns those that have a part in a lock.
+func (t *Table[K]) sessions() []presence.Session {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Collect(maps.Keys(t.parts))
 }
 
 // Snapshot sends the source all locks, as the event that Whole makes of them.

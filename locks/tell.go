@@ -1,6 +1,16 @@
 package locks
 
-import "slices"
+import (
+	"context"
+	"log/slog"
+	"slices"
+)
+
+// news is a change that has not been told yet.
+type news[K comparable] struct {
+	change Change[K]
+	after  string // the position of the hub that comes first
+}
 
 // note notes a change, to be told. The caller holds t.mu.
 func (t *Table[K]) note(e *entry[K], before state) {
@@ -18,8 +28,12 @@ func (t *Table[K]) note(e *entry[K], before state) {
 	case slices.Equal(e.Queue, before.Queue):
 		return // renewed
 	}
-	if t.Changed != nil || t.Set != nil && t.Event != nil {
-		t.news = append(t.news, c)
+	if !t.closed && (t.Changed != nil || t.Set != nil && t.Event != nil) {
+		n := news[K]{change: c}
+		if t.Hub != nil {
+			n.after = e.After
+		}
+		t.news = append(t.news, n)
 	}
 }
 
@@ -27,32 +41,51 @@ func (t *Table[K]) note(e *entry[K], before state) {
 // order, and with no lock held, so that whoever is told may use the table.
 func (t *Table[K]) tell() {
 	t.mu.Lock()
-	if t.telling {
-		t.mu.Unlock()
+	defer t.mu.Unlock()
+	if t.telling || t.closed || len(t.news) == 0 {
 		return
 	}
 	t.telling = true
-	defer func() { // even if the program's function panics
-		t.telling = false
-		t.mu.Unlock()
-	}()
+	if t.Hub == nil {
+		t.tellAll()
+	} else { // it may have to wait, and callers should not
+		t.running.Go(func() {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			t.tellAll()
+		})
+	}
+}
+
+// tellAll is called by who is telling, and with t.mu.
+func (t *Table[K]) tellAll() {
+	defer func() { t.telling = false }() // even if the program's function panics
 	for len(t.news) > 0 {
-		c := t.news[0]
+		n := t.news[0]
 		t.news = t.news[1:]
 		t.mu.Unlock()
 		func() {
 			defer t.mu.Lock()
-			t.dispatch(c)
+			t.dispatch(n)
 		}()
 	}
 	t.news = nil
 }
 
-func (t *Table[K]) dispatch(c Change[K]) {
+func (t *Table[K]) dispatch(n news[K]) {
+	if n.after != "" {
+		ctx, cancel := context.WithTimeout(t.ctx, reachTimeout)
+		defer cancel()
+		// Better too early than never: who edits something old is told so when
+		// he saves it.
+		_ = t.Hub.Reach(ctx, n.after)
+	}
 	if t.Set != nil && t.Event != nil {
-		t.Set.DispatchEvent(t.Event(c))
+		if _, err := t.Set.DispatchEvent(t.Event(n.change)); err != nil {
+			slog.Error("locks: a change was not told", "key", n.change.Key, "error", err)
+		}
 	}
 	if t.Changed != nil {
-		t.Changed(c)
+		t.Changed(n.change)
 	}
 }

@@ -1,0 +1,187 @@
+package locks_test
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.org/sse"
+	"example.org/sse/backplane"
+	"example.org/sse/locks"
+	"example.org/sse/presence"
+)
+
+// told keeps what a table has told.
+type told struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (t *told) changed(c locks.Change[int]) { t.add(line(c)) }
+
+func (t *told) add(text string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lines = append(t.lines, text)
+}
+
+func (t *told) all() []string {
+	synctest.Wait()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.lines)
+}
+
+// Two processes tell the same, in the same order; the one that is started later
+// knows what is held.
+func TestTwoProcesses(t *testing.T) {
+	bubble(t, func(t *testing.T, s *site, _ *locks.Table[int]) {
+		ctx := t.Context()
+		store := new(backplane.Memory)
+		var first, second told
+		here := locks.Table[int]{Presence: s.tracker, Store: store, Changed: first.changed}
+		defer here.Close()
+		ann, bob := s.open("ann"), s.open("bob")
+		step := func(_ locks.Lock[int], err error) {
+			t.Helper()
+			if err != nil {
+				t.Error(err)
+			}
+			synctest.Wait() // the other process has seen it
+		}
+		step(here.Take(ctx, ann.Session, 7))
+		there := locks.Table[int]{Presence: s.tracker, Store: store, Changed: second.changed}
+		defer there.Close()
+		if _, err := there.Take(ctx, bob.Session, 7); err == nil {
+			t.Error("taken twice")
+		}
+		step(there.Queue(ctx, bob.Session, 7))
+		step(here.Release(ctx, ann.Session, 7))
+		step(there.Release(ctx, bob.Session, 7))
+		step(here.Take(ctx, ann.Session, 7))
+		step(there.Steal(ctx, bob.Session, 7, "why not"))
+		step(here.Take(ctx, ann.Session, 8))
+		s.tracker.Leave(bob.Session)
+		want := []string{
+			"7 taken: ann",
+			"7 queued: ann, bob waits",
+			"7 released: bob from ann",
+			"7 released: nobody from bob",
+			"7 taken: ann",
+			"7 stolen: bob from ann, since why not",
+			"8 taken: ann",
+			"7 left: nobody from bob",
+		}
+		for i, got := range [][]string{first.all(), second.all()} {
+			if !slices.Equal(got, want) {
+				t.Errorf("process %d has told %q", i, got)
+			}
+		}
+		time.Sleep(5 * time.Minute) // the records of free locks are gone
+		for i, table := range []*locks.Table[int]{&here, &there} {
+			if holder, _ := table.Holder(8); holder != ann.Session || table.Len() != 1 {
+				t.Errorf("process %d: %v holds 8, %d are held", i, holder, table.Len())
+			}
+		}
+		step(there.Release(ctx, ann.Session, 8))
+		if n := here.Len(); n != 0 {
+			t.Errorf("%d are held", n)
+		}
+	})
+}
+
+// A lock that is released after an edit is told to be free after the edit, however
+// late the edit's event is.
+func TestReleaseAfterEdit(t *testing.T) {
+	bubble(t, func(t *testing.T, s *site, _ *locks.Table[int]) {
+		ctx := t.Context()
+		memory := new(backplane.Memory)
+		here, there := sse.Hub{Log: memory}, sse.Hub{Log: slowLog{memory}}
+		defer here.Close()
+		defer there.Close()
+		var seen told
+		tables := []*locks.Table[int]{
+			{Presence: s.tracker, Store: memory, Hub: &here},
+			{Presence: s.tracker, Store: memory, Hub: &there, Changed: func(c locks.Change[int]) {
+				seen.changed(c)
+				seen.add("at " + there.Position())
+			}},
+		}
+		for _, table := range tables {
+			defer table.Close()
+			table.Len() // begin
+		}
+		ann := s.open("ann")
+		if _, err := tables[0].Take(ctx, ann.Session, 7); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if _, err := here.Set("cards").Dispatch("", "edited"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tables[0].Release(ctx, ann.Session, 7); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute) // fake
+		want := []string{"7 taken: ann", "at 0.0", "7 released: nobody from ann", "at " + here.Position()}
+		if got := seen.all(); !slices.Equal(got, want) {
+			t.Errorf("told %q, want %q", got, want)
+		}
+	})
+}
+
+// A slow log comes a second late.
+type slowLog struct{ backplane.Log }
+
+func (l slowLog) Follow(ctx context.Context, after backplane.Cursor, fn func([]backplane.Entry, bool) error) error {
+	return l.Log.Follow(ctx, after, func(batch []backplane.Entry, live bool) error {
+		if len(batch) > 0 {
+			time.Sleep(time.Second) // fake
+		}
+		return fn(batch, live)
+	})
+}
+
+// A lock whose holder nobody has ever seen here is freed after some seconds.
+func TestUnseenHolder(t *testing.T) {
+	bubble(t, func(t *testing.T, s *site, _ *locks.Table[int]) {
+		store := new(backplane.Memory)
+		there := newSite(t)
+		defer there.server.Close()
+		table := locks.Table[int]{Presence: there.tracker, Store: store}
+		ann := there.open("ann")
+		if _, err := table.Take(t.Context(), ann.Session, 7); err != nil {
+			t.Fatal(err)
+		}
+		table.Close() // its process is gone
+		here := locks.Table[int]{Presence: s.tracker, Store: store}
+		defer here.Close()
+		here.Len()
+		synctest.Wait()
+		if _, held := here.Holder(7); !held {
+			t.Fatal("it has not even been seen")
+		}
+		time.Sleep(5 * time.Second) // fake
+		synctest.Wait()
+		if holder, held := here.Holder(7); held {
+			t.Errorf("still held by %v", holder)
+		}
+	})
+}
+
+// Pages of several processes have one set each: a shared one would tell each
+// change as often as there are processes.
+func TestSharedSetRefused(t *testing.T) {
+	hub := sse.Hub{Log: new(backplane.Memory)}
+	defer hub.Close()
+	table := locks.Table[int]{Presence: new(presence.Tracker), Store: new(backplane.Memory), Set: hub.Set("locks")}
+	defer func() {
+		if recover() == nil {
+			t.Error("no panic")
+		}
+	}()
+	table.Len()
+}
