@@ -70,8 +70,8 @@ func (t *Table[K]) apply(key K, rec backplane.Record, now state, final bool) sta
 		}
 		e = &entry[K]{key: key}
 		t.entries[rec.Key] = e
-	} else if rec.Rev <= e.rev && !(absent && rec.Rev == 0) {
-		return now
+	} else if rec.Rev != 0 && (rec.Rev < e.rev || rec.Rev == e.rev && !absent) {
+		return now // that there is no record has no revision of its own, or the last one
 	}
 	before := e.state
 	e.state, e.absent, e.rev = now, absent, max(rec.Rev, e.rev)
