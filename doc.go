@@ -66,6 +66,27 @@
 // up, the client begins like a new one, with what the set's Snapshot function
 // sends it.
 //
+// In a [Hub], where one set is quiet and others are not, a client of the quiet one
+// is sent an event of the type "last-event-id" now and then, whose data is empty:
+// it brings a newer id, before the client's own is too old to resume from.
+//
+// # Several processes
+//
+// A [Hub] with a Log is one with the hubs of other processes on the same log:
+// what is dispatched in one goes to the log, and from there to the members in
+// all. Each process keeps the log's newest events in memory, so that a client
+// resumes in whichever it comes back to, even while the log cannot be reached.
+// [Set.DispatchOnce] takes a context, and tells whether an event was taken, was
+// not, or may have been. Everything else is as in one process: the order of all,
+// each event once, and if events are lost, a snapshot and never a silent gap. A
+// client that is new, or has missed something, is first sent the id to resume
+// from, on an event of the type "last-event-id".
+//
+// Packages natslog and redislog, in modules of their own, have logs on NATS
+// JetStream and Redis Streams; package [example.org/sse/logtest] tests others.
+// Packages [example.org/sse/presence] and [example.org/sse/locks] can be shared by
+// a [backplane.Store].
+//
 // # Slow clients
 //
 // No client can make another one wait. What waits for a slow one is counted,

@@ -2,6 +2,7 @@ package sse_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"html/template"
 	"io"
@@ -11,6 +12,9 @@ import (
 	"time"
 
 	"example.org/sse"
+	"example.org/sse/backplane"
+	"example.org/sse/locks"
+	"example.org/sse/presence"
 	"example.org/sse/ssetest"
 )
 
@@ -47,6 +51,24 @@ func eachTheirOwn() {
 	users.DispatchFunc(func(s *sse.EventSource, user string) (sse.Event, bool) {
 		return sse.Event{Type: "greeting", Data: "hello, " + user}, user != ""
 	})
+}
+
+func whoEdits(w http.ResponseWriter, r *http.Request, source *sse.EventSource, user string) (string, error) {
+	page := people.Token(user) // into the page: /events?page=…, and the script's tag
+
+	session, err := people.Session(r)
+	people.Connect(source, session) // in the handler of the stream
+
+	lock, err := cards.Take(r.Context(), session, 7)
+	if errors.Is(err, locks.ErrHeld) {
+		fmt.Fprintln(w, lock.Holder.User, "edits this card")
+	}
+	return page, err
+}
+
+func shared(log backplane.Log) *sse.Set {
+	hub := sse.Hub{Log: log} // of natslog.Open(ctx, nc, "cards", nil), or of redislog.Open
+	return hub.Set("board")
 }
 
 func rendered(ctx context.Context, templates *template.Template, component interface {
@@ -95,10 +117,12 @@ func TestMissedEvents(t *testing.T) {
 }
 
 var (
-	_ = []any{everyone, answer, oneKilobyte, eachTheirOwn, rendered, read, served}
+	_ = []any{everyone, answer, oneKilobyte, eachTheirOwn, whoEdits, shared, rendered, read, served}
 
 	board  any
 	users  sse.Map[string]
+	people presence.Tracker
+	cards  locks.Table[int]
 	render func(any) string
 	tokens func(context.Context) iter.Seq[string]
 )
