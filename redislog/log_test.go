@@ -29,6 +29,14 @@ func TestFollow(t *testing.T) {
 	if got, err := follow(t, b, middle, 99); err != nil || !slices.Equal(got, texts[101:]) {
 		t.Errorf("from the middle: %d entries, %v", len(got), err)
 	}
+	if err := b.Follow(within(t, patience), backplane.Oldest, func(batch []backplane.Entry, live bool) error {
+		if len(batch) != 200 || !live {
+			t.Errorf("small entries come %d at once, live %v", len(batch), live)
+		}
+		return errEnough
+	}); err != errEnough {
+		t.Error(err)
+	}
 	again, err := b.Append(t.Context(), texts[100], []byte("something else"))
 	if err != nil || again != middle {
 		t.Errorf("again: %v, %v; it was %v", again, err, middle)
