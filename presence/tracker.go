@@ -68,8 +68,9 @@ type Tracker struct {
 	Renewal time.Duration
 
 	// Changed, if not nil, is called with each change, in order and never twice
-	// at once, by one of those who call the tracker's methods. No lock is held, so
-	// that it may call them too. What it asks may be newer than the change.
+	// at once, by one of those who call the tracker's methods, or when time is up.
+	// No lock is held, so that it may call them too; what it learns may be newer
+	// than the change. While it waits for something, further changes wait for it.
 	Changed func(Change)
 
 	once sync.Once
@@ -117,9 +118,7 @@ func (t *Tracker) Connect(source *sse.EventSource, s Session, places ...string) 
 		t.sessions[s] = p
 	}
 	for _, name := range places {
-		if at := t.enter(p, name); !slices.Contains(c.places, at) {
-			c.places = append(c.places, at)
-		}
+		c.places = append(c.places, t.enter(p, name))
 	}
 	p.connect(c)
 	t.review(p)

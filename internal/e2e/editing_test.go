@@ -122,7 +122,7 @@ func TestLockIsFreed(t *testing.T) {
 			if way.limit > grace {
 				browser, kill = launchAnother(t)
 			}
-			b := openIn(t, browser, d.url(page), chromedp.WithNewBrowserContext())
+			b := openIn(browser, t, d.url(page), chromedp.WithNewBrowserContext())
 			b.expect("[object Event]")
 			b.await(soon, "document.body.dataset.stream === 'open'")
 			begin := time.Now()

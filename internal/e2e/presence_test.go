@@ -35,7 +35,7 @@ type house struct {
 
 const (
 	housePage = `<!doctype html><html><head><link rel=icon href=data:><title>House</title>
-<script src="/page.js" data-page="%[1]s"></script>%[2]s</body></html>`
+<script src="/page.js" data-page="%[1]s" data-renew="0.5"></script>%[2]s</body></html>`
 	houseNative = `<script>
 	addEventListener('DOMContentLoaded', () => {
 		const source = new EventSource('/events?page=%[1]s')
@@ -114,7 +114,7 @@ func (h *house) serve(l net.Listener) {
 }
 
 func (h *house) stop() {
-	h.server.Shutdown(context.Background()) //nolint:usetesting // the test's is done in its clean-up
+	h.server.Shutdown(context.Background())
 	h.server.Close()
 	<-h.served
 }
@@ -132,14 +132,14 @@ func (h *house) start() {
 func (h *house) url(path string) string { return "http://" + h.addr + path }
 
 // visit opens a page, and waits until its session is present.
-func (h *house) visit(path string, options ...chromedp.ContextOption) (*tab, presence.Session) {
+func (h *house) visit(path string) (*tab, presence.Session) {
 	h.t.Helper()
-	return h.visitIn(chromium, path, options...)
+	return h.visitIn(chromium, path)
 }
 
-func (h *house) visitIn(browser context.Context, path string, options ...chromedp.ContextOption) (*tab, presence.Session) {
+func (h *house) visitIn(browser context.Context, path string) (*tab, presence.Session) {
 	h.t.Helper()
-	b := openIn(h.t, browser, h.url(path), options...)
+	b := openIn(browser, h.t, h.url(path))
 	b.await(soon, "document.body.dataset.stream === 'open'")
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -275,6 +275,20 @@ func TestPresenceGivenUp(t *testing.T) {
 			b.await(soon, "document.getElementById('out').textContent === '12'")
 		})
 	}
+}
+
+// A page renews its session by itself, if its server wants that.
+func TestPresenceRenewal(t *testing.T) {
+	h := openHouse(t)
+	h.tracker.Renewal = 2 * time.Second
+	b, session := h.visit("/native")
+	time.Sleep(5 * time.Second) // more than two renewals
+	if !h.tracker.Present(session) || h.connections() != 1 {
+		t.Errorf("present is %v, after %d connections", h.tracker.Present(session), h.connections())
+	}
+	b.do("navigator.sendBeacon = () => true") // a page that is stuck
+	begin := time.Now()
+	t.Logf("not renewed any more: gone after %v", h.awaitPresent(session, false, begin, 3*time.Second))
 }
 
 // Another tab in front: htmx 4 has no stream then, but its session stays, and it is
