@@ -129,8 +129,9 @@ func (t *Tracker) Connect(source *sse.EventSource, s Session, places ...string) 
 }
 
 // Leave ends a session at once: its page has said goodbye. Streams that it still
-// has are closed; browsers keep those of a page that was left for a while. If the
-// session is not present, nothing happens.
+// has are closed; browsers keep those of a page that was left for a while. When it
+// returns all have been told, unless another call was at it. If the session is not
+// present, nothing happens.
 func (t *Tracker) Leave(s Session) {
 	t.mu.Lock()
 	var open []*connection
@@ -138,8 +139,7 @@ func (t *Tracker) Leave(s Session) {
 		open = t.end(p, true)
 	}
 	t.mu.Unlock()
-	closeAll(open)
-	t.tell()
+	t.finish(open)
 }
 
 // Present reports whether a session is present: it is connected, or was a moment
@@ -207,6 +207,5 @@ func (t *Tracker) say(s Session, state string, n uint64) {
 		}
 	}
 	t.mu.Unlock()
-	closeAll(open)
-	t.tell()
+	t.finish(open)
 }
