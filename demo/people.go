@@ -92,7 +92,9 @@ func newPeople(v *views, key []byte) *people {
 func (p *people) join(source *sse.EventSource, s presence.Session, v viewer) {
 	p.viewers.Store(source, v)
 	if s.Page != "" {
-		p.Connect(source, s, room)
+		if err := p.Connect(source, s, room); err != nil {
+			return // the stream has ended already
+		}
 	}
 	p.show(presence.Change{}, source)
 }

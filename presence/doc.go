@@ -49,6 +49,19 @@
 //		lobby.Dispatch("people", render(tracker.Users(c.Place)))
 //	}
 //
+// # The script
+//
+// It is a screenful of plain JavaScript, to be read with GET /page.js. It says when
+// the page goes, comes back, is hidden or seen, and renews the session if asked to.
+//
+// And it puts a class of its own into the place of the browser's EventSource, with
+// the same face, which htmx 2 uses without knowing. A stream that the browser gives
+// up, as Firefox does when a server restarts and every browser does after an answer
+// that is not 200, it opens again, after 2 to 4 s, and then after longer, up to a
+// minute: with the id of the last event, and its listeners still there. To stop one,
+// close it, upon an event for example. htmx 4 has streams of its own making, comes
+// back by itself, and needs the script for its words alone.
+//
 // # Sessions that end
 //
 // A page that is closed, left or loaded again says goodbye, and its session ends
@@ -61,5 +74,13 @@
 // A page that the browser has kept comes back with its session when the user goes
 // back to it.
 //
-// After a restart of the server nobody is present until he is connected again.
+// After a restart of the server nobody is present until he is connected again, which
+// takes that [Tracker.Key] is the same as before.
+//
+// # Cost
+//
+// A session needs some 500 bytes beside its stream, and 4 µs from its Connect to its
+// end, with 10,000 others present:
+//
+//	go test -run '^$' -bench 'Connect|Memory' -benchmem ./presence
 package presence

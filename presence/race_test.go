@@ -107,6 +107,31 @@ func TestInterleaving(t *testing.T) {
 	stop()
 }
 
+// Of sessions that have ended, and of their places, nothing is left.
+func TestNothingLeaks(t *testing.T) {
+	tr := presence.Tracker{Settle: time.Microsecond}
+	visit := func(from, to int) {
+		for i := from; i < to; i++ {
+			source := connect(t)
+			s := presence.Session{User: fmt.Sprint("user ", i), Page: fmt.Sprint("page ", i)}
+			if err := tr.Connect(source, s, fmt.Sprint("room ", i)); err != nil {
+				t.Fatal(err)
+			}
+			tr.Leave(s)
+		}
+		time.Sleep(200 * time.Millisecond) // timers end
+	}
+	visit(0, 1000)
+	before := heap()
+	visit(1000, 21_000)
+	if grown := heap() - before; grown > 1<<20 {
+		t.Errorf("the heap has grown by %d KiB", grown>>10)
+	}
+	if tr.Len() > 0 || tr.Users("room 7") != nil {
+		t.Error("somebody is left")
+	}
+}
+
 // A function that panics leaves the tracker as usable as before.
 func TestPanic(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -119,6 +119,7 @@ func TestHidden(t *testing.T) {
 		{"hidden once more", 0, []string{"state=hidden", "lost", "state=visible", "state=hidden"}, 5*time.Minute + time.Second},
 		{"overtaken", 0, []string{"lost", "state=visible&n=2", "state=hidden&n=1"}, 5 * time.Second},
 		{"goodbye overtaken", 0, []string{"state=visible&n=2", "state=gone&n=1", "lost"}, 7 * time.Second},
+		{"a word without a number", 0, []string{"state=visible&n=2", "state=visible", "state=hidden&n=1", "lost"}, 8 * time.Second},
 		{"another time", time.Minute, []string{"lost", "state=hidden"}, time.Minute},
 		{"as the grace", -1, []string{"lost", "state=hidden"}, 5 * time.Second},
 	} {

@@ -75,8 +75,7 @@ func (t *Tracker) lost(p *session, c *connection) {
 		open = t.review(p)
 	}
 	t.mu.Unlock()
-	closeAll(open)
-	t.tell()
+	t.finish(open)
 }
 
 // review ends what has had its time, and sees to it that the next such moment is
@@ -124,8 +123,7 @@ func (t *Tracker) due(p *session) {
 	t.mu.Lock()
 	open := t.review(p)
 	t.mu.Unlock()
-	closeAll(open)
-	t.tell()
+	t.finish(open)
 }
 
 // grace returns until when a connection that was lost may come back. A page that
@@ -173,6 +171,14 @@ func (t *Tracker) end(p *session, goodbye bool) []*connection {
 	open := p.open
 	p.open, p.stays = nil, nil
 	return open
+}
+
+// finish tells the news of a change, and closes what it has left open. In this
+// order: else the streams' ends might be what tells the news, later than the call
+// that they come from.
+func (t *Tracker) finish(open []*connection) {
+	defer closeAll(open) // should a function of the program's panic
+	t.tell()
 }
 
 // closeAll closes the sources of connections, without waiting for them.

@@ -68,8 +68,9 @@ type Tracker struct {
 	Renewal time.Duration
 
 	// Changed, if not nil, is called with each change, in order and never twice
-	// at once, by one of those who call the tracker's methods. No lock is held, so
-	// that it may call them too. What it asks may be newer than the change.
+	// at once, by one of those who call the tracker's methods, or when time is up.
+	// No lock is held, so that it may call them too; what it learns may be newer
+	// than the change. While it waits for something, further changes wait for it.
 	Changed func(Change)
 
 	once sync.Once
@@ -117,9 +118,7 @@ func (t *Tracker) Connect(source *sse.EventSource, s Session, places ...string) 
 		t.sessions[s] = p
 	}
 	for _, name := range places {
-		if at := t.enter(p, name); !slices.Contains(c.places, at) {
-			c.places = append(c.places, at)
-		}
+		c.places = append(c.places, t.enter(p, name))
 	}
 	p.connect(c)
 	t.review(p)
@@ -130,8 +129,9 @@ func (t *Tracker) Connect(source *sse.EventSource, s Session, places ...string) 
 }
 
 // Leave ends a session at once: its page has said goodbye. Streams that it still
-// has are closed; browsers keep those of a page that was left for a while. If the
-// session is not present, nothing happens.
+// has are closed; browsers keep those of a page that was left for a while. When it
+// returns all have been told, unless another call was at it. If the session is not
+// present, nothing happens.
 func (t *Tracker) Leave(s Session) {
 	t.mu.Lock()
 	var open []*connection
@@ -139,8 +139,7 @@ func (t *Tracker) Leave(s Session) {
 		open = t.end(p, true)
 	}
 	t.mu.Unlock()
-	closeAll(open)
-	t.tell()
+	t.finish(open)
 }
 
 // Present reports whether a session is present: it is connected, or was a moment
@@ -208,6 +207,5 @@ func (t *Tracker) say(s Session, state string, n uint64) {
 		}
 	}
 	t.mu.Unlock()
-	closeAll(open)
-	t.tell()
+	t.finish(open)
 }

@@ -24,6 +24,14 @@ func connect(t testing.TB) *sse.EventSource {
 	return source
 }
 
+// exampleStream returns a stream of a page that was rendered for a user.
+func exampleStream(tr *presence.Tracker, user string) (*sse.EventSource, presence.Session) {
+	r := request(tr.Token(user))
+	s, _ := tr.Session(r)
+	source, _ := sse.Accept(httptest.NewRecorder(), r, nil)
+	return source, s
+}
+
 // bubble runs a test in fake time.
 func bubble(t *testing.T, test func(t *testing.T)) {
 	t.Helper()

@@ -56,7 +56,7 @@ function show(reply) {
     editor.dataset.state = 'mine'
   } else {
     const since = new Date(reply.since).toLocaleTimeString([], {hour: '2-digit', minute: '2-digit'})
-    editor.querySelector('.who').textContent = `${reply.holder} is editing this card, since ${since}.`
+    editor.querySelector('.who span').textContent = `${reply.holder} is editing this card, since ${since}.`
     place(reply.place)
   }
   if (!editor.open) editor.showModal()
@@ -65,7 +65,7 @@ function show(reply) {
 
 function place(n) {
   editor.dataset.state = n ? 'waiting' : 'held'
-  editor.querySelector('.place').textContent = !n ? ''
+  editor.querySelector('.place').textContent = !n ? 'Wait until it is your turn, or take over: then what is being written there cannot be saved.'
     : n === 1 ? 'You are next. The editor opens as soon as it is your turn.'
     : `${n - 1} wait before you. The editor opens as soon as it is your turn.`
 }

@@ -127,11 +127,11 @@ type tab struct {
 // of its own, with its own cookies.
 func open(t *testing.T, url string, options ...chromedp.ContextOption) *tab {
 	t.Helper()
-	return openIn(t, chromium, url, options...)
+	return openIn(chromium, t, url, options...)
 }
 
 // openIn opens a page in a browser's tab.
-func openIn(t *testing.T, browser context.Context, url string, options ...chromedp.ContextOption) *tab {
+func openIn(browser context.Context, t *testing.T, url string, options ...chromedp.ContextOption) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(browser, options...)
 	b := &tab{t: t, name: url[max(strings.LastIndex(url, "/"), 0):], ctx: ctx}

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -100,37 +101,66 @@ func (b *tab) locked(id string, want bool, begin time.Time, limit time.Duration)
 	return time.Since(begin).Round(time.Millisecond)
 }
 
-// Two windows, on each kind of page. The first takes a card, and goes in one way or
-// another; the second sees the card taken, and free again in time.
+var allPages = []string{"/htmx4", "/htmx2", "/eventsource"}
+
+// taking opens a page in a browser, and its card's editor. It returns when the
+// watcher sees the card taken.
+func (d *demo) taking(browser context.Context, watcher *tab, page, id string) *tab {
+	d.t.Helper()
+	b := openIn(browser, d.t, d.url(page), chromedp.WithNewBrowserContext())
+	b.expect("[object Event]")
+	b.await(soon, "document.body.dataset.stream === 'open'")
+	begin := time.Now()
+	b.take(id)
+	d.t.Logf("%s: locked for all after %v", page, watcher.locked(id, true, begin, time.Second))
+	return b
+}
+
+// Two windows, the first of each kind of page. It takes a card, and says goodbye in
+// one way or another: the second window sees the card free again within a second.
 func TestLockIsFreed(t *testing.T) {
+	needChromium(t)
+	d := startDemo(t)
+	watcher := open(t, d.url("/eventsource"))
+	watcher.await(soon, "document.body.dataset.stream === 'open'")
+	for _, page := range allPages {
+		b := d.taking(chromium, watcher, page, "1")
+		begin := time.Now()
+		if err := chromedp.Cancel(b.ctx); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s: tab closed: freed after %v", page, watcher.locked("1", false, begin, time.Second))
+
+		b = d.taking(chromium, watcher, page, "1")
+		begin = time.Now()
+		b.visit("about:blank")
+		t.Logf("%s: navigated away: freed after %v", page, watcher.locked("1", false, begin, time.Second))
+	}
+}
+
+// The same, but the first window's browser is killed, and says nothing: it takes the
+// grace, and a second at most.
+func TestLockOfKilled(t *testing.T) {
 	needChromium(t)
 	const grace = 5 * time.Second // the demo's
 	d := startDemo(t)
 	watcher := open(t, d.url("/eventsource"))
 	watcher.await(soon, "document.body.dataset.stream === 'open'")
-	for _, page := range []string{"/htmx4", "/htmx2", "/eventsource"} {
-		for _, way := range []struct {
-			name  string
-			limit time.Duration
-			leave func(b *tab, kill func())
-		}{
-			{"closes the tab", time.Second, func(b *tab, _ func()) { chromedp.Cancel(b.ctx) }},
-			{"navigates away", time.Second, func(b *tab, _ func()) { b.visit("about:blank") }},
-			{"is killed with SIGKILL", grace + time.Second, func(_ *tab, kill func()) { kill() }},
-		} {
-			browser, kill := chromium, func() {}
-			if way.limit > grace {
-				browser, kill = launchAnother(t)
-			}
-			b := openIn(t, browser, d.url(page), chromedp.WithNewBrowserContext())
-			b.expect("[object Event]")
-			b.await(soon, "document.body.dataset.stream === 'open'")
-			begin := time.Now()
-			b.take("1")
-			shown := watcher.locked("1", true, begin, time.Second)
-			begin = time.Now()
-			way.leave(b, kill)
-			t.Logf("%s: locked for all after %v; %s: freed after %v", page, shown, way.name, watcher.locked("1", false, begin, way.limit))
+	var kills []func()
+	for i, page := range allPages {
+		browser, kill := launchAnother(t)
+		d.taking(browser, watcher, page, fmt.Sprint(i+1))
+		kills = append(kills, kill)
+	}
+	begin := time.Now()
+	for _, kill := range kills {
+		kill()
+	}
+	for i, page := range allPages {
+		took := watcher.locked(fmt.Sprint(i+1), false, begin, time.Until(begin.Add(grace+time.Second)))
+		t.Logf("%s: killed with SIGKILL: freed after %v, with a grace of %v", page, took, grace)
+		if took < grace {
+			t.Errorf("%s: without a grace", page)
 		}
 	}
 }
@@ -141,25 +171,38 @@ func TestLockIsKeptWhileHidden(t *testing.T) {
 	needChromium(t)
 	d := startDemo(t)
 	watcher := open(t, d.url("/eventsource"), chromedp.WithNewBrowserContext())
-	for _, page := range []string{"/htmx4", "/htmx2", "/eventsource"} {
-		b := open(t, d.url(page))
-		b.await(soon, "document.body.dataset.stream === 'open'")
-		b.take("1")
-		watcher.locked("1", true, time.Now(), soon)
-		other := open(t, "about:blank", chromedp.WithNewWindow(false))
-		other.front()
-		b.await(soon, "document.visibilityState === 'hidden'")
-		time.Sleep(7 * time.Second) // more than the grace
-		watcher.locked("1", true, time.Now(), 0)
+	var tabs []*tab
+	for i, page := range allPages {
+		b := open(t, d.url(page), chromedp.WithNewWindow(false)) // all in one window
 		b.front()
-		time.Sleep(6 * time.Second) // more than the grace
-		watcher.locked("1", true, time.Now(), 0)
-		text := "saved by " + page
+		b.await(soon, "document.body.dataset.stream === 'open'")
+		b.take(fmt.Sprint(i + 1))
+		tabs = append(tabs, b)
+	}
+	kept := func() {
+		t.Helper()
+		for i := range tabs {
+			watcher.locked(fmt.Sprint(i+1), true, time.Now(), 0)
+		}
+	}
+	kept()
+	open(t, "about:blank", chromedp.WithNewWindow(false)).front()
+	for _, b := range tabs {
+		b.await(soon, "document.visibilityState === 'hidden'")
+	}
+	time.Sleep(7 * time.Second) // more than the grace
+	kept()
+	tabs[0].front()             // htmx 4
+	time.Sleep(6 * time.Second) // more than the grace
+	kept()
+	for i, b := range tabs {
+		b.front()
+		text := "saved by " + b.name
 		b.do(fmt.Sprintf("document.querySelector('#editor textarea').value = %q; document.querySelector('#editor .primary').click()", text))
 		eventually(t, soon, func() string { return missing(d, text) })
-		watcher.locked("1", false, time.Now(), soon)
+		watcher.locked(fmt.Sprint(i+1), false, time.Now(), soon)
 		b.await(soon, "!document.querySelector('#editor').open")
-		t.Logf("%s: hidden for 7 s: not freed", page)
+		t.Logf("%s: hidden for 7 s: not freed", b.name)
 	}
 }
 
@@ -168,7 +211,7 @@ func TestLockInLine(t *testing.T) {
 	needChromium(t)
 	d := startDemo(t)
 	var tabs []*tab
-	for _, page := range []string{"/htmx4", "/htmx2", "/eventsource"} {
+	for _, page := range allPages {
 		b := open(t, d.url(page), chromedp.WithNewBrowserContext())
 		b.await(soon, "document.body.dataset.stream === 'open'")
 		tabs = append(tabs, b)
@@ -226,7 +269,8 @@ func TestLockAfterRestart(t *testing.T) {
 	for i, b := range tabs {
 		b.expect("ERR_CONNECTION_REFUSED", "[object Event]")
 		b.take(fmt.Sprint(i + 1))
-		b.do("document.querySelector('#editor textarea').value = 'written over a restart'")
+		b.do(`document.querySelector('#editor textarea').value = 'written over a restart'
+			window.before = document.querySelector('#editor form').elements.lock.value`)
 	}
 	d.stop()
 	for _, b := range tabs {
@@ -236,6 +280,7 @@ func TestLockAfterRestart(t *testing.T) {
 	for i, b := range tabs {
 		b.await(15*time.Second, "document.body.dataset.stream === 'open'")
 		tabs[(i+1)%3].locked(fmt.Sprint(i+1), true, time.Now(), soon)
+		b.await(soon, "document.querySelector('#editor form').elements.lock.value !== window.before")
 		b.await(0, "document.querySelector('#editor textarea').value === 'written over a restart'")
 		b.do("document.querySelector('#editor .primary').click()")
 		b.await(soon, "!document.querySelector('#editor').open")

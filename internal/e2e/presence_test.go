@@ -35,7 +35,7 @@ type house struct {
 
 const (
 	housePage = `<!doctype html><html><head><link rel=icon href=data:><title>House</title>
-<script src="/page.js" data-page="%[1]s"></script>%[2]s</body></html>`
+<script src="/page.js" data-page="%[1]s" data-renew="0.5"></script>%[2]s</body></html>`
 	houseNative = `<script>
 	addEventListener('DOMContentLoaded', () => {
 		const source = new EventSource('/events?page=%[1]s')
@@ -114,7 +114,7 @@ func (h *house) serve(l net.Listener) {
 }
 
 func (h *house) stop() {
-	h.server.Shutdown(context.Background()) //nolint:usetesting // the test's is done in its clean-up
+	h.server.Shutdown(context.Background())
 	h.server.Close()
 	<-h.served
 }
@@ -132,14 +132,9 @@ func (h *house) start() {
 func (h *house) url(path string) string { return "http://" + h.addr + path }
 
 // visit opens a page, and waits until its session is present.
-func (h *house) visit(path string, options ...chromedp.ContextOption) (*tab, presence.Session) {
+func (h *house) visit(path string) (*tab, presence.Session) {
 	h.t.Helper()
-	return h.visitIn(chromium, path, options...)
-}
-
-func (h *house) visitIn(browser context.Context, path string, options ...chromedp.ContextOption) (*tab, presence.Session) {
-	h.t.Helper()
-	b := openIn(h.t, browser, h.url(path), options...)
+	b := open(h.t, h.url(path))
 	b.await(soon, "document.body.dataset.stream === 'open'")
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -184,21 +179,6 @@ func TestPresenceClose(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Logf("%s: tab closed: gone after %v", page, h.awaitPresent(session, false, begin, time.Second))
-	})
-}
-
-// A browser that is killed says nothing: the grace runs.
-func TestPresenceKilled(t *testing.T) {
-	overPages(t, func(t *testing.T, h *house, page string) {
-		browser, kill := launchAnother(t)
-		_, session := h.visitIn(browser, page)
-		begin := time.Now()
-		kill()
-		took := h.awaitPresent(session, false, begin, h.tracker.Grace+time.Second)
-		t.Logf("%s: browser killed: gone after %v, with a grace of %v", page, took, h.tracker.Grace)
-		if took < h.tracker.Grace {
-			t.Error("without a grace")
-		}
 	})
 }
 
@@ -277,6 +257,20 @@ func TestPresenceGivenUp(t *testing.T) {
 	}
 }
 
+// A page renews its session by itself, if its server wants that.
+func TestPresenceRenewal(t *testing.T) {
+	h := openHouse(t)
+	h.tracker.Renewal = 2 * time.Second
+	b, session := h.visit("/native")
+	time.Sleep(5 * time.Second) // more than two renewals
+	if !h.tracker.Present(session) || h.connections() != 1 {
+		t.Errorf("present is %v, after %d connections", h.tracker.Present(session), h.connections())
+	}
+	b.do("navigator.sendBeacon = () => true") // a page that is stuck
+	begin := time.Now()
+	t.Logf("not renewed any more: gone after %v", h.awaitPresent(session, false, begin, 3*time.Second))
+}
+
 // Another tab in front: htmx 4 has no stream then, but its session stays, and it is
 // there when the page is seen again.
 func TestPresenceHidden(t *testing.T) {
@@ -291,7 +285,7 @@ func TestPresenceHidden(t *testing.T) {
 			eventually(t, soon, func() string { return fmt.Sprintf("%d streams", h.group.Len())[:h.group.Len()] })
 		}
 		h.group.Dispatch("", "2")
-		time.Sleep(3 * time.Second) // more than the grace
+		time.Sleep(2 * time.Second) // more than the grace
 		if !h.tracker.Present(session) {
 			t.Error("gone while hidden")
 		}

@@ -1,0 +1,77 @@
+package presence_test
+
+import (
+	"fmt"
+	"html/template"
+	"log"
+	"net/http"
+	"strings"
+
+	"example.org/sse"
+	"example.org/sse/presence"
+)
+
+var page = template.Must(template.New("page").Parse(`<!doctype html>
+<script src="/page.js" data-page="{{.}}"></script>
+<script>
+	const source = new EventSource("/events?page={{.}}")
+	source.addEventListener("people", event => people.textContent = event.data)
+</script>
+<p id="people"></p>`))
+
+// A page that shows who else has it open.
+func Example() {
+	var lobby sse.Set
+	user := func(r *http.Request) string {
+		name, _, _ := r.BasicAuth()
+		return name
+	}
+	tracker := &presence.Tracker{User: user}
+	people := func() string { return strings.Join(tracker.Users("lobby"), ", ") }
+	tracker.Changed = func(presence.Change) { lobby.Dispatch("people", people()) }
+	lobby.Snapshot = func(source *sse.EventSource) { source.Dispatch("people", people()) }
+
+	http.Handle("/page.js", tracker)
+	http.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		if err := page.Execute(w, tracker.Token(user(r))); err != nil {
+			log.Print(err)
+		}
+	})
+	http.HandleFunc("GET /events", func(w http.ResponseWriter, r *http.Request) {
+		session, err := tracker.Session(r)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusForbidden)
+			return
+		}
+		source, err := sse.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer source.Close()
+		if err := tracker.Connect(source, session, "lobby"); err != nil {
+			return
+		}
+		lobby.Add(source)
+		source.Detach()
+	})
+}
+
+// What changes, when a session ends, and who is here meanwhile.
+func ExampleTracker_OnLeave() {
+	tracker := presence.Tracker{
+		Settle: -1,
+		Changed: func(c presence.Change) {
+			fmt.Println(c.User, map[bool]string{true: "has joined", false: "has left"}[c.Joined], c.Place)
+		},
+	}
+	tracker.OnLeave(func(s presence.Session) { fmt.Println("a page of", s.User, "is gone") })
+	source, s := exampleStream(&tracker, "Ann")
+	if err := tracker.Connect(source, s, "the lobby"); err != nil {
+		log.Print(err)
+	}
+	tracker.Leave(s)
+	// Output:
+	// Ann has joined the lobby
+	// a page of Ann is gone
+	// Ann has left the lobby
+}
