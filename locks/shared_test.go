@@ -2,6 +2,7 @@ package locks_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"testing"
@@ -184,4 +185,61 @@ func TestSharedSetRefused(t *testing.T) {
 		}
 	}()
 	table.Len()
+}
+
+// Who leaves just while the lock is being taken does not keep it.
+func TestLeavesMeanwhile(t *testing.T) {
+	bubble(t, func(t *testing.T, s *site, _ *locks.Table[int]) {
+		ann := s.open("ann")
+		store := &hookedStore{Store: new(backplane.Memory)}
+		table := locks.Table[int]{Presence: s.tracker, Store: store}
+		defer table.Close()
+		store.before = func() { s.tracker.Leave(ann.Session) }
+		if l, err := table.Take(t.Context(), ann.Session, 7); !errors.Is(err, locks.ErrAbsent) {
+			t.Errorf("Take: %v, %v", l, err)
+		}
+		synctest.Wait()
+		if holder, held := table.Holder(7); held {
+			t.Errorf("held by %v, who is gone", holder)
+		}
+	})
+}
+
+// Nothing is left in the store of locks that have been free for a while.
+func TestRecordsGo(t *testing.T) {
+	bubble(t, func(t *testing.T, s *site, _ *locks.Table[int]) {
+		ann := s.open("ann")
+		store := new(backplane.Memory)
+		table := locks.Table[int]{Presence: s.tracker, Store: store}
+		defer table.Close()
+		for key := range 10 {
+			table.Take(t.Context(), ann.Session, key)
+			table.Release(t.Context(), ann.Session, key)
+		}
+		time.Sleep(2 * time.Minute) // fake
+		done := errors.New("done")
+		err := store.Watch(t.Context(), "", func(batch []backplane.Record, _ bool) error {
+			if len(batch) > 0 {
+				t.Errorf("%d records, of %s for one", len(batch), batch[0].Key)
+			}
+			return done
+		})
+		if !errors.Is(err, done) {
+			t.Error(err)
+		}
+	})
+}
+
+// A hookedStore calls a function before it changes anything.
+type hookedStore struct {
+	backplane.Store
+	before func()
+}
+
+func (h *hookedStore) Swap(ctx context.Context, key string, old uint64, value []byte, ttl time.Duration) (backplane.Record, error) {
+	if before := h.before; before != nil {
+		h.before = nil
+		before()
+	}
+	return h.Store.Swap(ctx, key, old, value, ttl)
 }
