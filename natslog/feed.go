@@ -285,9 +285,7 @@ func (c *consumer) compare(answer []byte) error {
 	}
 	last := info.State.LastSeq
 	switch {
-	case last+1 < c.next:
-		return errAgain
-	case last >= c.next || !c.live:
+	case last+1 != c.next, !c.live:
 		if c.stuck++; c.stuck >= 2 {
 			return errAgain
 		}

@@ -58,6 +58,15 @@ func TestNodesKilled(t *testing.T) {
 			n.startServer(i)
 			n.growing(200)
 		}
+		n.stalls()
+		for _, p := range n.running {
+			p.kill()
+		}
+		for i := range n.running {
+			n.startServer(i)
+		}
+		n.growing(200)
+		t.Log("all servers at once: ", n.stalls())
 	}
 	n.settle()
 }

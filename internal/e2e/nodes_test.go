@@ -135,6 +135,8 @@ func (s *seen) until(t *testing.T, limit time.Duration, what string, condition f
 		}
 		select {
 		case <-s.changed:
+		case <-s.ended:
+			t.Fatalf("%s, %s: the process has ended", s.name, what)
 		case <-late:
 			t.Fatalf("%s, %s: not within %v; it has %d entries, %d added, %d unknown", s.name, what, limit, len(s.entries), len(s.added), s.unknown)
 		}

@@ -111,7 +111,7 @@ func (p *process) kill() {
 	p.cmd.Wait()
 }
 
-// A serverConfig is that of one NATS server of a cluster.
+// A serverConfig is that of one NATS server, of a cluster if there are routes.
 type serverConfig struct {
 	Name        string
 	Host        string
@@ -125,12 +125,15 @@ func playServer(config []byte, in *bufio.Scanner, out *output) error {
 	if err := json.Unmarshal(config, &c); err != nil {
 		return err
 	}
-	s, err := server.NewServer(&server.Options{
+	o := &server.Options{
 		ServerName: c.Name, Host: c.Host, Port: c.Port, NoLog: true, NoSigs: true,
 		JetStream: true, StoreDir: c.Dir,
-		Cluster: server.ClusterOpts{Name: "test", Host: c.Host, Port: c.Route},
-		Routes:  server.RoutesFromStr(c.Routes),
-	})
+	}
+	if c.Routes != "" {
+		o.Cluster = server.ClusterOpts{Name: "test", Host: c.Host, Port: c.Route}
+		o.Routes = server.RoutesFromStr(c.Routes)
+	}
+	s, err := server.NewServer(o)
 	if err != nil {
 		return err
 	}
