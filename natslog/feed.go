@@ -63,12 +63,12 @@ func (f *feed) run(ctx context.Context) error {
 	for {
 		moved, err := f.consume(ctx)
 		switch {
+		case errors.As(err, &final): // of fn, perhaps, which has ended the context as well
+			return final.error
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case f.nc.IsClosed():
 			return fmt.Errorf("%w: %w", backplane.ErrClosed, nats.ErrConnectionClosed)
-		case errors.As(err, &final):
-			return final.error
 		}
 		if moved {
 			wait = minBackoff
