@@ -272,7 +272,9 @@ func testRefused(t *testing.T, open Open) {
 	l := open(t, unique("refused"), 0)
 	appendAll(t, l, "one", "two")
 	refused, calls := errors.New("refused"), 0
-	err := l.Follow(t.Context(), backplane.Oldest, func([]backplane.Entry, bool) error {
+	ctx, cancel := context.WithCancel(t.Context())
+	err := l.Follow(ctx, backplane.Oldest, func([]backplane.Entry, bool) error {
+		cancel() // it is fn's error that tells why
 		calls++
 		return refused
 	})

@@ -130,7 +130,9 @@ func again(err error) bool {
 	case err == nil, errors.As(err, &final):
 		return false
 	case errors.As(err, &e):
-		return e.Code >= 500 && e.ErrCode != codeReplicas || e.ErrCode == codeDuplicateInFlight
+		return e.Code >= 500 && e.ErrCode != codeReplicas ||
+			e.ErrCode == codeNoStream || // somebody is making it at this moment
+			e.ErrCode == codeDuplicateInFlight
 	}
 	return !errors.Is(err, backplane.ErrClosed) && !errors.Is(err, nats.ErrConnectionClosed)
 }

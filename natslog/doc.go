@@ -44,4 +44,6 @@
 // The settings of a stream that is there are not changed, so that two versions
 // of a program do not take turns in it. The nats command can do it; a stream
 // whose settings break a promise is refused.
+// One that was deleted is made again by whoever needs it next: to followers of
+// the log that is a gap, and to watchers all records are gone.
 package natslog

@@ -63,12 +63,12 @@ func (f *feed) run(ctx context.Context) error {
 	for {
 		moved, err := f.consume(ctx)
 		switch {
+		case errors.As(err, &final): // of fn, perhaps, which has ended the context as well
+			return final.error
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case f.nc.IsClosed():
 			return fmt.Errorf("%w: %w", backplane.ErrClosed, nats.ErrConnectionClosed)
-		case errors.As(err, &final):
-			return final.error
 		}
 		if moved {
 			wait = minBackoff
@@ -285,9 +285,7 @@ func (c *consumer) compare(answer []byte) error {
 	}
 	last := info.State.LastSeq
 	switch {
-	case last+1 < c.next:
-		return errAgain
-	case last >= c.next || !c.live:
+	case last+1 != c.next, !c.live:
 		if c.stuck++; c.stuck >= 2 {
 			return errAgain
 		}

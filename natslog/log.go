@@ -148,6 +148,7 @@ type follower struct {
 	skipped bool             // the consumer has left out what follows pos
 	live    bool             // fn was told so
 	created time.Time        // the stream
+	doubt   doubt
 	batch   []backplane.Entry
 	fn      func(batch []backplane.Entry, live bool) error
 }
@@ -169,6 +170,8 @@ func (f *follower) begin(ctx context.Context) (span, error) {
 		}
 	case !info.Created.Equal(f.created):
 		return span{}, f.gap("the stream was made again")
+	case f.doubt.holds(info, f.pos.Seq):
+		return span{}, errAgain
 	case f.proven:
 		if err := f.prove(ctx, state); err != nil {
 			return span{}, err

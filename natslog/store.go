@@ -3,6 +3,7 @@ package natslog
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"time"
 
@@ -167,6 +168,9 @@ func (s *Store) get(ctx context.Context, key string) (_ present, id string, err 
 	err = retry(ctx, func() error {
 		var err error
 		m, err = s.message(ctx, 0, s.prefix+escape(key))
+		if isCode(err, codeNoStream) {
+			err = errors.Join(err, s.missing(ctx))
+		}
 		return err
 	})
 	h := parseHeader(m.Header)

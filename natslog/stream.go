@@ -111,6 +111,28 @@ func (s *stream) check(is streamConfig) error {
 	return nil
 }
 
+// staleLeader is how long a leader that was cut off from the others may go on
+// answering for the stream: NATS lets it for 10 s.
+const staleLeader = 20 * time.Second
+
+// A doubt is about a stream that ends before what was read from it. Either it
+// has lost its end, or who answers leads no longer, and does not know.
+type doubt struct{ since time.Time }
+
+// holds reports whether it may still be the latter.
+func (d *doubt) holds(info streamInfo, read uint64) bool {
+	switch {
+	case info.State.LastSeq >= read:
+		d.since = time.Time{}
+		return false
+	case info.Config.Replicas <= 1: // there are no others
+		return false
+	case d.since.IsZero():
+		d.since = time.Now()
+	}
+	return time.Since(d.since) < staleLeader
+}
+
 // open makes the stream if it is not there, and tries until the context is done.
 func (s *stream) open(ctx context.Context) error {
 	err := retry(ctx, func() error {

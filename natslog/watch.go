@@ -45,7 +45,8 @@ type watcher struct {
 	// The feed's.
 	known map[string]uint64 // revisions of the records that are there
 	stale map[string]uint64 // those of which the stream has not told since it was read anew
-	last  uint64
+	last  uint64            // revision that was told of
+	doubt doubt
 
 	mu      sync.Mutex
 	pending map[string]backplane.Record
@@ -86,6 +87,9 @@ func (w *watcher) begin(ctx context.Context) (span, error) {
 	info, err := w.store.ensure(ctx)
 	if err != nil {
 		return span{}, err
+	}
+	if w.doubt.holds(info, w.last) {
+		return span{}, errAgain
 	}
 	s := span{next: 1, last: info.State.LastSeq}
 	if info.State.Messages > 0 {

@@ -24,6 +24,9 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	if role := os.Getenv(roleVariable); role != "" {
+		os.Exit(play(role))
+	}
 	flag.Parse()
 	os.Exit(run(m))
 }

@@ -5,99 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.org/sse/backplane"
 	"example.org/sse/natslog"
 )
-
-// A reader follows a log.
-type reader struct {
-	mu      sync.Mutex
-	data    []string
-	last    backplane.Cursor // its
-	ended   chan struct{}
-	err     error // once ended
-	changed chan struct{}
-}
-
-func read(t *testing.T, l backplane.Log, after backplane.Cursor) *reader {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	r := &reader{ended: make(chan struct{}), changed: make(chan struct{}, 1)}
-	go func() {
-		defer close(r.ended)
-		r.err = l.Follow(ctx, after, func(batch []backplane.Entry, _ bool) error {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			for _, e := range batch {
-				r.data, r.last = append(r.data, string(e.Data)), e.Cursor
-			}
-			select {
-			case r.changed <- struct{}{}:
-			default:
-			}
-			return nil
-		})
-	}()
-	t.Cleanup(func() { cancel(); <-r.ended })
-	return r
-}
-
-// has waits until the reader has exactly these entries.
-func (r *reader) has(t *testing.T, want []string) {
-	t.Helper()
-	late := time.After(time.Minute)
-	for {
-		r.mu.Lock()
-		got := strings.Join(r.data, " ")
-		r.mu.Unlock()
-		if got == strings.Join(want, " ") {
-			return
-		}
-		select {
-		case <-r.changed:
-		case <-r.ended:
-			t.Fatalf("Follow ended: %v", r.err)
-		case <-late:
-			t.Fatalf("entries are %.500s, want %.500s", got, strings.Join(want, " "))
-		}
-	}
-}
-
-// gap waits for the end, which must be a gap.
-func (r *reader) gap(t *testing.T) {
-	t.Helper()
-	select {
-	case <-r.ended:
-		if !errors.Is(r.err, backplane.ErrGap) {
-			t.Errorf("Follow returned %v, want ErrGap", r.err)
-		}
-	case <-time.After(time.Minute):
-		t.Error("no gap within a minute")
-	}
-}
-
-// add appends entries, and returns their data.
-func add(t *testing.T, l backplane.Log, prefix string, n int) []string {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	var data []string
-	for i := range n {
-		d := fmt.Sprint(prefix, i)
-		if _, err := l.Append(ctx, d, []byte(d)); err != nil {
-			t.Fatal(err)
-		}
-		data = append(data, d)
-	}
-	return data
-}
 
 func management(t *testing.T, b *broker) jetstream.JetStream {
 	t.Helper()
@@ -237,6 +155,32 @@ func TestNATSUnknownOutcome(t *testing.T) {
 	all = append(all, add(t, l, "after", 3)...)
 	r.has(t, all)
 	read(t, l, backplane.Oldest).has(t, all)
+}
+
+// A server that has stopped answering, and goes on later, has perhaps stored
+// what it was sent meanwhile: that is unknown, and is there once.
+func TestNATSFrozen(t *testing.T) {
+	t.Parallel()
+	b := &broker{t: t, options: []*server.Options{{Port: freePort(t)}}}
+	ready := make(chan struct{}, 1)
+	p := spawn(t, "", "server", serverConfig{Host: "127.0.0.1", Port: b.options[0].Port, Dir: t.TempDir()}, func(string) { ready <- struct{}{} })
+	<-ready
+	l := b.log(t, 0, "frozen", nil)
+	r := read(t, l, backplane.Oldest)
+	all := add(t, l, "before", 3)
+	r.has(t, all)
+	p.cmd.Process.Signal(syscall.SIGSTOP)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	_, err := l.Append(ctx, "unknown0", []byte("unknown0"))
+	if !errors.Is(err, backplane.ErrUnknown) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Append returns %v", err)
+	}
+	p.cmd.Process.Signal(syscall.SIGCONT)
+	r.has(t, append(all, "unknown0")) // it was on its way
+	all = append(all, add(t, l, "unknown", 1)...)
+	all = append(all, add(t, l, "after", 3)...)
+	r.has(t, all)
 }
 
 // A stream in memory, on one server of several, comes back empty with the same
