@@ -21,7 +21,7 @@ const drainGrace = 2 * drainTimeout
 // ListenAndServe serves until ctx is done or the process gets a SIGTERM or an
 // interrupt, and then shuts the server down: it takes no more connections,
 // ends the streams, and waits for what is being answered, for 10 seconds at
-// most. A second signal ends the process at once.
+// most; connections that a browser has opened in reserve are closed. A second signal ends the process at once.
 //
 // It serves TLS if srv.TLSConfig has a certificate. It returns nil after a
 // complete shutdown, the error of [http.Server.Shutdown] after another, or
@@ -32,6 +32,8 @@ func ListenAndServe(ctx context.Context, srv *http.Server) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	drainOf(srv)
+	var spare spares
+	spare.watch(srv)
 	served := make(chan error, 1)
 	go func() { served <- listenAndServe(srv) }()
 	select {
@@ -42,7 +44,12 @@ func ListenAndServe(ctx context.Context, srv *http.Server) error {
 	stop() // from here on a signal does what it does by default
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainGrace)
 	defer cancel()
+	closing, done := context.WithCancel(grace)
+	var running sync.WaitGroup
+	running.Go(func() { spare.close(closing) })
 	err := Shutdown(grace, srv)
+	done()
+	running.Wait()
 	if err != nil {
 		srv.Close()
 	}

@@ -79,9 +79,7 @@ func (d *demo) stop() {
 		if err != nil {
 			d.t.Errorf("the demo ended with %v", err)
 		}
-		// Streams end within milliseconds; but net/http waits for connections that a
-		// browser has opened in reserve, and sent nothing on, until they are 5 s old.
-		if took := time.Since(began); took > 8*time.Second {
+		if took := time.Since(began); took > 4*time.Second {
 			d.t.Errorf("the demo took %v to end", took)
 		}
 	case <-time.After(15 * time.Second):
