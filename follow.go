@@ -291,6 +291,6 @@ func (f *follower) dispatch(ctx context.Context, once, name string, e Event) err
 	// one goroutine sends to a set, and then to a source of it, arrives in this order.
 	ctx, cancel := context.WithTimeout(ctx, echoTimeout)
 	defer cancel()
-	_ = f.wait(ctx, func() bool { return f.log.at.Seq >= c.Seq || !f.live })
+	_ = f.wait(ctx, func() bool { return f.log.at.Seq >= c.Seq })
 	return nil
 }
