@@ -46,7 +46,7 @@ func (s *spares) close(ctx context.Context) {
 		s.mu.Lock()
 		for c, opened := range s.opened {
 			if time.Since(opened) >= spareAge {
-				c.Close() // its goroutine takes it out
+				c.Close() //nolint:errcheck // its goroutine finds out, and takes it out
 			}
 		}
 		s.mu.Unlock()

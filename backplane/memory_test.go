@@ -54,7 +54,7 @@ func TestMemoryBounds(t *testing.T) {
 	}
 	round := func(n int) {
 		for i := range 150_000 {
-			binary.BigEndian.PutUint64(id, uint64(n<<32+i)) //nolint:gosec // an index
+			binary.BigEndian.PutUint64(id, uint64(n)<<32+uint64(i)) //nolint:gosec // indices
 			key := string(id)
 			if _, err := m.Append(ctx, key, make([]byte, 8)); err != nil {
 				t.Fatal(err)

@@ -156,9 +156,11 @@ func TestLimit(t *testing.T) {
 		ctx := t.Context()
 		ann, bob := s.open("ann"), s.open("bob")
 		l, _ := table.Take(ctx, ann.Session, 7)
-		time.Sleep(50 * time.Second)     // fake
-		table.Queue(ctx, bob.Session, 7) // does not make it longer
-		table.Take(ctx, ann.Session, 7)  // nor does this
+		time.Sleep(50 * time.Second) // fake
+
+		// Neither makes it longer.
+		table.Queue(ctx, bob.Session, 7)
+		table.Take(ctx, ann.Session, 7)
 		if now, _ := table.Load(7); !now.Until.Equal(l.Since.Add(time.Minute)) {
 			t.Errorf("held until %v, since %v", now.Until, l.Since)
 		}
