@@ -75,7 +75,7 @@ type Tracker struct {
 	// connections to the server when their clients are gone. Give the page two
 	// tries: half of it in the script's tag. Browsers run the timers of a hidden
 	// page once a minute at best; while it is hidden, Hidden is what counts if
-	// that is longer.
+	// that is longer. With a Store each is a write to that.
 	Renewal time.Duration
 
 	// Changed, if not nil, is called with each change, in order and never twice
@@ -293,12 +293,10 @@ func (t *Tracker) say(s Session, state string, n uint64) {
 		if state == gone {
 			open = t.bye(p)
 		} else {
-			changed := p.say(state == hidden)
-			if changed || len(p.others) > 0 {
-				t.counter++
-				p.word = t.counter
-				t.write(p)
-			}
+			p.say(state == hidden)
+			t.counter++
+			p.word = t.counter
+			t.write(p)
 			open = t.review(p)
 		}
 	}
