@@ -139,10 +139,12 @@ func (t *Tracker) rest(d time.Duration) {
 // sessions stay until the Lease is over. Close may be called from any goroutine but
 // that of a function which the tracker calls.
 func (t *Tracker) Close() error {
-	t.start()
 	t.mu.Lock()
 	again := t.closed
 	t.closed = true
+	t.mu.Unlock()
+	t.start() // or rather not, if it has not begun
+	t.mu.Lock()
 	for _, p := range t.sessions {
 		if p.timer != nil {
 			p.timer.Stop()
