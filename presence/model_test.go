@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"example.org/sse"
+	"example.org/sse/backplane"
 	"example.org/sse/presence"
 )
 
@@ -114,15 +115,37 @@ func TestModel(t *testing.T) {
 			t.Run(fmt.Sprintf("renewal %v, seed %d", renewal, seed), func(t *testing.T) {
 				bubble(t, func(t *testing.T) {
 					tr := &presence.Tracker{Grace: 5 * time.Second, Hidden: 30 * time.Second, Settle: 2 * time.Second, Renewal: renewal}
-					m := &model{Tracker: tr, sessions: make(map[presence.Session]*modelSession), goodbye: make(map[[2]string]time.Time)}
-					follow(t, tr, m, rand.New(rand.NewPCG(seed, 1)))
+					follow(t, []*presence.Tracker{tr}, newModel(tr), rand.New(rand.NewPCG(seed, 1)))
 				})
 			})
 		}
 	}
 }
 
-func follow(t *testing.T, tr *presence.Tracker, m *model, r *rand.Rand) {
+// Three processes are as one, whichever of them a stream, a word or a goodbye goes
+// to: each knows what the model says, and tells it.
+func TestSharedModel(t *testing.T) {
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var store backplane.Memory
+				trackers := make([]*presence.Tracker, 3)
+				for i := range trackers {
+					trackers[i] = &presence.Tracker{Grace: 5 * time.Second, Hidden: 30 * time.Second, Settle: 2 * time.Second, Key: []byte("one"), Store: &store}
+					defer trackers[i].Close()
+				}
+				follow(t, trackers, newModel(trackers[0]), rand.New(rand.NewPCG(seed, 2)))
+			})
+		})
+	}
+}
+
+func newModel(tr *presence.Tracker) *model {
+	return &model{Tracker: tr, sessions: make(map[presence.Session]*modelSession), goodbye: make(map[[2]string]time.Time)}
+}
+
+func follow(t *testing.T, trackers []*presence.Tracker, m *model, r *rand.Rand) {
+	tr := trackers[0]
 	var places []string
 	for i := range 10 {
 		places = append(places, fmt.Sprint("place ", i))
@@ -137,7 +160,10 @@ func follow(t *testing.T, tr *presence.Tracker, m *model, r *rand.Rand) {
 		ids = append(ids, id)
 		m.sessions[id] = &modelSession{token: token}
 	}
-	told := record(tr)
+	var tells []*recorder
+	for _, tr := range trackers {
+		tells = append(tells, record(tr))
+	}
 	before := make(map[string]bool) // what was so at the last look: "user@place", "page"
 	look := func(what string) {
 		t.Helper()
@@ -145,8 +171,10 @@ func follow(t *testing.T, tr *presence.Tracker, m *model, r *rand.Rand) {
 		now := make(map[string]bool)
 		for _, place := range places {
 			want := m.users(place)
-			if got := tr.Users(place); !slices.Equal(got, want) {
-				t.Fatalf("after %s: in %s are %q, want %q", what, place, got, want)
+			for i, tr := range trackers {
+				if got := tr.Users(place); !slices.Equal(got, want) {
+					t.Fatalf("after %s: in %s at %d are %q, want %q", what, place, i, got, want)
+				}
 			}
 			for _, user := range want {
 				now[user+"@"+place] = true
@@ -156,8 +184,10 @@ func follow(t *testing.T, tr *presence.Tracker, m *model, r *rand.Rand) {
 		for _, id := range ids {
 			s := m.sessions[id]
 			present := m.present(s)
-			if got := tr.Present(id); got != present {
-				t.Fatalf("after %s: %v present is %v, want %v", what, id, got, present)
+			for i, tr := range trackers {
+				if got := tr.Present(id); got != present {
+					t.Fatalf("after %s: %v present at %d is %v, want %v", what, id, i, got, present)
+				}
 			}
 			if present {
 				s.streams = slices.DeleteFunc(s.streams, func(st *modelStream) bool { return !time.Now().Before(m.until(s, st)) })
@@ -172,8 +202,10 @@ func follow(t *testing.T, tr *presence.Tracker, m *model, r *rand.Rand) {
 			}
 			*s = modelSession{token: s.token, n: s.n}
 		}
-		if tr.Len() != n {
-			t.Fatalf("after %s: %d sessions, want %d", what, tr.Len(), n)
+		for i, tr := range trackers {
+			if tr.Len() != n {
+				t.Fatalf("after %s: %d sessions at %d, want %d", what, tr.Len(), i, n)
+			}
 		}
 		var want []string
 		for key := range before {
@@ -188,15 +220,19 @@ func follow(t *testing.T, tr *presence.Tracker, m *model, r *rand.Rand) {
 				want = append(want, "+"+key)
 			}
 		}
-		got := told.all()
-		slices.Sort(got)
 		slices.Sort(want)
-		if !slices.Equal(got, want) {
-			t.Fatalf("after %s: told %q, want %q", what, got, want)
+		for i, told := range tells {
+			got := told.all()
+			slices.Sort(got)
+			if !slices.Equal(got, want) {
+				t.Fatalf("after %s: told at %d %q, want %q", what, i, got, want)
+			}
 		}
 		before = now
 	}
+	look("the beginning")
 	for range 1500 {
+		tr := trackers[r.IntN(len(trackers))]
 		id := ids[r.IntN(len(ids))]
 		s := m.sessions[id]
 		what := fmt.Sprint(id.User, " ")

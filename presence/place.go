@@ -12,15 +12,15 @@ type place struct {
 	going map[string]*time.Timer // of users who have none left, but may be about to come back
 }
 
-// enter returns the place of that name, which the session is in from now on.
-func (t *Tracker) enter(p *session, name string) *place {
+// enter returns the session's stay in the place of that name, where it is from now
+// on. The pointer is good until the next call.
+func (t *Tracker) enter(p *session, name string) *stay {
 	at := t.places[name]
 	if at == nil {
 		at = &place{name: strings.Clone(name), users: make(map[string]int)} // the name may be a part of a request
 		t.places[at.name] = at
-	}
-	if !p.enter(at) {
-		return at
+	} else if s := p.stay(at); s != nil {
+		return s
 	}
 	user := p.id.User
 	if _, here := at.users[user]; !here {
@@ -30,7 +30,8 @@ func (t *Tracker) enter(p *session, name string) *place {
 		delete(at.going, user)
 	}
 	at.users[user]++
-	return at
+	p.stays = append(p.stays, stay{at: at})
+	return &p.stays[len(p.stays)-1]
 }
 
 // exit is the end of a session's being in a place. After a goodbye the user stays
@@ -51,7 +52,7 @@ func (t *Tracker) exit(p *session, at *place, goodbye bool) {
 	var timer *time.Timer
 	timer = time.AfterFunc(settle, func() {
 		t.mu.Lock()
-		if at.going[user] == timer { // else he has come back
+		if at.going[user] == timer && !t.closed { // else he has come back
 			delete(at.going, user)
 			t.forget(at, user)
 		}

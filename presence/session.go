@@ -7,70 +7,79 @@ import (
 	"example.org/sse"
 )
 
-// A session is what a tracker knows of a Session that is present. It is guarded by
+// A session is what a tracker knows of a Session that is present: here, because it
+// has connections or had some a moment ago, or at other processes. It is guarded by
 // the tracker's mutex, and of no use any more once it has ended: should the Session
 // come back, it gets another one.
 type session struct {
-	id    Session
-	open  []*connection
-	lost  time.Time // when there was none left, if there is none
-	stays []stay
+	id     Session
+	stays  []stay
+	others []*remote // records of other processes that it is there
+
+	// Its being here.
+	life uint64 // which one it is of those that this tracker has counted; 0: it is not here
+	open []*connection
+	lost time.Time // when there was none left, if there is none
 
 	said    uint64    // number of the page's newest word
+	word    uint64    // which one the newest is of those that this tracker has heard; 0: none
 	hidden  bool      // by the page's word
 	shown   time.Time // when that was over
 	renewed time.Time
 
 	timer *time.Timer // to review it; nil if no time limit runs
-	ended bool
+	key   string      // of its records; empty until there is one
 }
 
 // A connection is one stream of a session's.
 type connection struct {
 	source *sse.EventSource
+	of     *session
 	places []*place
 }
 
 // A stay is a session's being in a place.
 type stay struct {
-	at   *place
-	open int       // connections
-	lost time.Time // when there was none left, if there is none
+	at     *place
+	others int       // processes at which it is
+	here   bool      // it is in this process, too
+	open   int       // connections
+	lost   time.Time // when there was none left, if there is none
 }
 
-// enter adds a place, and reports whether the session was not there yet.
-func (p *session) enter(at *place) bool {
-	if slices.ContainsFunc(p.stays, func(s stay) bool { return s.at == at }) {
-		return false
+// stay returns the session's stay in a place, or nil.
+func (p *session) stay(at *place) *stay {
+	for i := range p.stays {
+		if p.stays[i].at == at {
+			return &p.stays[i]
+		}
 	}
-	p.stays = append(p.stays, stay{at: at})
-	return true
+	return nil
 }
 
 // connect adds a connection, whose places have been entered.
 func (p *session) connect(c *connection) {
+	c.of = p
 	p.renewed = time.Now()
 	p.open = append(p.open, c)
-	for i := range p.stays {
-		if slices.Contains(c.places, p.stays[i].at) {
-			p.stays[i].open++
-		}
+	for _, at := range c.places {
+		p.stay(at).open++
 	}
 }
 
 // lost is called when a connection's source has ended.
-func (t *Tracker) lost(p *session, c *connection) {
+func (t *Tracker) lost(c *connection) {
 	t.mu.Lock()
 	var open []*connection
-	if at := slices.Index(p.open, c); at >= 0 { // else the session has ended before
+	p := c.of
+	if at := slices.Index(p.open, c); at >= 0 && !t.closed { // else the session has ended before
 		now := time.Now()
 		p.open = slices.Delete(p.open, at, at+1)
 		p.lost = now
-		for i := range p.stays {
-			if s := &p.stays[i]; slices.Contains(c.places, s.at) {
-				s.open--
-				s.lost = now
-			}
+		for _, at := range c.places {
+			s := p.stay(at)
+			s.open--
+			s.lost = now
 		}
 		open = t.review(p)
 	}
@@ -78,10 +87,32 @@ func (t *Tracker) lost(p *session, c *connection) {
 	t.finish(open)
 }
 
-// review ends what has had its time, and sees to it that the next such moment is
-// not missed. It returns connections to be closed.
+// heeds reports whether a word is news, and not one that newer word has overtaken
+// on its way. 0 is not counted.
+func (p *session) heeds(n uint64) bool {
+	if n != 0 && n <= p.said {
+		return false
+	}
+	p.said = max(p.said, n)
+	return true
+}
+
+// say is that the page is there, hidden or not. It reports whether it has changed.
+func (p *session) say(hidden bool) (changed bool) {
+	now := time.Now()
+	changed = p.hidden != hidden
+	if changed && !hidden {
+		p.shown = now
+	}
+	p.hidden = hidden
+	p.renewed = now
+	return changed
+}
+
+// review ends what has had its time here, and sees to it that the next such moment
+// is not missed. It returns connections to be closed.
 func (t *Tracker) review(p *session) []*connection {
-	if p.ended {
+	if p.life == 0 {
 		return nil
 	}
 	now := time.Now()
@@ -97,15 +128,21 @@ func (t *Tracker) review(p *session) []*connection {
 		return false
 	}
 	if t.Renewal > 0 && over(p.renewed.Add(t.renewal(p))) || len(p.open) == 0 && over(t.grace(p, p.lost)) {
-		return t.end(p, false)
+		open := t.away(p)
+		t.settle(p, false)
+		return open
 	}
-	p.stays = slices.DeleteFunc(p.stays, func(s stay) bool {
-		if s.open > 0 || !over(t.grace(p, s.lost)) {
-			return false
+	left := false
+	for i := range p.stays {
+		if s := &p.stays[i]; s.here && s.open == 0 && over(t.grace(p, s.lost)) {
+			s.here = false
+			left = true
 		}
-		t.exit(p, s.at, false)
-		return true
-	})
+	}
+	if left {
+		t.settle(p, false)
+		t.write(p)
+	}
 	switch {
 	case !next.IsZero() && p.timer == nil:
 		p.timer = time.AfterFunc(next.Sub(now), func() { t.due(p) })
@@ -121,7 +158,10 @@ func (t *Tracker) review(p *session) []*connection {
 // due is called when a time limit has run out.
 func (t *Tracker) due(p *session) {
 	t.mu.Lock()
-	open := t.review(p)
+	var open []*connection
+	if !t.closed {
+		open = t.review(p)
+	}
 	t.mu.Unlock()
 	t.finish(open)
 }
@@ -156,20 +196,56 @@ func orDefault(option, otherwise time.Duration) time.Duration {
 	return max(option, 0)
 }
 
-// end ends a session, with or without a goodbye, and returns the connections that
-// it still has. The caller closes them once it has given back the lock.
-func (t *Tracker) end(p *session, goodbye bool) []*connection {
-	p.ended = true
-	delete(t.sessions, p.id)
-	t.news = append(t.news, news{left: p.id})
-	for _, s := range p.stays {
-		t.exit(p, s.at, goodbye)
+// away is the end of a session's being here. It returns the connections that it
+// still has; the caller closes them once it has given back the lock.
+func (t *Tracker) away(p *session) []*connection {
+	if p.life == 0 {
+		return nil
+	}
+	p.life = 0
+	for i := range p.stays {
+		p.stays[i].here, p.stays[i].open = false, 0
 	}
 	if p.timer != nil {
 		p.timer.Stop()
+		p.timer = nil
 	}
 	open := p.open
-	p.open, p.stays = nil, nil
+	p.open = nil
+	t.write(p)
+	return open
+}
+
+// settle has a session leave the places where it is not any more, here or
+// elsewhere, and ends it if it is nowhere, with or without a goodbye.
+func (t *Tracker) settle(p *session, goodbye bool) {
+	if p.life == 0 && len(p.others) == 0 && t.sessions[p.id] == p {
+		delete(t.sessions, p.id)
+		t.news = append(t.news, news{left: p.id})
+	}
+	p.stays = slices.DeleteFunc(p.stays, func(s stay) bool {
+		if s.here || s.others > 0 {
+			return false
+		}
+		t.exit(p, s.at, goodbye)
+		return true
+	})
+}
+
+// bye ends a session everywhere.
+func (t *Tracker) bye(p *session) []*connection {
+	ended := make(map[string]uint64)
+	if p.life != 0 {
+		ended[t.node] = p.life
+	}
+	for _, r := range slices.Clone(p.others) {
+		ended[r.node.id] = r.life
+		r.over = r.life
+		p.without(r)
+	}
+	open := t.away(p)
+	t.settle(p, true)
+	t.writeEnd(p, ended)
 	return open
 }
 

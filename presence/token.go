@@ -93,6 +93,9 @@ func (t *Tracker) Session(r *http.Request) (Session, error) {
 func (t *Tracker) sign(rest []byte) []byte {
 	t.once.Do(func() {
 		if t.key = t.Key; len(t.key) == 0 {
+			if t.Store != nil {
+				panic("presence: a Tracker with a Store needs a Key, the same in all processes")
+			}
 			t.key = make([]byte, sha256.Size)
 			rand.Read(t.key) // never fails
 		}

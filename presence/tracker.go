@@ -10,16 +10,27 @@ import (
 	"time"
 
 	"example.org/sse"
+	"example.org/sse/backplane"
 )
 
 const (
 	defaultGrace  = 5 * time.Second
 	defaultHidden = 5 * time.Minute
 	defaultSettle = time.Second
+	defaultLease  = 10 * time.Second
 )
 
-// ErrPlace says that the name of a place is longer than [MaxName].
-var ErrPlace = errors.New("presence: name of a place too long")
+// MaxPlaces is how many places a session may be in at once.
+const MaxPlaces = 256
+
+var (
+	// ErrPlace says that the name of a place is longer than [MaxName], or that
+	// the session would be in more than [MaxPlaces].
+	ErrPlace = errors.New("presence: name of a place too long, or too many of them")
+
+	// ErrClosed says that the tracker has been closed.
+	ErrClosed = errors.New("presence: closed")
+)
 
 // A Change is a user's coming to a place, or leaving it: the first of his
 // sessions there has come, or the last has gone.
@@ -64,7 +75,7 @@ type Tracker struct {
 	// connections to the server when their clients are gone. Give the page two
 	// tries: half of it in the script's tag. Browsers run the timers of a hidden
 	// page once a minute at best; while it is hidden, Hidden is what counts if
-	// that is longer.
+	// that is longer. With a Store each is a write to that.
 	Renewal time.Duration
 
 	// Changed, if not nil, is called with each change, in order and never twice
@@ -72,6 +83,19 @@ type Tracker struct {
 	// No lock is held, so that it may call them too; what it learns may be newer
 	// than the change. While it waits for something, further changes wait for it.
 	Changed func(Change)
+
+	// Store, if not nil, joins the tracker to those of other processes on the same
+	// store and Name: who is present at one is present at all. They need one Key.
+	// A tracker with a Store must be closed.
+	Store backplane.Store
+
+	// Name tells the tracker's records from others in the store. It has at most
+	// [MaxName] bytes.
+	Name string
+
+	// Lease is how long a process that is cut off, or has died, is believed by the
+	// others; 0: 10 s. The store counts it, in whole seconds.
+	Lease time.Duration
 
 	once sync.Once
 	key  []byte // assigned by once
@@ -82,22 +106,23 @@ type Tracker struct {
 	leave    []*func(Session)
 	news     []news // not told yet
 	telling  bool   // somebody does it
+	counter  uint64 // of lives and words, which grow
+	closed   bool
+
+	shared
 }
 
 // Connect makes the session present, in some places, until the source ends and
 // its grace is over. It may be called several times for one session, with other
-// sources and other places, and brings back one that has left.
+// sources and other places, and brings back one that has left. It does not wait
+// for the Store.
 //
-// The error is [ErrPlace], [ErrToken] for a session without a page, or why the
-// source has ended already; then nothing was changed.
+// The error is [ErrPlace], [ErrToken] for a session without a page or with names
+// that are too long, [ErrClosed], or why the source has ended already; then
+// nothing was changed.
 func (t *Tracker) Connect(source *sse.EventSource, s Session, places ...string) error {
-	if s.Page == "" {
-		return fmt.Errorf("%w: a session without a page", ErrToken)
-	}
-	for _, name := range places {
-		if len(name) > MaxName {
-			return fmt.Errorf("%w: %d bytes of at most %d", ErrPlace, len(name), MaxName)
-		}
+	if err := check(s, places); err != nil {
+		return err
 	}
 	if source.ReadyState() != sse.Open {
 		err := source.Err()
@@ -106,8 +131,84 @@ func (t *Tracker) Connect(source *sse.EventSource, s Session, places ...string) 
 		}
 		return fmt.Errorf("presence: connect: %w", err)
 	}
+	t.start()
 	c := &connection{source: source}
 	t.mu.Lock()
+	if err := t.admit(s, places); err != nil {
+		t.mu.Unlock()
+		return err
+	}
+	p := t.session(s)
+	before := len(p.stays)
+	for _, name := range places {
+		if stay := t.enter(p, name); !slices.Contains(c.places, stay.at) {
+			if !stay.here {
+				stay.here = true
+				before = -1
+			}
+			c.places = append(c.places, stay.at)
+		}
+	}
+	if p.life == 0 {
+		t.counter++
+		p.life = t.counter
+		before = -1
+	}
+	p.connect(c)
+	if before != len(p.stays) {
+		t.write(p) // what others know is no longer so
+	}
+	t.review(p)
+	t.mu.Unlock()
+	source.AfterFunc(func() { t.lost(c) })
+	t.tell()
+	return nil
+}
+
+// check returns why a session, or places, cannot be.
+func check(s Session, places []string) error {
+	switch {
+	case s.Page == "":
+		return fmt.Errorf("%w: a session without a page", ErrToken)
+	case len(s.Page) > MaxName || len(s.User) > MaxName:
+		return fmt.Errorf("%w: a session with a user or a page of more than %d bytes", ErrToken, MaxName)
+	case len(places) > MaxPlaces:
+		return fmt.Errorf("%w: %d of at most %d", ErrPlace, len(places), MaxPlaces)
+	}
+	for _, name := range places {
+		if len(name) > MaxName {
+			return fmt.Errorf("%w: %d bytes of at most %d", ErrPlace, len(name), MaxName)
+		}
+	}
+	return nil
+}
+
+// admit returns why a session cannot be in places as well as where it is now.
+func (t *Tracker) admit(s Session, places []string) error {
+	if t.closed {
+		return fmt.Errorf("presence: connect: %w", ErrClosed)
+	}
+	p := t.sessions[s]
+	if p == nil || len(p.stays)+len(places) <= MaxPlaces {
+		return nil
+	}
+	here := make(map[string]bool)
+	for _, stay := range p.stays {
+		if stay.here {
+			here[stay.at.name] = true
+		}
+	}
+	for _, name := range places {
+		here[name] = true
+	}
+	if len(here) > MaxPlaces {
+		return fmt.Errorf("%w: %d of at most %d", ErrPlace, len(here), MaxPlaces)
+	}
+	return nil
+}
+
+// session returns what is known of a session that is present from now on.
+func (t *Tracker) session(s Session) *session {
 	p := t.sessions[s]
 	if p == nil {
 		p = &session{id: s}
@@ -117,26 +218,20 @@ func (t *Tracker) Connect(source *sse.EventSource, s Session, places ...string) 
 		}
 		t.sessions[s] = p
 	}
-	for _, name := range places {
-		c.places = append(c.places, t.enter(p, name))
-	}
-	p.connect(c)
-	t.review(p)
-	t.mu.Unlock()
-	source.AfterFunc(func() { t.lost(p, c) })
-	t.tell()
-	return nil
+	return p
 }
 
 // Leave ends a session at once: its page has said goodbye. Streams that it still
-// has are closed; browsers keep those of a page that was left for a while. When it
-// returns all have been told, unless another call was at it. If the session is not
+// has are closed, in other processes as well, as soon as they hear of it; browsers
+// keep those of a page that was left for a while. When it returns all have been
+// told in this process, unless another call was at it. If the session is not
 // present, nothing happens.
 func (t *Tracker) Leave(s Session) {
+	t.start()
 	t.mu.Lock()
 	var open []*connection
-	if p := t.sessions[s]; p != nil {
-		open = t.end(p, true)
+	if p := t.sessions[s]; p != nil && !t.closed {
+		open = t.bye(p)
 	}
 	t.mu.Unlock()
 	t.finish(open)
@@ -145,6 +240,7 @@ func (t *Tracker) Leave(s Session) {
 // Present reports whether a session is present: it is connected, or was a moment
 // ago.
 func (t *Tracker) Present(s Session) bool {
+	t.start()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.sessions[s] != nil
@@ -152,6 +248,7 @@ func (t *Tracker) Present(s Session) bool {
 
 // Len returns how many sessions are present.
 func (t *Tracker) Len() int {
+	t.start()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.sessions)
@@ -159,6 +256,7 @@ func (t *Tracker) Len() int {
 
 // Users returns who is in a place, sorted, each once.
 func (t *Tracker) Users(place string) []string {
+	t.start()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	at := t.places[place]
@@ -175,6 +273,7 @@ func (t *Tracker) Users(place string) []string {
 //
 // Calling stop takes f back; a call of it may be going on then.
 func (t *Tracker) OnLeave(f func(Session)) (stop func()) {
+	t.start()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.leave = append(slices.Clip(t.leave), &f)
@@ -186,23 +285,19 @@ func (t *Tracker) OnLeave(f func(Session)) (stop func()) {
 }
 
 // say is what a page has said of itself: which state it is in, and for the how
-// many-th time it says something. What arrives after newer word is of no use; 0
-// is not counted.
+// many-th time it says something.
 func (t *Tracker) say(s Session, state string, n uint64) {
+	t.start()
 	t.mu.Lock()
 	var open []*connection
-	p := t.sessions[s]
-	if p != nil && (n == 0 || n > p.said) {
-		p.said = max(p.said, n)
+	if p := t.sessions[s]; p != nil && !t.closed && p.heeds(n) {
 		if state == gone {
-			open = t.end(p, true)
+			open = t.bye(p)
 		} else {
-			now := time.Now()
-			if p.hidden && state == visible {
-				p.shown = now
-			}
-			p.hidden = state == hidden
-			p.renewed = now
+			p.say(state == hidden)
+			t.counter++
+			p.word = t.counter
+			t.write(p)
 			open = t.review(p)
 		}
 	}

@@ -1,0 +1,60 @@
+package presence_test
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"example.org/sse"
+	"example.org/sse/backplane"
+	"example.org/sse/presence"
+)
+
+// 10,000 sessions that connect at three processes, until all three know all: what
+// all three do for a session, and what it takes at each.
+func BenchmarkShared(b *testing.B) {
+	const n = 10_000
+	for b.Loop() {
+		b.StopTimer()
+		var store backplane.Memory
+		var trackers [3]*presence.Tracker
+		for i := range trackers {
+			trackers[i] = &presence.Tracker{Store: &store}
+			for !trackers[i].Leased() {
+				runtime.Gosched()
+			}
+		}
+		sources := make([]*sse.EventSource, n)
+		for i := range sources {
+			sources[i] = connect(b)
+		}
+		before := heap()
+		b.StartTimer()
+		begin := time.Now()
+		for i, source := range sources {
+			s := presence.Session{User: fmt.Sprintf("user %6d", i), Page: fmt.Sprintf("page %11d", i)}
+			trackers[i%3].Connect(source, s, fmt.Sprint("room ", i/10))
+		}
+		connected := time.Since(begin)
+		for _, tr := range trackers {
+			for tr.Len() < n {
+				time.Sleep(100 * time.Microsecond) // looking costs, too
+			}
+		}
+		b.ReportMetric(float64(connected.Nanoseconds())/n, "ns/connect")
+		b.ReportMetric(float64(time.Since(begin).Nanoseconds())/n, "ns/session")
+		b.StopTimer()
+		for _, tr := range trackers {
+			for tr.Leased() && len(tr.Users("room 999")) < 10 {
+				runtime.Gosched()
+			}
+		}
+		b.ReportMetric(float64(heap()-before)/n, "B/session")
+		for _, tr := range trackers {
+			tr.Close()
+		}
+		runtime.KeepAlive(sources)
+		b.StartTimer()
+	}
+}

@@ -1,0 +1,142 @@
+package presence_test
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.org/sse"
+	"example.org/sse/backplane"
+	"example.org/sse/presence"
+	"example.org/sse/ssetest"
+)
+
+// serve serves streams that make sessions present.
+func (p *process) serve(t *testing.T) *ssetest.Server {
+	server := ssetest.NewMemoryServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s, err := p.Session(r)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusForbidden)
+			return
+		}
+		source, err := sse.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		p.Connect(source, s, "room")
+		source.Detach()
+	}))
+	t.Cleanup(server.Close)
+	return server
+}
+
+// Processes are replaced, one after the other, and die: whose page is open is never
+// gone, though each server closes its streams, and who does not come back is.
+func TestDeploy(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var store backplane.Memory
+		all := processes(t, &store, 3, nil)
+		token := all[0].Token("ann")
+		server := all[0].serve(t)
+		stream := server.Open(t, "/?page="+token)
+		other := server.Open(t, "/?page="+all[0].Token("bob"))
+		synctest.Wait()
+		expect(t, all, "+ann@room, +bob@room")
+		for round := range 6 {
+			old := all[0]
+			if round%2 == 0 {
+				server.Close()
+				if err := old.Close(); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				old.wire.cut()
+			}
+			step(4 * time.Second)
+			old.told()
+			all = all[1:]
+			expect(t, all, "")
+			server = all[0].serve(t)
+			stream.Close()
+			stream = server.Open(t, "/?page="+token)
+			step(time.Minute)
+			want := ""
+			if round == 0 {
+				want = "-bob@room"
+			}
+			for i, p := range all {
+				got := p.all()
+				got = slices.DeleteFunc(got, func(line string) bool { return strings.HasPrefix(line, "end ") && round == 0 })
+				if strings.Join(got, ", ") != want {
+					t.Errorf("round %d: %d told %q, want %q", round, i, got, want)
+				}
+			}
+			if round%2 == 0 {
+				if err := old.Connect(connect(t), ann); !errors.Is(err, presence.ErrClosed) || old.Leased() || len(old.Users("room")) == 0 {
+					t.Errorf("a closed tracker: %v, leased %v, with %q", err, old.Leased(), old.Users("room"))
+				}
+				if got := old.told(); got != "" {
+					t.Errorf("a closed tracker told %q", got)
+				}
+			}
+			all = append(all, processes(t, &store, 1, nil)...)
+			expect(t, all[2:], "+ann@room")
+		}
+		stream.Close()
+		other.Close()
+		step(time.Minute)
+		if got := strings.Join(keys(t, &store), " "); got != "node node node" {
+			t.Errorf("in the store are %s", got)
+		}
+	})
+}
+
+// What the grace is over for, or a goodbye has ended, is told before the end, though
+// the store is slow.
+func TestCloseTells(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var store backplane.Memory
+		all := processes(t, &store, 2, nil)
+		all[0].connect(t, ann, "a")
+		all[0].connect(t, bob, "a")
+		all[0].wire.trouble = func() (before, after error) {
+			time.Sleep(100 * time.Millisecond) // fake
+			return nil, nil
+		}
+		all[0].Leave(ann)
+		if err := all[0].Close(); err != nil {
+			t.Error(err)
+		}
+		expect(t, all, "+ann@a, +bob@a, end 1, -ann@a")
+		step(5 * time.Second)
+		expect(t, all, "")
+		step(3 * time.Second)
+		expect(t, all, "", "end 2, -bob@a")
+		if err := all[0].Close(); err != nil {
+			t.Error(err)
+		}
+		// One that was never used has nothing to do.
+		if err := (&presence.Tracker{Store: all[0].wire}).Close(); err != nil {
+			t.Error(err)
+		}
+		if err := new(presence.Tracker).Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Without a grace, whoever was at a process that closes is gone with it.
+func TestCloseWithoutGrace(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var store backplane.Memory
+		all := processes(t, &store, 2, func(tr *presence.Tracker) { tr.Grace = -1 })
+		all[0].connect(t, ann, "a")
+		all[0].Close()
+		step(1500 * time.Millisecond)
+		expect(t, all, "+ann@a", "+ann@a, end 1, -ann@a")
+	})
+}

@@ -1,0 +1,298 @@
+package presence_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.org/sse"
+	"example.org/sse/backplane"
+	"example.org/sse/presence"
+)
+
+// The sessions of a process that is not heard of any more are gone with its lease,
+// if they have not gone elsewhere.
+func TestDeath(t *testing.T) {
+	for seed := range uint64(10) {
+		bubble(t, func(t *testing.T) {
+			var store backplane.Memory
+			all := processes(t, &store, 3, nil)
+			all[0].connect(t, ann, "a")
+			all[0].connect(t, bob, "a")
+			expect(t, all, "+ann@a, +bob@a")
+			step(time.Duration(rand.New(rand.NewPCG(seed, 0)).Int64N(int64(10 * time.Second))))
+			all[0].wire.cut()
+			step(4 * time.Second)
+			all[2].connect(t, bob, "a")
+			step(2 * time.Second)
+			expect(t, all, "")
+			step(6 * time.Second)
+			expect(t, all[1:], "end 1, -ann@a")
+			if got := strings.Join(keys(t, &store), " "); got != "here node node" {
+				t.Errorf("in the store are %s", got)
+			}
+			begin := time.Now()
+			if err := all[0].Close(); err == nil || time.Since(begin) > 2*time.Second {
+				t.Errorf("Close: %v, after %v", err, time.Since(begin))
+			}
+		})
+	}
+}
+
+// What was left by processes that all have died is not taken for present for long.
+func TestLeftovers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var store backplane.Memory
+		for _, p := range processes(t, &store, 2, nil) {
+			p.connect(t, ann, "a")
+			p.connect(t, bob, "a")
+			p.wire.cut()
+		}
+		step(time.Hour)
+		all := processes(t, &store, 2, nil)
+		all[0].connect(t, ann, "a")
+		step(3 * time.Second)
+		for i, p := range all {
+			if p.Len() != 1 || !p.Present(ann) {
+				t.Errorf("%d: %d sessions", i, p.Len())
+			}
+		}
+		if got := strings.Join(keys(t, &store), " "); got != "here node node" {
+			t.Errorf("in the store are %s", got)
+		}
+	})
+}
+
+// A process that is cut off knows before the others give up its sessions. When it
+// is back these have ended, and are present again.
+func TestPartition(t *testing.T) {
+	for _, lease := range []time.Duration{2 * time.Second, 10 * time.Second, 30 * time.Second} {
+		bubble(t, func(t *testing.T) {
+			var store backplane.Memory
+			all := processes(t, &store, 3, func(tr *presence.Tracker) { tr.Lease = lease })
+			all[0].connect(t, ann, "a")
+			all[1].connect(t, ann, "b")
+			source := all[0].connect(t, bob, "a")
+			token := all[0].Token("eve")
+			eve, _ := all[0].Session(request(token))
+			all[0].connect(t, eve, "a")
+			say(all[0].Tracker, token, "state=hidden")
+			step(time.Minute + 100*time.Millisecond)
+			expect(t, all, "+ann@a, +ann@b, +bob@a, +eve@a")
+			all[0].wire.cut()
+			step(lease / 2)
+			all[0].wire.heal()
+			step(time.Minute)
+			expect(t, all, "")
+			all[0].wire.cut()
+			for begin := time.Now(); time.Since(begin) < 2*lease; step(lease / 100) {
+				if all[0].Leased() && !all[1].Present(bob) {
+					t.Fatal("a session was given up while its process had its lease")
+				}
+			}
+			if all[0].Leased() || !all[1].Leased() {
+				t.Error("leased are the wrong ones")
+			}
+			fate := "-ann@a, end 2, -bob@a, end " + eve.Page + ", -eve@a"
+			for _, p := range all[1:] {
+				if got := p.told(); len(got) != len(fate) {
+					t.Errorf("told %q, want %q in some order", got, fate)
+				}
+			}
+			expect(t, all[:1], "") // as it knows nothing of this
+			all[0].wire.heal()
+			step(time.Second)
+			if got := all[0].told(); len(got) != len("end 2, -bob@a, +bob@a, end "+eve.Page+", -eve@a, +eve@a") || strings.Count(got, "end ") != 2 {
+				t.Errorf("back again told %q", got)
+			}
+			for _, p := range all[1:] {
+				if got := p.told(); len(got) != len("+ann@a, +bob@a, +eve@a") {
+					t.Errorf("told %q", got)
+				}
+			}
+			if !all[0].Leased() {
+				t.Error("no lease again")
+			}
+			source.Close()
+			step(time.Minute)
+			expect(t, all, "end 2, -bob@a")
+		})
+	}
+}
+
+// The store may be away for longer than all leases: nobody is gone by that.
+func TestStoreAway(t *testing.T) {
+	for seed := range uint64(10) {
+		bubble(t, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, 0))
+			var store backplane.Memory
+			all := processes(t, &store, 3, nil)
+			for i, p := range all {
+				p.connect(t, presence.Session{User: "ann", Page: fmt.Sprint(i)}, "a")
+			}
+			expect(t, all, "+ann@a")
+			step(time.Duration(r.Int64N(int64(10 * time.Second))))
+			for _, p := range all {
+				p.wire.cut()
+			}
+			all[1].connect(t, bob, "b").Close()
+			all[1].connect(t, bob, "c")
+			step(30 * time.Second)
+			for _, p := range all {
+				if p.Leased() {
+					t.Error("leased without a store")
+				}
+			}
+			for _, p := range all {
+				p.wire.heal()
+				step(time.Duration(r.Int64N(int64(500 * time.Millisecond))))
+			}
+			step(10 * time.Second)
+			expect(t, all, "+bob@c", "+bob@b, +bob@c, -bob@b", "+bob@c")
+		})
+	}
+}
+
+// A store that is slow, fails, and does not say whether it has: at rest all agree,
+// and with what they have told.
+func TestFlakyStore(t *testing.T) {
+	for seed := range uint64(10) {
+		bubble(t, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, 0))
+			var store backplane.Memory
+			all := processes(t, &store, 3, nil)
+			for _, p := range all {
+				p.wire.trouble = func() (before, after error) {
+					time.Sleep(time.Duration(rand.IntN(500)) * time.Millisecond) // fake
+					switch rand.IntN(4) {
+					case 0:
+						return errors.New("no"), nil
+					case 1:
+						return nil, backplane.ErrUnknown
+					}
+					return nil, nil
+				}
+			}
+			streams := make(map[presence.Session][]*sse.EventSource)
+			var ids []presence.Session
+			for i := range 20 {
+				ids = append(ids, presence.Session{User: fmt.Sprint("user ", i/2), Page: fmt.Sprint("page ", i)})
+			}
+			for range 300 {
+				id := ids[r.IntN(len(ids))]
+				p := all[r.IntN(len(all))]
+				switch r.IntN(5) {
+				case 0, 1:
+					streams[id] = append(streams[id], p.connect(t, id, fmt.Sprint("place ", r.IntN(3))))
+				case 2:
+					if len(streams[id]) > 0 {
+						streams[id][0].Close()
+						streams[id] = streams[id][1:]
+					}
+				case 3:
+					p.Leave(id)
+				case 4:
+					step(time.Duration(r.IntN(1500)) * time.Millisecond)
+				}
+			}
+			step(time.Minute)
+			here := 0
+			for _, id := range ids {
+				open := false
+				for _, source := range streams[id] {
+					open = open || source.ReadyState() == sse.Open
+				}
+				if open {
+					here++
+				}
+				for i, p := range all {
+					if got := p.Present(id); got != open {
+						t.Errorf("seed %d: %v present at %d is %v, want %v", seed, id, i, got, open)
+					}
+				}
+			}
+			for i, p := range all {
+				agree(t, p)
+				if p.Len() != here {
+					t.Errorf("seed %d: %d sessions at %d, want %d", seed, p.Len(), i, here)
+				}
+			}
+		})
+	}
+}
+
+// agree fails if somebody was told to come who was here, or to go who was not, or if
+// who is left is not who is here.
+func agree(t *testing.T, p *process) {
+	t.Helper()
+	here := make(map[string]bool)
+	for _, line := range p.all() {
+		switch key := line[1:]; {
+		case strings.HasPrefix(line, "end "):
+		case here[key] == (line[0] == '+'):
+			t.Errorf("told twice: %s", line)
+		case line[0] == '+':
+			here[key] = true
+		default:
+			delete(here, key)
+		}
+	}
+	for i := range 3 {
+		place := fmt.Sprint("place ", i)
+		for _, user := range p.Users(place) {
+			if !here[user+"@"+place] {
+				t.Errorf("%s is in %s, untold", user, place)
+			}
+			delete(here, user+"@"+place)
+		}
+	}
+	if len(here) > 0 {
+		t.Errorf("told to be here, and are not: %v", here)
+	}
+}
+
+// A lease costs three writes in its time, and lasts.
+func TestRenewals(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		if !new(presence.Tracker).Leased() {
+			t.Error("not leased without a store")
+		}
+		var store backplane.Memory
+		all := processes(t, &store, 1, func(tr *presence.Tracker) {
+			w := tr.Store.(*wire)
+			w.cut()
+			for range 60 {
+				if tr.Leased() {
+					t.Error("leased before the store has answered")
+				}
+				step(time.Second)
+			}
+			w.heal()
+		})
+		step(time.Second)
+		all[0].connect(t, ann, "a")
+		all[0].wire.swaps = nil
+		for range 1000 {
+			step(100 * time.Millisecond)
+			if !all[0].Leased() {
+				t.Fatal("not leased")
+			}
+		}
+		if n := len(all[0].wire.swaps); n < 29 || n > 31 {
+			t.Errorf("%d writes in 100 s", n)
+		}
+		all[0].wire.cut()
+		synctest.Wait()
+		begin := time.Now()
+		for all[0].Leased() {
+			step(10 * time.Millisecond)
+		}
+		if d := time.Since(begin); d > 9*time.Second || d < 5*time.Second {
+			t.Errorf("leased for %v after the cut", d)
+		}
+	})
+}

@@ -1,0 +1,271 @@
+package presence_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.org/sse"
+	"example.org/sse/backplane"
+	"example.org/sse/presence"
+)
+
+// A wire is a process's way to the store, which can be cut: what is on it then waits,
+// and a change arrives when it is whole again, though nobody may wait for it any more.
+type wire struct {
+	store   *backplane.Memory
+	trouble func() (before, after error) // of each Swap; may take time
+
+	mu    sync.Mutex
+	whole chan struct{} // closed when it is; nil if it is now
+	swaps []string      // the keys
+}
+
+func (w *wire) cut() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.whole = make(chan struct{})
+}
+
+func (w *wire) heal() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	close(w.whole)
+	w.whole = nil
+}
+
+func (w *wire) wait(ctx context.Context) error {
+	w.mu.Lock()
+	whole := w.whole
+	w.mu.Unlock()
+	if whole == nil {
+		return nil
+	}
+	select {
+	case <-whole:
+		return nil
+	case <-ctx.Done():
+		return errors.Join(backplane.ErrUnknown, ctx.Err())
+	}
+}
+
+func (w *wire) Swap(ctx context.Context, key string, old uint64, value []byte, ttl time.Duration) (backplane.Record, error) {
+	if err := w.wait(ctx); err != nil {
+		return backplane.Record{}, err
+	}
+	w.mu.Lock()
+	w.swaps = append(w.swaps, key)
+	w.mu.Unlock()
+	var before, after error
+	if w.trouble != nil {
+		before, after = w.trouble()
+	}
+	if before != nil {
+		return backplane.Record{}, before
+	}
+	r, err := w.store.Swap(ctx, key, old, value, ttl)
+	if after != nil {
+		return backplane.Record{}, after
+	}
+	return r, err
+}
+
+func (w *wire) Watch(ctx context.Context, prefix string, fn func([]backplane.Record, bool) error) error {
+	return w.store.Watch(ctx, prefix, func(batch []backplane.Record, live bool) error {
+		if err := w.wait(ctx); err != nil {
+			return err
+		}
+		return fn(batch, live)
+	})
+}
+
+// A process has a tracker, and what that has told.
+type process struct {
+	*presence.Tracker
+	*recorder
+	wire *wire
+}
+
+// processes share a store, until the test ends; within the bubble.
+func processes(t *testing.T, store *backplane.Memory, n int, set func(*presence.Tracker)) []*process {
+	var list []*process
+	for range n {
+		w := &wire{store: store}
+		p := &process{Tracker: &presence.Tracker{Key: []byte("one"), Store: w, Name: "people", Settle: -1}, wire: w}
+		if set != nil {
+			set(p.Tracker)
+		}
+		p.recorder = record(p.Tracker)
+		t.Cleanup(func() { p.Close() })
+		list = append(list, p)
+		synctest.Wait()
+	}
+	return list
+}
+
+// expect fails unless that is what each has told since it was asked last.
+func expect(t *testing.T, list []*process, want ...string) {
+	t.Helper()
+	for i, p := range list {
+		w := want[min(i, len(want)-1)]
+		if got := p.told(); got != w {
+			t.Errorf("%d told %q, want %q", i, got, w)
+		}
+	}
+}
+
+func (p *process) connect(t *testing.T, s presence.Session, places ...string) *sse.EventSource {
+	t.Helper()
+	source := connect(t)
+	if err := p.Connect(source, s, places...); err != nil {
+		t.Error(err)
+	}
+	synctest.Wait()
+	return source
+}
+
+// keys returns those of the records in a store.
+func keys(t *testing.T, store backplane.Store) (list []string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	store.Watch(ctx, "", func(batch []backplane.Record, live bool) error {
+		for _, r := range batch {
+			if r.Value != nil {
+				list = append(list, strings.Split(r.Key, "/")[2])
+			}
+		}
+		cancel()
+		return nil
+	})
+	slices.Sort(list)
+	return list
+}
+
+var ann, bob = presence.Session{User: "ann", Page: "1"}, presence.Session{User: "bob", Page: "2"}
+
+// A page that goes from one process to another within its grace, or is at two at
+// once, is never gone.
+func TestRoaming(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var store backplane.Memory
+		all := processes(t, &store, 3, nil)
+		one := all[0].connect(t, ann, "a", "b")
+		expect(t, all, "+ann@a, +ann@b")
+		one.Close()
+		step(4 * time.Second)
+		two := all[1].connect(t, ann, "b")
+		step(time.Minute)
+		expect(t, all, "-ann@a")
+		for range 3 {
+			one = all[0].connect(t, ann, "b")
+			two.Close()
+			step(time.Minute)
+			two = all[1].connect(t, ann, "b")
+			one.Close()
+			step(time.Minute)
+		}
+		expect(t, all, "")
+		late := processes(t, &store, 1, nil)
+		expect(t, late, "+ann@b")
+		all = append(all, late...)
+		two.Close()
+		step(5*time.Second - 1)
+		expect(t, all, "")
+		step(1)
+		expect(t, all, "end 1, -ann@b")
+		if got := strings.Join(keys(t, &store), " "); got != "node node node node" {
+			t.Errorf("in the store are %s", got)
+		}
+	})
+}
+
+// Others hear a page's words: one that is hidden may be without a stream for long,
+// and one that is renewed anywhere is not gone.
+func TestWordsElsewhere(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var store backplane.Memory
+		all := processes(t, &store, 3, func(tr *presence.Tracker) { tr.Renewal = time.Minute })
+		token := all[0].Token("ann")
+		s, _ := all[1].Session(request(token))
+		source := all[0].connect(t, s, "a")
+		for n := range 10 {
+			step(time.Minute - 1)
+			say(all[1+n%2].Tracker, token, fmt.Sprint("state=visible&n=", n+1))
+			synctest.Wait()
+		}
+		expect(t, all, "+ann@a")
+		say(all[2].Tracker, token, "state=hidden&n=11")
+		source.Close()
+		step(5*time.Minute - 1)
+		expect(t, all, "")
+		step(1)
+		expect(t, all, "end "+s.Page+", -ann@a")
+		source = all[0].connect(t, s, "a")
+		say(all[1].Tracker, token, "state=gone&n=13")
+		synctest.Wait()
+		expect(t, all, "+ann@a, end "+s.Page+", -ann@a")
+		if source.ReadyState() != sse.Closed {
+			t.Error("the stream is open after a goodbye that another process has heard")
+		}
+	})
+}
+
+// Names may have any bytes, and a session as many places as it may.
+func TestSharedNames(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var store backplane.Memory
+		all := processes(t, &store, 2, func(tr *presence.Tracker) { tr.Name = strings.Repeat("\xff/", presence.MaxName/2) })
+		var places []string
+		for i := range presence.MaxPlaces {
+			places = append(places, string([]byte{byte(i)})+strings.Repeat("\xff", presence.MaxName-1))
+		}
+		s := presence.Session{User: strings.Repeat("\x00", presence.MaxName), Page: strings.Repeat("\"", presence.MaxName)}
+		source := all[0].connect(t, s, places...)
+		for _, p := range all {
+			if got := p.Users(places[200]); !p.Present(s) || !slices.Equal(got, []string{s.User}) {
+				t.Errorf("here are %q", got)
+			}
+		}
+		for _, err := range []error{
+			all[0].Connect(source, s, "one more"),
+			all[0].Connect(source, ann, append(places, "one more")...),
+			all[0].Connect(source, ann, strings.Repeat("x", presence.MaxName+1)),
+		} {
+			if !errors.Is(err, presence.ErrPlace) {
+				t.Errorf("error %v", err)
+			}
+		}
+		for _, s := range []presence.Session{{User: s.User + "x", Page: "1"}, {User: "ann", Page: s.Page + "x"}} {
+			if err := all[0].Connect(source, s); !errors.Is(err, presence.ErrToken) {
+				t.Errorf("error %v", err)
+			}
+		}
+		other := processes(t, &store, 1, nil)[0]
+		if other.Len() != 0 {
+			t.Error("a tracker of another name knows the session")
+		}
+	})
+}
+
+func TestSharedMisuse(t *testing.T) {
+	for name, do := range map[string]func(){
+		"no key":    func() { (&presence.Tracker{Store: new(backplane.Memory)}).Token("ann") },
+		"long name": func() { (&presence.Tracker{Store: new(backplane.Memory), Name: strings.Repeat("x", 257)}).Len() },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: no panic", name)
+				}
+			}()
+			do()
+		}()
+	}
+}
