@@ -36,6 +36,7 @@ func TestSharedGap(t *testing.T) {
 			return hub
 		})
 		a, b := list[1].openURL(at("a")), list[1].openURL(at("b"), "Last-Event-ID", "nonsense")
+		fresh := list[1].openURL(at("b")) // came with no id, and has got some since
 		synctest.Wait()
 		a.want("state|now")
 		b.want("gap|")
@@ -44,6 +45,7 @@ func TestSharedGap(t *testing.T) {
 		synctest.Wait()
 		a.want("message|1")
 		b.want("message|1")
+		fresh.want("message|1")
 		lag.Lock()
 		for i := range 40 { // more than the log keeps
 			list[0].hub.Set("a").Dispatch("", fmt.Sprint("missed ", i))
@@ -61,7 +63,7 @@ func TestSharedGap(t *testing.T) {
 			name  string
 			st    *stream
 			after string
-		}{{"a", a, "state|now"}, {"b", b, "gap|"}, {"late", late, "state|now"}} {
+		}{{"a", a, "state|now"}, {"b", b, "gap|"}, {"fresh", fresh, "gap|"}, {"late", late, "state|now"}} {
 			var got []string
 			for len(got) == 0 || got[len(got)-1] != "message|2" {
 				e, err := tt.st.next()
@@ -76,7 +78,7 @@ func TestSharedGap(t *testing.T) {
 			if n < 2 || got[n-2] != tt.after {
 				t.Errorf("%s: got %q, want %q before the newest", tt.name, got, tt.after)
 			}
-			for i, text := range got[:n-2] { // what came before the gap was in order
+			for i, text := range got[:max(n-2, 0)] { // what came before the gap was in order
 				if text != fmt.Sprint("message|missed ", i) && text != tt.after {
 					t.Errorf("%s: got %q", tt.name, got)
 				}

@@ -90,7 +90,7 @@ func join(source *EventSource, members []*member) {
 	}
 	source.mu.Lock()
 	stamp, resumes := source.resume(l)
-	l.seat(source, members, stamp, resumes)
+	l.seat(source, members, stamp, resumes, source.lastEventID != "")
 }
 
 // rejoin lets members of one source that are held, since they have missed
@@ -99,14 +99,15 @@ func rejoin(members []*member) {
 	source, l := members[0].source, members[0].set.log
 	if l.lockFor(source, backplane.Cursor{}) {
 		source.mu.Lock()
-		l.seat(source, members, 0, false)
+		l.seat(source, members, 0, false, true)
 	}
 }
 
 // seat gives members that are held their place: the one that they resume from,
-// or the present, and a snapshot first. Then they are held no longer. The caller
+// or the present, and a snapshot first. Then they are held no longer. A source
+// that does not resume, and has seen something before, has a gap. The caller
 // holds l.mu and source.mu, and seat unlocks both.
-func (l *log) seat(source *EventSource, members []*member, stamp uint64, resumes bool) {
+func (l *log) seat(source *EventSource, members []*member, stamp uint64, resumes, before bool) {
 	var missed map[*Set]*entry
 	if resumes {
 		missed = l.after(stamp)
@@ -133,7 +134,7 @@ func (l *log) seat(source *EventSource, members []*member, stamp uint64, resumes
 	l.mu.Unlock()
 	if !resumes {
 		for _, m := range members {
-			m.snapshot()
+			m.snapshot(before)
 		}
 	}
 	source.mu.Lock()
@@ -150,12 +151,13 @@ func (l *log) seat(source *EventSource, members []*member, stamp uint64, resumes
 
 func (m *member) hasSnapshot() bool { return m.set.Snapshot != nil }
 
-// snapshot sends the source the set's state as it is now.
-func (m *member) snapshot() {
+// snapshot sends the source the set's state as it is now, or else tells it of a
+// gap, if it has seen something before.
+func (m *member) snapshot(before bool) {
 	switch {
 	case m.set.Snapshot != nil:
 		m.set.Snapshot(m.source)
-	case m.set.log.shared != nil && m.source.LastEventID() != "":
+	case m.set.log.shared != nil && before:
 		m.source.Dispatch(gapType, "") //nolint:errcheck // the event is good, and a stream that has ended misses nothing
 	}
 }
