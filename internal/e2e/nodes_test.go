@@ -9,15 +9,13 @@ import (
 	"time"
 )
 
-// nodes are three servers and three processes that use them, and what these
-// have said.
+// nodes are processes that use a cluster of servers, each beside one of them, and
+// what these have said.
 type nodes struct {
-	t        *testing.T
-	networks [3]string // names; empty: that of the tests
-	servers  [3]serverConfig
-	running  [3]*process // the servers
-	nodes    [3]*seen    // the newest of each place
-	all      []*seen
+	*cluster
+
+	nodes [3]*seen // the newest of each place
+	all   []*seen
 }
 
 // seen is what one process has said.
@@ -32,10 +30,13 @@ type seen struct {
 	seqs     []uint64
 	added    []string
 	unknown  int
+	unsent   int
+	slowest  time.Duration     // of those that failed
 	swapped  uint64            // newest revision of its record
 	records  map[string]uint64 // newest revisions, of all
 	leaders  string
 	done     bool
+	listens  bool
 	failures []string
 	killed   bool
 
@@ -46,40 +47,26 @@ type seen struct {
 // startNodes starts three servers at the addresses given, and a process beside each.
 func startNodes(t *testing.T, networks, hosts [3]string) *nodes {
 	t.Helper()
-	n := &nodes{t: t, networks: networks}
-	routes := make([]string, 3)
-	for i, host := range hosts {
-		n.servers[i] = serverConfig{Name: fmt.Sprint("server", i), Host: host, Port: freePort(t), Route: freePort(t), Dir: t.TempDir()}
-		routes[i] = fmt.Sprintf("nats://%s:%d", host, n.servers[i].Route)
-	}
-	for i := range n.servers {
-		n.servers[i].Routes = strings.Join(routes, ",")
-		n.startServer(i)
-	}
+	n := &nodes{cluster: startCluster(t, networks[:], hosts[:])}
 	for i := range n.nodes {
 		n.startNode(i)
 	}
 	return n
 }
 
-func (n *nodes) startServer(i int) {
-	n.running[i] = spawn(n.t, n.networks[i], "server", n.servers[i], func(string) {})
-}
-
 // startNode starts a process, which follows the log from its beginning.
 func (n *nodes) startNode(i int) {
-	urls := make([]string, 3)
-	for k := range urls {
-		s := n.servers[(i+k)%3]
-		urls[k] = fmt.Sprintf("nats://%s:%d", s.Host, s.Port)
-	}
-	s := &seen{name: fmt.Sprintf("n%d", len(n.all)), changed: make(chan struct{}, 1), records: make(map[string]uint64)}
-	s.process = spawn(n.t, n.networks[i], "node", nodeConfig{s.name, strings.Join(urls, ","), "faults"}, s.line)
+	s := newSeen(fmt.Sprintf("n%d", len(n.all)))
+	s.process = spawn(n.t, n.networks[i], "node", nodeConfig{s.name, n.urls(i), "faults"}, s.line)
 	n.nodes[i] = s
 	n.all = append(n.all, s)
 }
 
-// line takes a line that playNode describes.
+func newSeen(name string) *seen {
+	return &seen{name: name, changed: make(chan struct{}, 1), records: make(map[string]uint64)}
+}
+
+// line takes a line that playNode or playHub describes.
 func (s *seen) line(line string) {
 	now := time.Now()
 	s.mu.Lock()
@@ -99,8 +86,18 @@ func (s *seen) line(line string) {
 	case "added":
 		s.added = append(s.added, words[1])
 		stall(&s.lastAdded, &s.addedStall)
-	case "unknown":
-		s.unknown++
+	case "unknown", "unsent":
+		if words[0] == "unknown" {
+			s.unknown++
+		} else {
+			s.unsent++
+		}
+		if len(words) > 2 {
+			took, _ := time.ParseDuration(words[2])
+			s.slowest = max(s.slowest, took)
+		}
+	case "listening":
+		s.listens = true
 	case "swapped":
 		s.swapped, _ = strconv.ParseUint(words[1], 10, 64)
 		stall(&s.lastSwap, &s.swapStall)

@@ -27,6 +27,7 @@ const roleVariable = "SSE_E2E_ROLE"
 var roles = map[string]func(config []byte, in *bufio.Scanner, out *output) error{
 	"server": playServer,
 	"node":   playNode,
+	"hub":    playHub,
 }
 
 func play(role string) int {
