@@ -214,6 +214,10 @@ func TestWordsElsewhere(t *testing.T) {
 		if source.ReadyState() != sse.Closed {
 			t.Error("the stream is open after a goodbye that another process has heard")
 		}
+		step(time.Minute)
+		if got := strings.Join(keys(t, &store), " "); got != "node node node" {
+			t.Errorf("in the store are %s", got)
+		}
 	})
 }
 
