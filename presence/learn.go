@@ -94,7 +94,9 @@ func (t *Tracker) learnAll() {
 				t.learnLease(n.id, false)
 			}
 		}
-		t.writeAll()
+		for _, e := range t.own {
+			t.writeEntry(e)
+		}
 	}
 	t.mu.Unlock()
 	t.tell()
@@ -150,7 +152,7 @@ func (t *Tracker) missing(n *node) {
 		}
 		if t.sure() { // else it may be us who are cut off
 			for r := range n.records {
-				if !r.queued {
+				if !r.queued && r.life != 0 { // others go by themselves
 					r.queued = true
 					t.sweeps = append(t.sweeps, r)
 				}
@@ -181,8 +183,15 @@ func (t *Tracker) sweep(r *remote) func() error {
 // learnOwn is about a record of this process's.
 func (t *Tracker) learnOwn(rec backplane.Record) []*connection {
 	e := t.own[rec.Key]
-	if e == nil || e.busy || e.old == 0 || rec.Value != nil || rec.Rev < e.rev {
-		return nil // known, or about to be
+	if e == nil || rec.Value != nil {
+		return nil
+	}
+	if e.busy {
+		e.gone = rec.Rev // perhaps of what is being written
+		return nil
+	}
+	if e.old == 0 || rec.Rev < e.rev {
+		return nil // known
 	}
 	open := t.swept(e)
 	t.writeEntry(e) // again, or not at all
@@ -267,7 +276,7 @@ func (t *Tracker) learnEnd(s Session, r *remote, says *record) (open []*connecti
 
 // count has a record count for its session, or not any more.
 func (t *Tracker) count(s Session, r *remote, says *record) {
-	if p := r.of; p != nil && r.life != says.Life {
+	if p := r.of; p != nil && (says.Life == 0 || r.life < says.Since) {
 		p.without(r)
 		t.settle(p, says.Life != 0) // it ended, and was back before we heard
 	}

@@ -67,14 +67,17 @@ func (t *Tracker) renewLease() time.Duration {
 		t.mu.Lock()
 		t.until = begin.Add(lease / 10 * 9)
 		if !t.leased {
-			t.leased = true
-			t.writeMore(len(t.dirty))
+			t.leaseMade()
 		}
 		t.mu.Unlock()
 		return max(lease/3-time.Since(begin), 0)
 	case errors.Is(err, backplane.ErrConflict):
-		if lost := t.rev != 0 && rec.Rev == 0; lost {
-			t.leaseLost()
+		if rec.Rev == 0 {
+			slog.Warn("presence: the process was cut off for longer than its lease", "tracker", t.Name)
+			t.mu.Lock()
+			t.leased = false
+			t.until = time.Time{}
+			t.mu.Unlock()
 		}
 		// Or else it is ours, of a request whose outcome was not known.
 		if rec.Rev != t.rev {
@@ -85,15 +88,22 @@ func (t *Tracker) renewLease() time.Duration {
 	return min(lease/10, pause)
 }
 
-// leaseLost is that the store has deleted the lease. Others may have deleted records
-// of sessions, and each is looked after.
-func (t *Tracker) leaseLost() {
-	slog.Warn("presence: the process was cut off for longer than its lease", "tracker", t.Name)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.leased = false
-	t.until = time.Time{}
-	t.writeAll()
+// leaseMade is that the store has the lease, for the first time or again. Others may
+// have deleted records of sessions meanwhile, and each is looked after. And we may have
+// missed goodbyes, whose records have gone since: but for a new number, others would
+// take what they have ended for ended, and we not.
+func (t *Tracker) leaseMade() {
+	t.leased = true
+	for _, p := range t.sessions {
+		if p.life != 0 {
+			t.counter++
+			p.life = t.counter
+		}
+	}
+	for _, e := range t.own {
+		t.writeEntry(e)
+	}
+	t.writeMore(len(t.dirty))
 }
 
 // handOver leaves the lease to the store for the last time.

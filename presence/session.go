@@ -17,9 +17,10 @@ type session struct {
 	others []*remote // records of other processes that it is there
 
 	// Its being here.
-	life uint64 // which one it is of those that this tracker has counted; 0: it is not here
-	open []*connection
-	lost time.Time // when there was none left, if there is none
+	life  uint64 // which one it is of those that this tracker has counted; 0: it is not here
+	since uint64 // which one it was at first, see leaseMade
+	open  []*connection
+	lost  time.Time // when there was none left, if there is none
 
 	said    uint64    // number of the page's newest word
 	word    uint64    // which one the newest is of those that this tracker has heard; 0: none
@@ -194,6 +195,12 @@ func orDefault(option, otherwise time.Duration) time.Duration {
 		return otherwise
 	}
 	return max(option, 0)
+}
+
+// arrive is the beginning of a session's being here.
+func (t *Tracker) arrive(p *session) {
+	t.counter++
+	p.life, p.since = t.counter, t.counter
 }
 
 // away is the end of a session's being here. It returns the connections that it

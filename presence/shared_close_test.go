@@ -103,7 +103,7 @@ func TestCloseTells(t *testing.T) {
 		all := processes(t, &store, 2, nil)
 		all[0].connect(t, ann, "a")
 		all[0].connect(t, bob, "a")
-		all[0].wire.trouble = func() (before, after error) {
+		all[0].wire.trouble = func(string) (before, after error) {
 			time.Sleep(100 * time.Millisecond) // fake
 			return nil, nil
 		}

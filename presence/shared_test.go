@@ -20,11 +20,18 @@ import (
 // and a change arrives when it is whole again, though nobody may wait for it any more.
 type wire struct {
 	store   *backplane.Memory
-	trouble func() (before, after error) // of each Swap; may take time
+	trouble func(key string) (before, after error) // of each Swap; may take time
 
 	mu    sync.Mutex
 	whole chan struct{} // closed when it is; nil if it is now
+	deaf  bool          // and only what is heard waits
 	swaps []string      // the keys
+}
+
+// deafen has the process hear nothing, though it can speak.
+func (w *wire) deafen() {
+	w.cut()
+	w.deaf = true
 }
 
 func (w *wire) cut() {
@@ -37,12 +44,15 @@ func (w *wire) heal() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	close(w.whole)
-	w.whole = nil
+	w.whole, w.deaf = nil, false
 }
 
-func (w *wire) wait(ctx context.Context) error {
+func (w *wire) wait(ctx context.Context, hears bool) error {
 	w.mu.Lock()
 	whole := w.whole
+	if w.deaf && !hears {
+		whole = nil
+	}
 	w.mu.Unlock()
 	if whole == nil {
 		return nil
@@ -56,7 +66,7 @@ func (w *wire) wait(ctx context.Context) error {
 }
 
 func (w *wire) Swap(ctx context.Context, key string, old uint64, value []byte, ttl time.Duration) (backplane.Record, error) {
-	if err := w.wait(ctx); err != nil {
+	if err := w.wait(ctx, false); err != nil {
 		return backplane.Record{}, err
 	}
 	w.mu.Lock()
@@ -64,7 +74,7 @@ func (w *wire) Swap(ctx context.Context, key string, old uint64, value []byte, t
 	w.mu.Unlock()
 	var before, after error
 	if w.trouble != nil {
-		before, after = w.trouble()
+		before, after = w.trouble(key)
 	}
 	if before != nil {
 		return backplane.Record{}, before
@@ -78,7 +88,7 @@ func (w *wire) Swap(ctx context.Context, key string, old uint64, value []byte, t
 
 func (w *wire) Watch(ctx context.Context, prefix string, fn func([]backplane.Record, bool) error) error {
 	return w.store.Watch(ctx, prefix, func(batch []backplane.Record, live bool) error {
-		if err := w.wait(ctx); err != nil {
+		if err := w.wait(ctx, true); err != nil {
 			return err
 		}
 		return fn(batch, live)
@@ -213,6 +223,10 @@ func TestWordsElsewhere(t *testing.T) {
 		expect(t, all, "+ann@a, end "+s.Page+", -ann@a")
 		if source.ReadyState() != sse.Closed {
 			t.Error("the stream is open after a goodbye that another process has heard")
+		}
+		step(time.Minute)
+		if got := strings.Join(keys(t, &store), " "); got != "node node node" {
+			t.Errorf("in the store are %s", got)
 		}
 	})
 }

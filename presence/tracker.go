@@ -150,8 +150,7 @@ func (t *Tracker) Connect(source *sse.EventSource, s Session, places ...string) 
 		}
 	}
 	if p.life == 0 {
-		t.counter++
-		p.life = t.counter
+		t.arrive(p)
 		before = -1
 	}
 	p.connect(c)

@@ -20,7 +20,8 @@ const maxWriters = 8
 type record struct {
 	User   string   `json:"user"`
 	Page   string   `json:"page"`
-	Life   uint64   `json:"life,omitempty"` // 0: the session is not there
+	Life   uint64   `json:"life,omitempty"`  // 0: the session is not there
+	Since  uint64   `json:"since,omitempty"` // the first life without an end between
 	Places []string `json:"places,omitempty"`
 
 	// What the page has said; Word is which one it is of those that the process
@@ -39,6 +40,7 @@ type entry struct {
 	key    string
 	old    uint64            // revision of what is there; 0: nothing
 	rev    uint64            // of the last change
+	gone   uint64            // revision of its end, if that was heard while it was written
 	counts bool              // what is there says that the session is
 	ended  map[string]uint64 // see record
 
@@ -59,6 +61,11 @@ func (t *Tracker) write(p *session) {
 func (t *Tracker) writeEnd(p *session, ended map[string]uint64) {
 	if t.Store != nil {
 		e := t.entry(p)
+		for node, life := range e.ended { // of a goodbye before, which it may not have heard
+			if t.nodes[node] != nil && ended[node] == 0 {
+				ended[node] = life
+			}
+		}
 		e.ended = ended
 		t.writeEntry(e)
 	}
@@ -82,13 +89,6 @@ func (t *Tracker) writeEntry(e *entry) {
 		e.queued = true
 		t.dirty = append(t.dirty, e)
 		t.writeMore(1)
-	}
-}
-
-// writeAll has all entries looked after: the store may have others than we think.
-func (t *Tracker) writeAll() {
-	for _, e := range t.own {
-		t.writeEntry(e)
 	}
 }
 
@@ -146,7 +146,7 @@ func (t *Tracker) store(e *entry) func() error {
 			panic(err) // plain data
 		}
 		if says.Life == 0 {
-			ttl = t.lease() // others have heard it by then
+			ttl = 2 * t.lease() // who has not heard it by then has lost its lease
 		}
 	}
 	old := e.old
@@ -174,7 +174,7 @@ func (t *Tracker) says(e *entry) *record {
 	}
 	r := &record{User: url.QueryEscape(e.id.User), Page: url.QueryEscape(e.id.Page), Ended: e.ended}
 	if p != nil {
-		r.Life, r.Word, r.Said, r.Hidden = p.life, p.word, p.said, p.hidden
+		r.Life, r.Since, r.Word, r.Said, r.Hidden = p.life, p.since, p.word, p.said, p.hidden
 		for _, s := range p.stays {
 			if s.here {
 				r.Places = append(r.Places, url.QueryEscape(s.at.name))
@@ -197,9 +197,13 @@ func (t *Tracker) stored(e *entry, says *record, value []byte, rec backplane.Rec
 			e.old = 0
 		}
 		e.counts = says != nil && says.Life != 0
+		if value != nil && e.gone > e.rev {
+			e.dirty = true
+			open = t.swept(e)
+		}
 	case conflict && rec.Value == nil:
-		open = t.swept(e)
 		e.dirty = true
+		open = t.swept(e)
 	case conflict:
 		e.old, e.rev = rec.Rev, rec.Rev
 		var there record
@@ -223,6 +227,12 @@ func (t *Tracker) swept(e *entry) []*connection {
 	counted := e.counts
 	e.old, e.counts = 0, false
 	p := t.sessions[e.id]
+	if !counted && !e.dirty { // it was for others to hear, and they have
+		e.ended = nil
+		if p != nil && p.life == 0 {
+			p.word = 0
+		}
+	}
 	if !counted || t.closed || p == nil || p.life == 0 || len(p.others) > 0 {
 		return nil
 	}
@@ -234,8 +244,7 @@ func (t *Tracker) swept(e *entry) []*connection {
 	}
 	back := t.session(p.id)
 	back.said, back.word, back.hidden, back.shown = p.said, p.word, p.hidden, p.shown
-	t.counter++
-	back.life = t.counter
+	t.arrive(back)
 	for _, c := range connections {
 		for i, at := range c.places {
 			s := t.enter(back, at.name)

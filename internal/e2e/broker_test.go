@@ -122,6 +122,18 @@ func (b *broker) store(t testing.TB, i int, name string, o *natslog.StoreOptions
 	return s
 }
 
+// storeOn is store on a connection of the test's own.
+func (b *broker) storeOn(t testing.TB, nc *nats.Conn, name string) *natslog.Store {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	s, err := natslog.OpenStore(ctx, nc, name, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // leader returns the server that leads a stream.
 func (b *broker) leader(stream string) int {
 	b.t.Helper()

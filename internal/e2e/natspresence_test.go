@@ -1,0 +1,87 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"example.org/sse"
+	"example.org/sse/presence"
+)
+
+// On NATS trackers of several processes know the same: of who comes, who goes, who
+// goes with his process, and when the server was away for longer than their leases.
+func TestNATSPresence(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t, 1)
+	const lease = 3 * time.Second
+	type process struct {
+		*presence.Tracker
+		ends chan presence.Session
+		cut  func()
+	}
+	open := func() *process {
+		nc := b.connect(t, 0)
+		p := &process{
+			Tracker: &presence.Tracker{Key: []byte("one"), Store: b.storeOn(t, nc, "presence"), Lease: lease, Grace: time.Second, Settle: -1},
+			ends:    make(chan presence.Session, 1000),
+			cut:     nc.Close,
+		}
+		p.OnLeave(func(s presence.Session) { p.ends <- s })
+		t.Cleanup(func() { p.Close() })
+		return p
+	}
+	one, two := open(), open()
+	await := func(what string, most time.Duration, is func() bool) {
+		t.Helper()
+		begin := time.Now()
+		for !is() {
+			if time.Since(begin) > most {
+				t.Fatalf("not within %v: %s", most, what)
+			}
+			time.Sleep(time.Millisecond) // a server in between
+		}
+		t.Logf("%s: %v", what, time.Since(begin).Round(100*time.Microsecond))
+	}
+	source := func() *sse.EventSource {
+		s, err := sse.Accept(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), "GET", "/", nil), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	await("leased", 20*time.Second, func() bool { return one.Leased() && two.Leased() })
+	ann, bob := presence.Session{User: "ann", Page: "1"}, presence.Session{User: "bob", Page: "2"}
+	one.Connect(source(), ann, "room")
+	await("one comes", 20*time.Second, func() bool { return two.Present(ann) })
+	two.Leave(ann)
+	await("a goodbye is heard elsewhere", 20*time.Second, func() bool { return !one.Present(ann) })
+	const n = 1000
+	begin := time.Now()
+	for i := range n {
+		one.Connect(source(), presence.Session{User: "ann", Page: fmt.Sprint("page ", i)}, "room")
+	}
+	t.Logf("%d connected in %v", n, time.Since(begin))
+	await("all are known elsewhere", 20*time.Second, func() bool { return two.Len() == n })
+	two.Connect(source(), bob, "room")
+	await("one is known here", 20*time.Second, func() bool { return one.Len() == n+1 })
+	b.stop(0)
+	await("no lease", 2*lease, func() bool { return !one.Leased() && !two.Leased() })
+	time.Sleep(lease) // so that the leases are over when the server is back
+	for len(one.ends)+len(two.ends) > 0 {
+		select {
+		case <-one.ends:
+		case <-two.ends:
+		}
+	}
+	b.start(0)
+	await("leased again", time.Minute, func() bool { return one.Leased() && two.Leased() })
+	time.Sleep(2 * lease) // for what must not happen
+	if one.Len() != n+1 || two.Len() != n+1 || len(one.ends)+len(two.ends) > 0 {
+		t.Errorf("the server was away: %d and %d sessions, %d and %d ended", one.Len(), two.Len(), len(one.ends), len(two.ends))
+	}
+	one.cut()
+	await("a process is dead", 2*lease+20*time.Second, func() bool { return two.Len() == 1 })
+	await("it knows", 2*lease, func() bool { return !one.Leased() })
+}

@@ -1,0 +1,151 @@
+package presence_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.org/sse"
+	"example.org/sse/backplane"
+	"example.org/sse/presence"
+)
+
+// A lease costs three writes in its time, and lasts.
+func TestRenewals(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		if !new(presence.Tracker).Leased() {
+			t.Error("not leased without a store")
+		}
+		var store backplane.Memory
+		all := processes(t, &store, 1, func(tr *presence.Tracker) {
+			w := tr.Store.(*wire)
+			w.cut()
+			for range 60 {
+				if tr.Leased() {
+					t.Error("leased before the store has answered")
+				}
+				step(time.Second)
+			}
+			w.heal()
+		})
+		step(time.Second)
+		all[0].connect(t, ann, "a")
+		all[0].wire.swaps = nil
+		for range 1000 {
+			step(100 * time.Millisecond)
+			if !all[0].Leased() {
+				t.Fatal("not leased")
+			}
+		}
+		if n := len(all[0].wire.swaps); n < 29 || n > 31 {
+			t.Errorf("%d writes in 100 s", n)
+		}
+		all[0].wire.cut()
+		synctest.Wait()
+		begin := time.Now()
+		for all[0].Leased() {
+			step(10 * time.Millisecond)
+		}
+		if d := time.Since(begin); d > 9*time.Second || d < 5*time.Second {
+			t.Errorf("leased for %v after the cut", d)
+		}
+	})
+}
+
+// A process without a good lease, though it hears all, gives up nobody's sessions.
+func TestUnsure(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var store backplane.Memory
+		all := processes(t, &store, 2, nil)
+		all[1].connect(t, ann, "a")
+		all[0].wire.trouble = func(key string) (before, after error) {
+			if strings.Contains(key, "/node/") {
+				return errors.New("no"), nil
+			}
+			return nil, nil
+		}
+		step(9 * time.Second)
+		all[1].wire.cut()
+		step(time.Minute)
+		expect(t, all[:1], "+ann@a")
+		all[0].wire.trouble = nil
+		step(5 * time.Second)
+		expect(t, all[:1], "end 1, -ann@a")
+	})
+}
+
+// Who has missed the end of a session that is back tells it all the same.
+func TestMissed(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var store backplane.Memory
+		all := processes(t, &store, 2, nil)
+		all[0].connect(t, ann, "a")
+		expect(t, all, "+ann@a")
+		all[1].wire.deafen()
+		all[0].Leave(ann)
+		all[0].connect(t, ann, "a")
+		step(time.Second)
+		all[1].wire.heal()
+		step(time.Second)
+		expect(t, all, "end 1, -ann@a, +ann@a")
+	})
+}
+
+// What a goodbye has ended is not back because its process has not heard of it yet.
+func TestUnheard(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var store backplane.Memory
+		all := processes(t, &store, 3, nil)
+		all[0].connect(t, ann, "a")
+		all[0].wire.deafen()
+		all[1].Leave(ann)
+		step(time.Second)
+		all[0].connect(t, ann, "b")
+		step(time.Second)
+		expect(t, all, "+ann@a, +ann@b", "+ann@a, end 1, -ann@a")
+		all[0].wire.heal()
+		step(time.Second)
+		expect(t, all, "end 1, -ann@a, -ann@b", "")
+		// Heard after all, or never: all agree.
+		for _, first := range []bool{true, false} {
+			source := all[0].connect(t, ann, "a")
+			all[0].wire.cut()
+			if first { // then that is what it hears later
+				all[2].connect(t, bob, "a").Close()
+			}
+			all[1].Leave(ann)
+			step(time.Minute)
+			all[0].wire.heal()
+			step(time.Minute)
+			for i, p := range all {
+				if open := source.ReadyState() == sse.Open; open != first || p.Present(ann) != open {
+					t.Errorf("it has a stream is %v, and is present at %d is %v", open, i, p.Present(ann))
+				}
+			}
+			all[2].Leave(ann)
+			step(time.Second)
+		}
+	})
+}
+
+// A goodbye outlives the process that has heard it.
+func TestLastWord(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var store backplane.Memory
+		heard := processes(t, &store, 1, nil)[0]
+		step(3200 * time.Millisecond)
+		all := processes(t, &store, 2, nil)
+		all[0].connect(t, ann, "a")
+		step(3400 * time.Millisecond) // it has just renewed its lease, and the other not
+		all[0].wire.cut()
+		heard.Leave(ann)
+		synctest.Wait()
+		heard.wire.cut()
+		step(9 * time.Second)
+		all[0].wire.heal()
+		step(time.Second)
+		expect(t, all, "+ann@a, end 1, -ann@a")
+	})
+}
