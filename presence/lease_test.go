@@ -32,24 +32,30 @@ func TestRenewals(t *testing.T) {
 		})
 		step(time.Second)
 		all[0].connect(t, ann, "a")
-		all[0].wire.swaps = nil
+		all[0].wire.fail(nil, 0)
+		before := all[0].wire.count()
 		for range 1000 {
 			step(100 * time.Millisecond)
 			if !all[0].Leased() {
 				t.Fatal("not leased")
 			}
 		}
-		if n := len(all[0].wire.swaps); n < 29 || n > 31 {
+		if n := all[0].wire.count() - before; n < 29 || n > 31 {
 			t.Errorf("%d writes in 100 s", n)
 		}
+		// It is counted from before the store was asked, however late that answers.
+		var asked time.Time
+		all[0].wire.fail(func(string) (before, after error) {
+			asked = time.Now()
+			return nil, nil
+		}, 1500*time.Millisecond)
+		step(20 * time.Second)
 		all[0].wire.cut()
-		synctest.Wait()
-		begin := time.Now()
 		for all[0].Leased() {
 			step(10 * time.Millisecond)
 		}
-		if d := time.Since(begin); d > 9*time.Second || d < 5*time.Second {
-			t.Errorf("leased for %v after the cut", d)
+		if d := time.Since(asked); d < 9*time.Second || d > 9*time.Second+10*time.Millisecond {
+			t.Errorf("leased for %v after the store was asked", d)
 		}
 	})
 }
@@ -60,17 +66,17 @@ func TestUnsure(t *testing.T) {
 		var store backplane.Memory
 		all := processes(t, &store, 2, nil)
 		all[1].connect(t, ann, "a")
-		all[0].wire.trouble = func(key string) (before, after error) {
+		all[0].wire.fail(func(key string) (before, after error) {
 			if strings.Contains(key, "/node/") {
 				return errors.New("no"), nil
 			}
 			return nil, nil
-		}
+		}, 0)
 		step(9 * time.Second)
 		all[1].wire.cut()
 		step(time.Minute)
 		expect(t, all[:1], "+ann@a")
-		all[0].wire.trouble = nil
+		all[0].wire.fail(nil, 0)
 		step(5 * time.Second)
 		expect(t, all[:1], "end 1, -ann@a")
 	})
@@ -147,5 +153,57 @@ func TestLastWord(t *testing.T) {
 		all[0].wire.heal()
 		step(time.Second)
 		expect(t, all, "+ann@a, end 1, -ann@a")
+	})
+}
+
+// A goodbye is heard, though a record of another was gone at that moment.
+func TestSecondGoodbye(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var store backplane.Memory
+		all := processes(t, &store, 2, nil)
+		all[0].connect(t, ann, "a")
+		all[1].Leave(ann)
+		step(5 * time.Second)
+		all[0].connect(t, ann, "a")
+		all[1].wire.deafen()
+		step(20 * time.Second)
+		all[1].Leave(ann)
+		step(time.Second)
+		expect(t, all, "+ann@a, end 1, -ann@a, +ann@a, end 1, -ann@a")
+	})
+}
+
+// Whose record others have deleted is told so by the store, if not by the watch: when
+// the lease is made again, and while the record is being written.
+func TestSwept(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var store backplane.Memory
+		all := processes(t, &store, 2, nil)
+		all[0].connect(t, ann, "a")
+		all[0].wire.cut()
+		step(20 * time.Second)
+		all[0].wire.heal()
+		all[0].wire.deafen()
+		step(time.Second)
+		expect(t, all, "+ann@a, end 1, -ann@a, +ann@a")
+		all[0].wire.heal()
+		step(time.Second)
+		expect(t, all, "")
+
+		all[0].wire.fail(nil, 2*time.Second)
+		all[0].connect(t, bob, "a")
+		step(time.Second)
+		store.Watch(t.Context(), "presence/people/here", func(batch []backplane.Record, live bool) error {
+			for _, r := range batch {
+				if strings.Contains(string(r.Value), "bob") {
+					if _, err := store.Swap(t.Context(), r.Key, r.Rev, nil, 0); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+			return backplane.ErrClosed
+		})
+		step(time.Minute)
+		expect(t, all, "+bob@a, end 2, -bob@a, +bob@a")
 	})
 }

@@ -50,8 +50,9 @@ func TestDeploy(t *testing.T) {
 			old := all[0]
 			if round%2 == 0 {
 				server.Close()
-				if err := old.Close(); err != nil {
-					t.Fatal(err)
+				begin := time.Now()
+				if err := old.Close(); err != nil || time.Since(begin) > 0 {
+					t.Fatalf("Close: %v, after %v", err, time.Since(begin))
 				}
 			} else {
 				old.wire.cut()
@@ -103,10 +104,10 @@ func TestCloseTells(t *testing.T) {
 		all := processes(t, &store, 2, nil)
 		all[0].connect(t, ann, "a")
 		all[0].connect(t, bob, "a")
-		all[0].wire.trouble = func(string) (before, after error) {
+		all[0].wire.fail(func(string) (before, after error) {
 			time.Sleep(100 * time.Millisecond) // fake
 			return nil, nil
-		}
+		}, 0)
 		all[0].Leave(ann)
 		if err := all[0].Close(); err != nil {
 			t.Error(err)

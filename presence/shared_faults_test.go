@@ -167,7 +167,7 @@ func TestFlakyStore(t *testing.T) {
 			all := processes(t, &store, 3, nil)
 			var calm atomic.Bool // else a lease is lost at times
 			for _, p := range all {
-				p.wire.trouble = func(string) (before, after error) {
+				p.wire.fail(func(string) (before, after error) {
 					if calm.Load() {
 						return nil, nil
 					}
@@ -179,7 +179,7 @@ func TestFlakyStore(t *testing.T) {
 						return nil, backplane.ErrUnknown
 					}
 					return nil, nil
-				}
+				}, 0)
 			}
 			var cut *wire
 			streams := make(map[presence.Session][]*sse.EventSource)

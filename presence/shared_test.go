@@ -19,19 +19,28 @@ import (
 // A wire is a process's way to the store, which can be cut: what is on it then waits,
 // and a change arrives when it is whole again, though nobody may wait for it any more.
 type wire struct {
-	store   *backplane.Memory
-	trouble func(key string) (before, after error) // of each Swap; may take time
+	store *backplane.Memory
 
 	mu    sync.Mutex
 	whole chan struct{} // closed when it is; nil if it is now
 	deaf  bool          // and only what is heard waits
-	swaps []string      // the keys
+	swaps int
+
+	trouble func(key string) (before, after error) // of each Swap; may take time
+	slow    time.Duration                          // until a Swap is answered that is done
+}
+
+func (w *wire) fail(trouble func(key string) (before, after error), slow time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.trouble, w.slow = trouble, slow
 }
 
 // deafen has the process hear nothing, though it can speak.
 func (w *wire) deafen() {
-	w.cut()
-	w.deaf = true
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.whole, w.deaf = make(chan struct{}), true
 }
 
 func (w *wire) cut() {
@@ -70,16 +79,18 @@ func (w *wire) Swap(ctx context.Context, key string, old uint64, value []byte, t
 		return backplane.Record{}, err
 	}
 	w.mu.Lock()
-	w.swaps = append(w.swaps, key)
+	w.swaps++
+	trouble, slow := w.trouble, w.slow
 	w.mu.Unlock()
 	var before, after error
-	if w.trouble != nil {
-		before, after = w.trouble(key)
+	if trouble != nil {
+		before, after = trouble(key)
 	}
 	if before != nil {
 		return backplane.Record{}, before
 	}
 	r, err := w.store.Swap(ctx, key, old, value, ttl)
+	time.Sleep(slow) // fake
 	if after != nil {
 		return backplane.Record{}, after
 	}
@@ -231,6 +242,33 @@ func TestWordsElsewhere(t *testing.T) {
 	})
 }
 
+// A page that is hidden is so for processes that come later, too.
+func TestHiddenBefore(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var store backplane.Memory
+		all := processes(t, &store, 2, nil)
+		token := all[0].Token("ann")
+		s, _ := all[1].Session(request(token))
+		source := all[0].connect(t, s, "a")
+		say(all[1].Tracker, token, "state=hidden&n=7")
+		step(time.Minute)
+		late := processes(t, &store, 1, nil)[0]
+		other := late.connect(t, s, "a")
+		source.Close()
+		all[0].Close()
+		other.Close()
+		say(late.Tracker, token, "state=visible&n=6")
+		step(5*time.Minute - 1)
+		if !late.Present(s) || !all[1].Present(s) {
+			t.Error("gone before")
+		}
+		step(1)
+		if late.Present(s) || all[1].Present(s) {
+			t.Error("still present")
+		}
+	})
+}
+
 // Names may have any bytes, and a session as many places as it may.
 func TestSharedNames(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -282,4 +320,10 @@ func TestSharedMisuse(t *testing.T) {
 			do()
 		}()
 	}
+}
+
+func (w *wire) count() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.swaps
 }
