@@ -77,6 +77,37 @@
 // After a restart of the server nobody is present until he is connected again, which
 // takes that [Tracker.Key] is the same as before.
 //
+// # Several processes
+//
+// Trackers with one Store, one Name and one Key know of each other's sessions: a
+// page may go from one process to another, have streams at two, and say its goodbye
+// to a third.
+//
+//	tracker := &presence.Tracker{Key: key, Store: store} // of natslog.OpenStore(ctx, nc, "site", nil), or of redislog
+//	defer tracker.Close()                                // after the server's Shutdown
+//
+// Every process tells every change, by Changed and OnLeave, as it sees it. Who is
+// here is state, and not news: so dispatch it to a set of the process's own, with
+// History: -1 and a Snapshot, rather than to a [sse.Hub] with a Log, where everybody
+// would be sent it once for each process.
+//
+// What happens at a process counts there at once, whatever becomes of the store, and
+// elsewhere as soon as the store has it. When the store is away nobody comes and
+// nobody goes at other processes, and then all that has changed does; nobody is gone
+// because of that, even if it was for longer than a Lease.
+//
+// A process that dies is believed for a [Tracker.Lease]; its pages have that time to
+// come back to another one, and are never gone in between. The others then delete
+// what it has left, in the second after, and with that the sessions end that are
+// nowhere else. A process that is cut off is taken for dead as well, and knows it
+// before the others do, see [Tracker.Leased]. When it is back, its sessions end there
+// too, as they have elsewhere, and those that have streams are present again.
+//
+// A process costs its store a write for each third of a Lease, a session one when it
+// comes, one for each of its page's words, one when its places change, and one when it
+// ends; what a goodbye leaves is kept for two Leases. A hidden page that has no stream
+// is gone with the process that it was connected to.
+//
 // # Cost
 //
 // A session needs some 500 bytes beside its stream, and 4 µs from its Connect to its

@@ -84,19 +84,29 @@ func TestUnsure(t *testing.T) {
 
 // Who has missed the end of a session that is back tells it all the same.
 func TestMissed(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		var store backplane.Memory
-		all := processes(t, &store, 2, nil)
-		all[0].connect(t, ann, "a")
-		expect(t, all, "+ann@a")
-		all[1].wire.deafen()
-		all[0].Leave(ann)
-		all[0].connect(t, ann, "a")
-		step(time.Second)
-		all[1].wire.heal()
-		step(time.Second)
-		expect(t, all, "end 1, -ann@a, +ann@a")
-	})
+	for _, goodbye := range []bool{true, false} {
+		bubble(t, func(t *testing.T) {
+			var store backplane.Memory
+			all := processes(t, &store, 2, func(tr *presence.Tracker) { tr.Grace = -1 })
+			source := all[0].connect(t, ann, "a")
+			expect(t, all, "+ann@a")
+			all[1].wire.deafen()
+			something(t, all[0])
+			if goodbye {
+				all[0].Leave(ann)
+			} else {
+				source.Close()
+			}
+			synctest.Wait()
+			all[0].connect(t, ann, "a")
+			step(time.Second)
+			all[1].wire.heal()
+			step(time.Second)
+			if got, want := all[1].told(), "end 1, -ann@a, +ann@a"; !strings.HasSuffix(got, want) {
+				t.Errorf("told %q, want %q", got, want)
+			}
+		})
+	}
 }
 
 // What a goodbye has ended is not back because its process has not heard of it yet.
@@ -118,8 +128,8 @@ func TestUnheard(t *testing.T) {
 		for _, first := range []bool{true, false} {
 			source := all[0].connect(t, ann, "a")
 			all[0].wire.cut()
-			if first { // then that is what it hears later
-				all[2].connect(t, bob, "a").Close()
+			if first {
+				something(t, all[1])
 			}
 			all[1].Leave(ann)
 			step(time.Minute)
@@ -136,6 +146,55 @@ func TestUnheard(t *testing.T) {
 	})
 }
 
+// something is what a process that is deaf hears first when it is not any more: it is
+// on the wire. Of what follows it hears how it has ended.
+func something(t *testing.T, p *process) {
+	p.connect(t, presence.Session{User: "eve", Page: "something"}).Close()
+}
+
+// A goodbye is not forgotten over the next.
+func TestTwoGoodbyes(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var store backplane.Memory
+		all := processes(t, &store, 2, nil)
+		source := all[0].connect(t, ann, "a")
+		all[0].wire.deafen()
+		something(t, all[1])
+		for range 3 {
+			all[1].Leave(ann)
+			synctest.Wait()
+			all[1].connect(t, ann, "b")
+		}
+		all[0].wire.heal()
+		synctest.Wait()
+		if source.ReadyState() != sse.Closed {
+			t.Error("the stream is open")
+		}
+	})
+}
+
+// A goodbye that its process could not hear has not ended the session, for nobody,
+// though the process is not taken for dead.
+func TestNeverHeard(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var store backplane.Memory
+		all := processes(t, &store, 2, nil)
+		all[0].connect(t, ann, "a")
+		all[0].wire.cut()
+		something(t, all[1])
+		all[1].Leave(ann)
+		synctest.Wait()
+		all[1].wire.cut()
+		step(time.Minute)
+		for _, p := range all {
+			p.wire.heal()
+			step(500 * time.Millisecond)
+		}
+		step(time.Minute)
+		expect(t, all, "+ann@a, end something", "+ann@a, end 1, -ann@a, end something, +ann@a")
+	})
+}
+
 // A goodbye outlives the process that has heard it.
 func TestLastWord(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -146,13 +205,14 @@ func TestLastWord(t *testing.T) {
 		all[0].connect(t, ann, "a")
 		step(3400 * time.Millisecond) // it has just renewed its lease, and the other not
 		all[0].wire.cut()
+		something(t, all[1])
 		heard.Leave(ann)
 		synctest.Wait()
 		heard.wire.cut()
 		step(9 * time.Second)
 		all[0].wire.heal()
 		step(time.Second)
-		expect(t, all, "+ann@a, end 1, -ann@a")
+		expect(t, all, "+ann@a, end 1, -ann@a, end something")
 	})
 }
 
