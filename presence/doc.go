@@ -110,8 +110,13 @@
 //
 // # Cost
 //
-// A session needs some 500 bytes beside its stream, and 4 µs from its Connect to its
+// A session needs some 600 bytes beside its stream, and 6 µs from its Connect to its
 // end, with 10,000 others present:
 //
 //	go test -run '^$' -bench 'Connect|Memory' -benchmem ./presence
+//
+// With a store, of three processes in one, it is 10 µs until all three know it, and
+// 2 KB in the three and the store together:
+//
+//	go test -run '^$' -bench Shared ./presence
 package presence
