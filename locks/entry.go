@@ -160,7 +160,19 @@ func (t *Table[K]) left(s presence.Session) {
 	}
 	t.mu.Unlock()
 	for i, name := range names {
-		t.bySelf(name, keys[i], release(s, Left))
+		t.bySelf(name, keys[i], t.leave(s))
+	}
+}
+
+// leave is release for a session that is gone. It may be back by the time that the
+// store answers: then it keeps what it has.
+func (t *Table[K]) leave(s presence.Session) step {
+	gone := release(s, Left)
+	return func(now state) (state, bool, error) {
+		if t.Presence.Present(s) {
+			return now, false, nil
+		}
+		return gone(now)
 	}
 }
 

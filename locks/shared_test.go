@@ -3,6 +3,7 @@ package locks_test
 import (
 	"context"
 	"errors"
+	"net/http/httptest"
 	"slices"
 	"sync"
 	"testing"
@@ -242,4 +243,31 @@ func (h *hookedStore) Swap(ctx context.Context, key string, old uint64, value []
 		before()
 	}
 	return h.Store.Swap(ctx, key, old, value, ttl)
+}
+
+// A session that is back before its lock has been freed keeps it.
+func TestBackInTime(t *testing.T) {
+	tracker, sessions := present(t, 1)
+	ann := sessions[0]
+	var table locks.Table[int]
+	tracker.OnLeave(func(presence.Session) { // before the table is told
+		source, err := sse.Accept(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { source.Close() })
+		if err := tracker.Connect(source, ann); err != nil {
+			t.Error(err)
+		}
+	})
+	table.Presence = tracker
+	defer table.Close()
+	l, err := table.Take(t.Context(), ann, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tracker.Leave(ann)
+	if err := table.Check(ann, 7, l.Token); err != nil {
+		t.Error(err)
+	}
 }
