@@ -53,15 +53,15 @@ func (l *log) seat(source *EventSource, members []*member, stamp uint64, resumes
 		}
 	}
 	place := l.standAt(members, stamp, resumes)
-	outer := source.order
-	if !resumes && slices.ContainsFunc(members, (*member).hasSnapshot) {
+	outer, gap := source.order, before && l.shared != nil
+	if !resumes && (gap || slices.ContainsFunc(members, (*member).hasSnapshot)) {
 		source.order = snapshotOrder{goroutine: goroutine(), stamp: begin}
 	}
 	source.mu.Unlock()
 	l.mu.Unlock()
 	if !resumes {
 		for _, m := range members {
-			m.snapshot(before)
+			m.snapshot(gap)
 		}
 	}
 	source.mu.Lock()
@@ -79,12 +79,12 @@ func (l *log) seat(source *EventSource, members []*member, stamp uint64, resumes
 func (m *member) hasSnapshot() bool { return m.set.Snapshot != nil }
 
 // snapshot sends the source the set's state as it is now, or else tells it of a
-// gap, if it has seen something before.
-func (m *member) snapshot(before bool) {
+// gap, if there is one.
+func (m *member) snapshot(gap bool) {
 	switch {
 	case m.set.Snapshot != nil:
 		m.set.Snapshot(m.source)
-	case m.set.log.shared != nil && before:
+	case gap:
 		m.source.Dispatch(gapType, "") //nolint:errcheck // the event is good, and a stream that has ended misses nothing
 	}
 }

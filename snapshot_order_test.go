@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"example.org/sse"
+	"example.org/sse/backplane"
 )
 
 // What is dispatched to a set while a newcomer gets its snapshot follows that,
@@ -38,5 +39,24 @@ func TestSnapshotFirst(t *testing.T) {
 		st := site.open()
 		synctest.Wait()
 		st.want("state|"+large, "state|the rest", "live|1", "own|2")
+	})
+}
+
+// A gap is told before the id that the client is to come back with: should the
+// stream break off between them, it is told again.
+func TestGapFirst(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		large := strings.Repeat("x", 500<<10)
+		hub := sse.Hub{Log: new(backplane.Memory)}
+		defer hub.Close()
+		hub.Set("a").Dispatch("", "1")
+		handler, sources := connected(nil)
+		st := tr.serve(t, handler).open("Last-Event-ID", "nonsense")
+		source := <-sources
+		go source.Dispatch("state", large) // is not read, and so what follows waits together
+		synctest.Wait()
+		go hub.Add(source, "a")
+		synctest.Wait()
+		st.want("state|"+large, "gap|", "last-event-id|")
 	})
 }
