@@ -96,7 +96,7 @@ func (n *node) close() {
 	}
 	for _, h := range n.hubs {
 		h.Set(setName).CloseAll()
-		h.Close() //nolint:errcheck // it has none
+		h.Close()
 	}
 	if n.members != nil {
 		n.members.leave()

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Parts are the processes that a run consists of, each this program again. A
+// parts are the processes that a run consists of, each this program again. A
 // part ends when its input does.
 var parts = map[string]func(ctx context.Context, arg string, in io.Reader, out io.Writer) error{
 	"node": playNode,

@@ -163,13 +163,13 @@ func (r *Results) back(b *strings.Builder) {
 		"on a log (`%s`) with a full history of 1,024 events: with the id of the event 15 before the newest, "+
 		"so that they resume from the process's memory; or as new ones, with a `Snapshot` of 10 KiB for each. The streams are detached. "+
 		"Time until half of them, and the last of them, has what it is sent, and the server's CPU time for each; "+
-		"the clients, a process of their own, share the cores.\n\n"+
-		"| | resume: half | the last | CPU each | snapshot: half | the last | CPU each |\n|---|---:|---:|---:|---:|---:|---:|\n", storm)
+		"the clients, a process of their own, share the cores. And how much memory the kernel has taken for one end of a connection.\n\n"+
+		"| | resume: half | the last | CPU each | snapshot: half | the last | CPU each | kernel |\n|---|---:|---:|---:|---:|---:|---:|---:|\n", storm)
 	for _, n := range numbers {
 		english.Fprintf(b, "| %d clients |", n) //nolint:errcheck // a Builder takes everything
 		for _, c := range []column{
 			{format: "%.0f ms", figure: backP50}, {format: "%.0f ms", figure: backLast}, {format: "%.0f µs", figure: backCPU},
-			{format: "%.0f ms", figure: newP50}, {format: "%.0f ms", figure: newLast}, {format: "%.0f µs", figure: newCPU},
+			{format: "%.0f ms", figure: newP50}, {format: "%.0f ms", figure: newLast}, {format: "%.0f µs", figure: newCPU}, {format: "%.1f KiB", figure: backSlab},
 		} {
 			v, _ := r.median(storm, c.figure, n)
 			b.WriteString(" " + english.Sprintf(c.format, v) + " |")

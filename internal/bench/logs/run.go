@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"gonum.org/v1/gonum/stat"
+
+	"example.org/sse/internal/bench/machine"
 )
 
 // A Plan is what is to be measured.
@@ -77,8 +79,9 @@ const (
 	cpuFlat   = "cpu flat" // of all, with several callers at once
 	backP50   = "back p50" // ms until half of the clients have what they missed
 	backLast  = "back last"
-	backCPU   = "back cpu" // of the server's for a client
-	newP50    = "new p50"  // the same with a snapshot
+	backCPU   = "back cpu"  // of the server's for a client
+	backSlab  = "back slab" // KiB of the kernel's, for one end of a connection
+	newP50    = "new p50"   // the same with a snapshot
 	newLast   = "new last"
 	newCPU    = "new cpu"
 )
@@ -285,7 +288,10 @@ func (p Plan) back(ctx context.Context, n int, add adder) error {
 		{backP50, backLast, backCPU, true, full},
 		{newP50, newLast, newCPU, false, 1},
 	} {
-		if err := p.storm(ctx, e, n, f.resume, f.until, func(took []float64, cpu int64) {
+		if err := p.storm(ctx, e, n, f.resume, f.until, func(took []float64, cpu int64, slab float64) {
+			if f.resume {
+				add(e, backSlab, n, slab)
+			}
 			slices.Sort(took)
 			add(e, f.p50, n, stat.Quantile(0.5, stat.Empirical, took, nil)/1e6)
 			add(e, f.last, n, took[len(took)-1]/1e6)
@@ -297,7 +303,7 @@ func (p Plan) back(ctx context.Context, n int, add adder) error {
 	return nil
 }
 
-func (p Plan) storm(ctx context.Context, e Engine, n int, resume bool, until int, found func([]float64, int64)) (err error) {
+func (p Plan) storm(ctx context.Context, e Engine, n int, resume bool, until int, found func(took []float64, cpu int64, slab float64)) (err error) {
 	s, err := p.open(ctx, e, 1, snapshotSize)
 	if err != nil {
 		return err
@@ -320,6 +326,10 @@ func (p Plan) storm(ctx context.Context, e Engine, n int, resume bool, until int
 	if resume {
 		o.ID = serving.ID
 	}
+	slab, err := machine.Slab()
+	if err != nil {
+		return err
+	}
 	before, err := server.cpu()
 	if err != nil {
 		return err
@@ -335,6 +345,10 @@ func (p Plan) storm(ctx context.Context, e Engine, n int, resume bool, until int
 	if err != nil {
 		return err
 	}
-	found(r.All, after-before)
+	slabAfter, err := machine.Slab()
+	if err != nil {
+		return err
+	}
+	found(r.All, after-before, float64(slabAfter-slab)/2/float64(n)/1024)
 	return nil
 }
