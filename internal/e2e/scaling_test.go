@@ -91,7 +91,7 @@ func TestScalingProxies(t *testing.T) {
 			one, two := startSite(t, b, program), startSite(t, b, program)
 			proxy := behindGuide(t, path, one.addr, two.addr)
 			streams := []*stream{one.stream(t, "/events"), two.stream(t, "/events")}
-			until(t, func() bool { return status("http://"+proxy+"/ready") == http.StatusOK })
+			awaitStatus(t, "http://"+proxy+"/ready", http.StatusOK)
 			r, err := http.PostForm("http://"+proxy+"/say", url.Values{"text": {"hello"}, "key": {"1"}}) //nolint:noctx // on loopback
 			if err != nil {
 				t.Fatal(err)
@@ -117,7 +117,7 @@ func TestScalingProxies(t *testing.T) {
 					t.Errorf("stream %d: status %d", opened, got)
 				}
 				if opened++; opened == 1 {
-					until(t, func() bool { return status("http://"+one.addr+"/ready") == http.StatusServiceUnavailable })
+					awaitStatus(t, "http://"+one.addr+"/ready", http.StatusServiceUnavailable)
 				}
 				time.Sleep(20 * time.Millisecond) // a rate of clients
 			}
@@ -129,23 +129,43 @@ func TestScalingProxies(t *testing.T) {
 	}
 }
 
-// A stream behind the guide's nginx is detached, which takes HTTP/1.1.
-func TestScalingDetached(t *testing.T) {
-	path := find(t, "nginx")
-	before := sse.ReadStats().Detached
-	var group sse.Set
-	server := httptest.NewServer(&group)
-	defer server.Close()
-	defer group.CloseAll()
-	addr := server.Listener.Addr().String()
-	proxy := behindGuide(t, path, addr, addr)
-	until(t, func() bool { return group.Len() == 0 }) // the question whether nginx is there
-	s, err := openStream(t.Context(), "http://"+proxy+"/events")
-	if err != nil {
-		t.Fatal(err)
+// A stream behind the guide's proxies is detached, which takes HTTP/1.1, and events
+// are not held back.
+func TestScalingStream(t *testing.T) {
+	for _, name := range []string{"nginx", "haproxy"} {
+		t.Run(name, func(t *testing.T) {
+			path := find(t, name)
+			before := sse.ReadStats().Detached
+			var group sse.Set
+			server := httptest.NewServer(&group)
+			defer server.Close()
+			defer group.CloseAll()
+			addr := server.Listener.Addr().String()
+			s, err := openStream(t.Context(), "http://"+behindGuide(t, path, addr, addr)+"/events")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			eventually(t, soon, func() string {
+				if stats := sse.ReadStats(); stats.Detached <= before {
+					return fmt.Sprintf("it is not detached: %+v", stats)
+				}
+				return ""
+			})
+			fastest := time.Hour
+			for i := range 3 {
+				began, data := time.Now(), fmt.Sprint("data: ", i)
+				group.Dispatch("", data)
+				if !s.sees(data) {
+					t.Fatal(s.lines.Err())
+				}
+				fastest = min(fastest, time.Since(began))
+			}
+			if fastest > 100*time.Millisecond {
+				t.Errorf("events take %v at least", fastest)
+			}
+		})
 	}
-	defer s.Close()
-	until(t, func() bool { return sse.ReadStats().Detached > before })
 }
 
 func find(t *testing.T, name string) string {
@@ -183,7 +203,7 @@ func startSite(t *testing.T, b *broker, program string) *site {
 		s.cmd.Process.Kill()
 		<-s.ended
 	})
-	until(t, func() bool { return status("http://"+s.addr+"/ready") == http.StatusOK })
+	awaitStatus(t, "http://"+s.addr+"/ready", http.StatusOK)
 	return s
 }
 
@@ -238,7 +258,12 @@ func behindGuide(t *testing.T, path, one, two string) (addr string) {
 		p.Process.Signal(syscall.SIGTERM)
 		p.Wait()
 	})
-	until(t, func() bool { return status("http://"+addr+"/ready") != 0 })
+	eventually(t, soon, func() string {
+		if status("http://"+addr+"/ready") == 0 {
+			return "there is no answer"
+		}
+		return ""
+	})
 	return addr
 }
 
@@ -252,12 +277,12 @@ func status(url string) int {
 	return r.StatusCode
 }
 
-func until(t *testing.T, condition func() bool) {
+func awaitStatus(t *testing.T, url string, want int) {
 	t.Helper()
-	for began := time.Now(); !condition(); {
-		if time.Since(began) > 20*time.Second {
-			t.Fatal("it takes too long")
+	eventually(t, soon, func() string {
+		if got := status(url); got != want {
+			return fmt.Sprintf("%s answers %d, want %d", url, got, want)
 		}
-		time.Sleep(10 * time.Millisecond) // another process is at it
-	}
+		return ""
+	})
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"example.org/sse"
-	"example.org/sse/backplane"
 	"example.org/sse/natslog"
 )
 
@@ -53,10 +52,10 @@ func main() {
 		defer cancel()
 		_, err := board.DispatchOnce(ctx, r.FormValue("key"), sse.Event{Data: r.FormValue("text")})
 		switch {
-		case errors.Is(err, backplane.ErrUnknown):
-			http.Error(w, "please send it again, with the same key", http.StatusServiceUnavailable)
-		case err != nil:
+		case errors.Is(err, sse.ErrInvalidEvent), errors.Is(err, sse.ErrTooLarge):
 			http.Error(w, err.Error(), http.StatusBadRequest)
+		case err != nil: // it was not taken, or that is not known
+			http.Error(w, "please send it again, with the same key", http.StatusServiceUnavailable)
 		}
 	})
 
