@@ -6,7 +6,7 @@ COUNT ?= 1
 
 FULL  ?=
 
-.PHONY: help demo test lint check bench bench-rivals
+.PHONY: help demo test lint check bench bench-rivals bench-logs
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,3 +28,6 @@ bench: ## run the library's benchmarks; BENCH=regexp selects, COUNT=10 repeats
 
 bench-rivals: ## measure other packages beside it for a minute; FULL=1 takes twenty and writes the report; ARGS='--flag value' select
 	@FULL='$(FULL)' ci/bench-rivals.sh $(ARGS)
+
+bench-logs: ## measure what a log costs that processes share, for a minute; FULL=1 takes ten and writes the report; ARGS='--flag value' select
+	@FULL='$(FULL)' ci/bench-logs.sh $(ARGS)

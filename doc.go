@@ -148,8 +148,9 @@
 //
 // The response's headers tell nginx, and any proxy that compresses or caches,
 // to pass events on at once, and the keep-alive of 30 seconds is below the idle
-// limits of the usual proxies. HTTP/1.1 allows a browser six connections to a
-// host over all tabs, and a stream takes one: serve HTTP/2 where you can.
+// limits of the usual proxies. HAProxy passes each event on 0.2 s late, unless it
+// has option http-no-delay. HTTP/1.1 allows a browser six connections to a host
+// over all tabs, and a stream takes one: serve HTTP/2 where you can.
 //
 // Middleware must not wrap the ResponseWriter in a type without Flush and
 // Unwrap. One that compresses must flush when it is told to.

@@ -13,8 +13,10 @@ chromium,chromium-browser,google-chrome:chromium:./internal/e2e
 nginx:nginx-light:./internal/e2e
 ip:iproute2:./internal/e2e
 nginx:nginx-light:./cmd/sse
+haproxy:haproxy:./internal/e2e
 haproxy:haproxy:./cmd/sse
 redis-server:redis-server:./redislog
+redis-server:redis-server:./internal/bench
 shellcheck:shellcheck:lint
 '
 

@@ -30,6 +30,9 @@
 //
 // A store's times to live run on the server's clock.
 //
+// docs/scaling.md, in this module's repository, has a whole program, what is in
+// front of it, and what becomes of streams and locks when something dies.
+//
 // # What it uses
 //
 // A log of name cards is the stream SSE_cards, with the subject sse.log._cards,

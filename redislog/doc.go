@@ -35,6 +35,9 @@
 // servers' clocks agree, so that what the lock guards can refuse the first. Times
 // to live run on the server's clock.
 //
+// docs/scaling.md, in this module's repository, tells what becomes of streams and
+// locks when something dies, and what a log costs.
+//
 // # The server
 //
 // maxmemory-policy must be noeviction: any other may remove parts of a log or a

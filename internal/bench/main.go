@@ -9,21 +9,26 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
 	"example.org/sse/internal/bench/client"
 	"example.org/sse/internal/bench/driver"
+	"example.org/sse/internal/bench/logs"
 	"example.org/sse/internal/bench/report"
 	"example.org/sse/internal/bench/server"
 	"example.org/sse/internal/bench/subject"
 )
 
 type commands struct {
-	Run    runCommand    `cmd:"" help:"Measure, in processes of their own for each server and its clients."`
-	Report reportCommand `cmd:"" help:"Write the tables and plots of what was measured."`
-	Server serverCommand `cmd:"" hidden:""`
-	Client clientCommand `cmd:"" hidden:""`
+	Run    runCommand        `cmd:"" help:"Measure, in processes of their own for each server and its clients."`
+	Report reportCommand     `cmd:"" help:"Write the tables and plots of what was measured."`
+	Logs   logsCommand       `cmd:"" help:"Measure what it costs that processes share a log, and that all clients come back at once."`
+	Tables logsReportCommand `cmd:"" name:"logs-report" help:"Write the tables of what logs measured."`
+	Server serverCommand     `cmd:"" hidden:""`
+	Part   partCommand       `cmd:"" hidden:""`
+	Client clientCommand     `cmd:"" hidden:""`
 }
 
 func main() {
@@ -33,7 +38,7 @@ func main() {
 		kong.Name("bench"),
 		kong.Description("Measures how servers send the same events to many clients."),
 		kong.UsageOnError(),
-		kong.Vars{"subjects": joined(subject.Names()), "measures": joined(measureNames())},
+		kong.Vars{"subjects": joined(subject.Names()), "measures": joined(measureNames()), "logs": strings.Join(logs.Names(), "; ")},
 		kong.BindTo(ctx, (*context.Context)(nil)))
 	k.FatalIfErrorf(k.Run())
 }

@@ -57,7 +57,7 @@ func newReader(t *tally, addr netip.AddrPort, first, n int) (*reader, error) {
 		if i%connectAtOnce == 0 {
 			time.Sleep(connectPause) // or what is measured is the memory of the rush: stacks of goroutines that are gone
 		}
-		fd, err := connect(addr, 0)
+		fd, err := connect(addr, 0, request)
 		if err != nil {
 			return nil, fmt.Errorf("client %d of %d: %w", first+i, first+n, err)
 		}
@@ -75,7 +75,7 @@ func newReader(t *tally, addr netip.AddrPort, first, n int) (*reader, error) {
 }
 
 // connect sends a request. The receive buffer is the kernel's choice if it is 0.
-func connect(addr netip.AddrPort, buffer int) (int, error) {
+func connect(addr netip.AddrPort, buffer int, request string) (int, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return 0, err
@@ -94,7 +94,7 @@ func connect(addr netip.AddrPort, buffer int) (int, error) {
 
 // stall connects a client that reads the head of the answer and then nothing.
 func stall(addr netip.AddrPort) error {
-	fd, err := connect(addr, 4<<10)
+	fd, err := connect(addr, 4<<10, request)
 	if err != nil {
 		return err
 	}

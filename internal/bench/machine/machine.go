@@ -64,6 +64,22 @@ func Resident() (int64, error) {
 	return 0, fmt.Errorf("/proc/self/smaps_rollup has no line with Anonymous: a newer kernel is needed")
 }
 
+// Slab returns how many bytes of memory the kernel has for objects of its own, most
+// of which are sockets while there are many of these. It is the whole machine's.
+func Slab() (int64, error) {
+	b, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0, err
+	}
+	for line := range bytes.Lines(b) {
+		var kib int64
+		if _, err := fmt.Sscanf(string(line), "Slab: %d kB", &kib); err == nil {
+			return kib << 10, nil
+		}
+	}
+	return 0, fmt.Errorf("/proc/meminfo has no line with Slab")
+}
+
 // Sockets returns how many sockets this process has open.
 func Sockets() (int, error) {
 	entries, err := os.ReadDir("/proc/self/fd")

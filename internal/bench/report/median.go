@@ -82,7 +82,7 @@ func (t *tables) median(s shape, name, figure string) (float64, bool) {
 			values = append(values, v)
 		}
 	}
-	return median(values)
+	return Median(values)
 }
 
 // ratio returns the median of a figure's ratios to that of the bare limit in
@@ -97,10 +97,11 @@ func (t *tables) ratio(s shape, name, figure string) (float64, bool) {
 			}
 		}
 	}
-	return median(ratios)
+	return Median(ratios)
 }
 
-func median(values []float64) (float64, bool) {
+// Median returns the median of the values, which it sorts, if there are any.
+func Median(values []float64) (float64, bool) {
 	if len(values) == 0 {
 		return 0, false
 	}

@@ -13,12 +13,6 @@ import (
 	"example.org/sse/internal/bench/driver"
 )
 
-// The report stands between these lines of the file that it is written into.
-const (
-	begin = "<!-- rivals:begin -->"
-	end   = "<!-- rivals:end -->"
-)
-
 // Print writes the results as tables.
 func Print(w io.Writer, results *driver.Results) error {
 	_, err := io.WriteString(w, newTables(results).text(nil, ""))
@@ -29,15 +23,6 @@ func Print(w io.Writer, results *driver.Results) error {
 // file, in place of those that were there. The file's links to the plots are
 // relative to it.
 func Write(results *driver.Results, into, plots string) error {
-	old, err := os.ReadFile(into)
-	if err != nil {
-		return err
-	}
-	before, rest, begins := strings.Cut(string(old), begin)
-	_, after, ends := strings.Cut(rest, end)
-	if !begins || !ends {
-		return fmt.Errorf("%s has no place for the report: write the lines %s and %s where it should be", into, begin, end)
-	}
 	if err := os.MkdirAll(plots, 0o777); err != nil {
 		return err
 	}
@@ -50,8 +35,23 @@ func Write(results *driver.Results, into, plots string) error {
 	if err != nil {
 		return err
 	}
-	text := t.text(drawn, filepath.ToSlash(base))
-	return os.WriteFile(into, []byte(before+begin+"\n\n"+text+end+after), 0o666)
+	return Replace(into, "rivals", t.text(drawn, filepath.ToSlash(base)))
+}
+
+// Replace writes a text into a file, in place of what was between the two lines
+// that have the name of the report.
+func Replace(file, name, text string) error {
+	begin, end := "<!-- "+name+":begin -->", "<!-- "+name+":end -->"
+	old, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	before, rest, begins := strings.Cut(string(old), begin)
+	_, after, ends := strings.Cut(rest, end)
+	if !begins || !ends {
+		return fmt.Errorf("%s has no place for the report: write the lines %s and %s where it should be", file, begin, end)
+	}
+	return os.WriteFile(file, []byte(before+begin+"\n\n"+text+end+after), 0o666)
 }
 
 // text returns the tables, with links to the plots that are drawn.
