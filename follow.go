@@ -25,7 +25,7 @@ const (
 	// aheadTimeout is how long a client may wait that has seen an event which has
 	// not reached this process yet, and echoTimeout how long a dispatch waits for
 	// its event to come back.
-	aheadTimeout = 2 * time.Second
+	aheadTimeout = 10 * time.Second
 	echoTimeout  = time.Second
 
 	followPause = time.Second

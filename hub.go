@@ -30,7 +30,7 @@ type Hub struct {
 	// have logs on brokers.
 	//
 	// The hub follows the log in a goroutine, from the first use of a method on,
-	// until Close. Before it has the log's history, see Ready, and for up to 2 s if
+	// until Close. Before it has the log's history, see Ready, and for up to 10 s if
 	// a client has seen an event that is still to come here, adding a source waits.
 	// If the log has lost events, or this process has fallen behind it by more
 	// than is kept, every member gets its set's Snapshot, or, where there is

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -276,6 +277,16 @@ func (a *audience) stalls() time.Duration {
 		longest, l.stall = max(longest, l.stall), 0
 	}
 	return longest.Truncate(time.Millisecond)
+}
+
+// through reports whether the listener has so many events of a process's writers.
+func (l *listener) through(process string, count int) bool {
+	for i, set := range hubSets {
+		if slices.Contains(l.sets, set) && l.next[fmt.Sprintf("%s:%s.%d", set, process, i)] < count {
+			return false
+		}
+	}
+	return true
 }
 
 // comments returns how many keep-alives each listener has got.

@@ -39,7 +39,7 @@ func TestHubsStoppedProcess(t *testing.T) {
 			h.hello()
 			h.nodes[2].cmd.Process.Signal(syscall.SIGSTOP)
 			h.nodes[0].say("write 2 %d 0s", tt.events)
-			near.until("it has all", func(l *listener) bool { return l.events >= len(l.sets)*(3+tt.events) })
+			near.until("it has all", func(l *listener) bool { return l.through("n0", tt.events) })
 			h.nodes[2].cmd.Process.Signal(syscall.SIGCONT)
 			begin := time.Now()
 			if tt.gap {
@@ -47,7 +47,7 @@ func TestHubsStoppedProcess(t *testing.T) {
 					return l.told["gap"] >= count(l.sets, "a") && l.told["state"] >= count(l.sets, "s")
 				})
 			} else {
-				far.until("it has all", func(l *listener) bool { return l.events >= len(l.sets)*(3+tt.events) })
+				far.until("it has all", func(l *listener) bool { return l.through("n0", tt.events) })
 			}
 			t.Logf("%v after it goes on", time.Since(begin))
 			h.nodes[1].say("write 0 0 0s")
@@ -74,7 +74,7 @@ func TestHubsForgedID(t *testing.T) {
 	a.add(1, 0, hubSets...)
 	a.come()
 	h.nodes[0].say("write 2 50 0s")
-	a.until("it has all", func(l *listener) bool { return l.events == 100 })
+	a.until("it has all", func(l *listener) bool { return l.through("n0", 50) })
 	h.nodes[2].kill()
 	h.start(2) // knows what the log has kept
 	h.nodes[2].until(t, time.Minute, "listening", func() bool { return h.nodes[2].listens })
