@@ -14,10 +14,13 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 
 	"example.org/sse"
 	"example.org/sse/backplane"
 	"example.org/sse/natslog"
+	"example.org/sse/redislog"
 )
 
 // A hubConfig is that of a process that serves the streams of a hub.
@@ -111,6 +114,10 @@ func (c hubConfig) open(ctx context.Context) (backplane.Log, error) {
 	history := c.History
 	if history == 0 {
 		history = -1
+	}
+	if c.Redis != "" {
+		logging.Disable() // it tells of every attempt
+		return redislog.Open(ctx, redis.NewClient(&redis.Options{Addr: c.Redis, ContextTimeoutEnabled: true}), "faults", &redislog.Options{History: history, HistoryBytes: -1})
 	}
 	nc, err := nats.Connect(c.Servers, append(natslog.ConnOptions(), nats.DontRandomize())...)
 	if err != nil {
