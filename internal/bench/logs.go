@@ -75,7 +75,7 @@ func (c *logsCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	load, err := os.ReadFile("/proc/loadavg")
+	before, err := load()
 	if err != nil {
 		return err
 	}
@@ -83,17 +83,30 @@ func (c *logsCommand) Run(ctx context.Context) error {
 		Date:    time.Now(),
 		Command: cmp.Or(c.Command, "bench "+strings.Join(os.Args[1:], " ")),
 		Machine: machine.Describe(),
-		Load:    strings.Join(strings.Fields(string(load))[:3], ", "),
 	}
 	if results.Results, err = p.Run(ctx); err != nil {
 		return err
 	}
+	after, err := load()
+	if err != nil {
+		return err
+	}
+	results.Load = before + " before and " + after + " after"
 	if c.JSON != "" {
 		if err := results.Save(c.JSON); err != nil {
 			return err
 		}
 	}
 	return results.Print(os.Stdout)
+}
+
+// load returns the machine's load averages.
+func load() (string, error) {
+	b, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "", err
+	}
+	return strings.Join(strings.Fields(string(b))[:3], ", "), nil
 }
 
 type logsReportCommand struct {

@@ -35,7 +35,7 @@ func (r *Results) text() string {
 	if rounds > 1 {
 		medians = fmt.Sprintf("Medians of %d rounds.", rounds)
 	}
-	fmt.Fprintf(b, "Measured on %s by\n\n    %s\n\non %s; load average before: %s. %s\n\n",
+	fmt.Fprintf(b, "Measured on %s by\n\n    %s\n\non %s. Load averages: %s. %s\n\n",
 		r.Date.Format("2006-01-02"), r.Command, r.Machine, r.Load, medians)
 	for _, e := range Engines {
 		if slices.ContainsFunc(r.Results, func(one Result) bool { return one.Engine == e.Name }) {
@@ -44,7 +44,7 @@ func (r *Results) text() string {
 	}
 	r.table(b, "One event at a time",
 		"One caller, 200 events a second, two processes: what a call of `DispatchOnce` takes, and the time from it until "+
-			"the other process's member is written the event; half of them, and 99 of 100. The ratio is to `"+Base+"`, of the medians.",
+			"the other process's member is written the event; half of them, and 99 of 100. Of the half, the ratio to `"+Base+"`.",
 		[]column{
 			{"call, p50", callP50, 0, "%.0f µs", true}, {"p99", callP99, 0, "%.0f µs", false},
 			{"the other's member, p50", memberP50, 0, "%.0f µs", true}, {"p99", memberP99, 0, "%.0f µs", false},

@@ -22,7 +22,7 @@ type Results struct {
 	Date    time.Time `json:"date"`
 	Command string    `json:"command"`
 	Machine string    `json:"machine"`
-	Load    string    `json:"load"` // of the machine, before
+	Load    string    `json:"load"` // of the machine, before and after
 	Results []Result  `json:"results"`
 }
 
