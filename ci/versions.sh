@@ -15,6 +15,7 @@ ip:iproute2:./internal/e2e
 nginx:nginx-light:./cmd/sse
 haproxy:haproxy:./internal/e2e
 haproxy:haproxy:./cmd/sse
+redis-server:redis-server:./internal/e2e
 redis-server:redis-server:./redislog
 redis-server:redis-server:./internal/bench
 shellcheck:shellcheck:lint
