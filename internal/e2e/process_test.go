@@ -28,6 +28,7 @@ var roles = map[string]func(config []byte, in *bufio.Scanner, out *output) error
 	"server": playServer,
 	"node":   playNode,
 	"hub":    playHub,
+	"locks":  playLocks,
 }
 
 func play(role string) int {
