@@ -6,13 +6,16 @@ COUNT ?= 1
 
 FULL  ?=
 
-.PHONY: help demo test lint check bench bench-rivals bench-logs
+.PHONY: help demo demo-nodes test lint check bench bench-rivals bench-logs
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## run the demo, with all set-up; ARGS='-flag value' are its arguments
 	@ci/demo.sh $(ARGS)
+
+demo-nodes: ## run the demo on three nodes, to kill some; ARGS='-nats URL' has them use another NATS server than their own
+	@ci/demo.sh -nodes localhost:8081,localhost:8082,localhost:8083 $(ARGS)
 
 test: ## run all tests of all modules, with all set-up
 	@ci/test.sh

@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
 	"errors"
-	"fmt"
+	"html/template"
 	"slices"
+	"sync"
 
 	_ "modernc.org/sqlite"
 )
@@ -35,82 +35,25 @@ type place struct {
 	Before int64 // the other card's ID, 0: at the end
 }
 
-// A board keeps cards in a SQLite file. What one of its methods has changed is
-// on the disk when the method returns.
-type board struct{ db *sql.DB }
-
-const schema = `
-create table card (
-	id integer primary key autoincrement,
-	text text not null,
-	list text not null,
-	position integer not null,
-	revision integer not null default 1,
-	author text not null,
-	hue integer not null
-);
-pragma user_version = 1;`
-
-// schema2 is what came later.
-const schema2 = `
-create table secret (key blob not null);
-pragma user_version = 2;`
-
-// openBoard opens the file, and makes it if there is none.
-func openBoard(ctx context.Context, path string) (*board, error) {
-	// Another program may look into the file: wait for it, do not fail.
-	db, err := sql.Open("sqlite", path+"?_pragma=busy_timeout(5000)&_txlock=immediate")
-	if err != nil {
-		return nil, fmt.Errorf("board %s: %w", path, err)
-	}
-	db.SetMaxOpenConns(1) // one writer is all that SQLite has
-	b := &board{db: db}
-	if err := b.prepare(ctx); err != nil {
-		return nil, fmt.Errorf("board %s: %w", path, errors.Join(err, db.Close()))
-	}
-	return b, nil
-}
-
-// prepare gives a new file its tables and its first cards, and an old one what it
-// has not got.
-func (b *board) prepare(ctx context.Context) error {
-	return b.transact(ctx, func(tx *sql.Tx) error {
-		var version int
-		if err := tx.QueryRow("pragma user_version").Scan(&version); err != nil || version > 1 {
-			return err
-		}
-		if version == 0 {
-			if _, err := tx.Exec(schema); err != nil {
-				return err
-			}
-			for _, c := range firstCards() {
-				if _, err := insert(tx, c); err != nil {
-					return err
-				}
-			}
-		}
-		if _, err := tx.Exec(schema2); err != nil {
-			return err
-		}
-		key := make([]byte, 32)
-		rand.Read(key) // never fails
-		_, err := tx.Exec("insert into secret (key) values (?)", key)
-		return err
-	})
-}
-
-// key returns what pages' tokens are signed with. It is kept, so that pages outlive
-// a restart.
-func (b *board) key(ctx context.Context) (key []byte, err error) {
-	err = b.db.QueryRowContext(ctx, "select key from secret").Scan(&key)
-	return key, err
+// A board keeps cards in a SQLite file, which several processes may have open. What
+// one of its methods has changed is on the disk when the method returns.
+type board struct {
+	db      *sql.DB
+	writing sync.Mutex // SQLite has one writer: the others wait here, in turn
 }
 
 func (b *board) close() error { return b.db.Close() }
 
 // cards returns all cards, from top to bottom.
-func (b *board) cards(ctx context.Context) (cards []card, err error) {
-	rows, err := b.db.QueryContext(ctx, "select id, text, list, revision, author, hue from card order by position, id")
+func (b *board) cards(ctx context.Context) ([]card, error) { return readCards(ctx, b.db) }
+
+// A querier is the database, or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+func readCards(ctx context.Context, from querier) (cards []card, err error) {
+	rows, err := from.QueryContext(ctx, "select id, text, list, revision, author, hue from card order by position, id")
 	if err != nil {
 		return nil, err
 	}
@@ -140,16 +83,11 @@ func (b *board) add(ctx context.Context, to column, text string, by author) (id 
 	if text, err = checkText(text); err != nil {
 		return 0, err
 	}
-	err = b.transact(ctx, func(tx *sql.Tx) error {
-		var n int
-		if err := tx.QueryRow("select count(*) from card").Scan(&n); err != nil {
-			return err
+	err = b.change(ctx, func(tx *sql.Tx) (int64, error) {
+		if id, err = insert(tx, card{Text: text, Column: to, Author: by}); err != nil {
+			return 0, err
 		}
-		if n >= maxCards {
-			return errFull
-		}
-		id, err = insert(tx, card{Text: text, Column: to, Author: by})
-		return err
+		return id, fits(ctx, tx)
 	})
 	return id, err
 }
@@ -161,21 +99,40 @@ func (b *board) edit(ctx context.Context, id, revision int64, text string, by au
 	if err != nil {
 		return err
 	}
-	return b.transact(ctx, func(tx *sql.Tx) error {
+	return b.change(ctx, func(tx *sql.Tx) (int64, error) {
 		var now int64
 		var other string
 		err := tx.QueryRow("select revision, author from card where id = ?", id).Scan(&now, &other)
 		if errors.Is(err, sql.ErrNoRows) {
-			return errUnknown
+			return 0, errUnknown
 		} else if err != nil {
-			return err
+			return 0, err
 		}
 		if now != revision {
-			return errChanged(other)
+			return 0, errChanged(other)
 		}
 		_, err = tx.Exec("update card set text = ?, revision = revision + 1, author = ?, hue = ? where id = ?", text, by.Name, by.Hue, id)
-		return err
+		if err != nil {
+			return 0, err
+		}
+		return id, fits(ctx, tx)
 	})
+}
+
+// fits returns errFull if the board has become too large.
+func fits(ctx context.Context, tx *sql.Tx) error {
+	cards, err := readCards(ctx, tx)
+	if err != nil {
+		return err
+	}
+	size := 0
+	for _, c := range cards {
+		size += len(template.HTMLEscapeString(c.Text))
+	}
+	if len(cards) > maxCards || size > maxBoard {
+		return errFull
+	}
+	return nil
 }
 
 // move puts a card somewhere else. If the card that it is to be in front of has
@@ -184,14 +141,14 @@ func (b *board) move(ctx context.Context, id int64, to place, by author) error {
 	if to.Column != todo && to.Column != doing && to.Column != done {
 		return errColumn
 	}
-	return b.transact(ctx, func(tx *sql.Tx) error {
+	return b.change(ctx, func(tx *sql.Tx) (int64, error) {
 		result, err := tx.Exec("update card set list = ?, author = ?, hue = ? where id = ?", to.Column, by.Name, by.Hue, id)
 		if err := changedOne(result, err); err != nil {
-			return err
+			return 0, err
 		}
 		order, err := idsOf(tx, to.Column)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		order = slices.DeleteFunc(order, func(other int64) bool { return other == id })
 		at := slices.Index(order, to.Before)
@@ -200,22 +157,38 @@ func (b *board) move(ctx context.Context, id int64, to place, by author) error {
 		}
 		for i, id := range slices.Insert(order, at, id) {
 			if _, err := tx.Exec("update card set position = ? where id = ?", i, id); err != nil {
-				return err
+				return 0, err
 			}
 		}
-		return nil
+		return id, nil
 	})
 }
 
 // delete takes a card off the board.
 func (b *board) delete(ctx context.Context, id int64) error {
+	return b.change(ctx, func(tx *sql.Tx) (int64, error) {
+		return id, changedOne(tx.Exec("delete from card where id = ?", id))
+	})
+}
+
+// change makes a change to the cards, which is to be shown; see show. The author may
+// leave at any time: what was begun is done all the same.
+func (b *board) change(ctx context.Context, do func(*sql.Tx) (id int64, err error)) error {
+	ctx = context.WithoutCancel(ctx)
 	return b.transact(ctx, func(tx *sql.Tx) error {
-		return changedOne(tx.Exec("delete from card where id = ?", id))
+		id, err := do(tx)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec("update outbox set version = version + 1, card = ?", id)
+		return err
 	})
 }
 
 // transact commits what do has done, unless it fails.
 func (b *board) transact(ctx context.Context, do func(*sql.Tx) error) error {
+	b.writing.Lock()
+	defer b.writing.Unlock()
 	tx, err := b.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err

@@ -21,8 +21,10 @@ func (a *app) post(change func(*http.Request) error) http.HandlerFunc {
 		if err == nil {
 			err = change(r)
 		}
-		if err == nil {
+		if err == nil || errors.Is(err, errLate) {
 			w.Header().Set("HX-Trigger", "saved") // an event for the form's dialog to close on
+		}
+		if err == nil {
 			w.WriteHeader(http.StatusNoContent)
 			return
 		}
@@ -52,28 +54,21 @@ func (a *app) refuse(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func (a *app) add(r *http.Request) error {
-	return a.streams.change(r.Context(), func(ctx context.Context) (int64, error) {
-		return a.board.add(ctx, todo, r.PostFormValue("text"), visitorOf(r).author)
-	})
+	_, err := a.board.add(r.Context(), todo, r.PostFormValue("text"), visitorOf(r).author)
+	return a.show(r, err)
 }
 
 func (a *app) edit(r *http.Request) error {
-	id := number(r.PostFormValue("id"))
-	return a.streams.change(r.Context(), func(ctx context.Context) (int64, error) {
-		revision := number(r.PostFormValue("revision"))
-		return id, a.board.edit(ctx, id, revision, r.PostFormValue("text"), visitorOf(r).author)
-	})
+	id, revision := number(r.PostFormValue("id")), number(r.PostFormValue("revision"))
+	return a.show(r, a.board.edit(r.Context(), id, revision, r.PostFormValue("text"), visitorOf(r).author))
 }
 
 // move takes the place as its column's name and the ID of the card that it is
 // in front of: "doing/7". To tick a card off is to move it to the last column.
 func (a *app) move(r *http.Request) error {
-	id := number(r.PostFormValue("id"))
 	list, before, _ := strings.Cut(r.PostFormValue("to"), "/")
 	to := place{Column: column(list), Before: number(before)}
-	return a.streams.change(r.Context(), func(ctx context.Context) (int64, error) {
-		return id, a.board.move(ctx, id, to, visitorOf(r).author)
-	})
+	return a.show(r, a.board.move(r.Context(), number(r.PostFormValue("id")), to, visitorOf(r).author))
 }
 
 func (a *app) delete(r *http.Request) error {
@@ -81,9 +76,19 @@ func (a *app) delete(r *http.Request) error {
 	if holder, ok := a.locks.Holder(id); ok {
 		return errEdited(newVisitor(holder.User).Name)
 	}
-	return a.streams.change(r.Context(), func(ctx context.Context) (int64, error) {
-		return id, a.board.delete(ctx, id)
-	})
+	return a.show(r, a.board.delete(r.Context(), id))
+}
+
+// show shows a change to everybody, unless it has failed.
+func (a *app) show(r *http.Request, err error) error {
+	if err != nil {
+		return err
+	}
+	if err := a.streams.show(context.WithoutCancel(r.Context())); err != nil {
+		log.Printf("show the board: %v; it is tried again", err)
+		return errLate
+	}
+	return nil
 }
 
 // number returns an ID, or 0, which no card has.

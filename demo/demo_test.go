@@ -18,6 +18,12 @@ import (
 func serve(t *testing.T) (*app, string) {
 	t.Helper()
 	a := newApp(newBoard(t), nil, "")
+	return a, serveApp(t, a)
+}
+
+// serveApp starts the rest of it.
+func serveApp(t *testing.T, a *app) string {
+	t.Helper()
 	srv := httptest.NewServer(a.handler())
 	stop := a.start(t.Context())
 	t.Cleanup(func() {
@@ -26,7 +32,7 @@ func serve(t *testing.T) (*app, string) {
 		srv.Close()
 		stop()
 	})
-	return a, srv.URL
+	return srv.URL
 }
 
 func send(t *testing.T, url string, form url.Values, header ...string) (int, string) {
@@ -71,12 +77,12 @@ func TestRoundTrip(t *testing.T) {
 	partial.until("", `<hx-partial hx-target="#board">`, want)
 
 	var lock string
-	for _, step := range []struct{ path, form, want string }{
-		{"lock", "how=take", "is editing"},
-		{"edit", "revision=1&text=edited", "<b>edited</b>"},
-		{"lock", "how=release", "<b>edited</b>"},
-		{"move", "to=done/0", `aria-checked="true"`},
-		{"delete", "", "Nothing here."},
+	for _, step := range []struct{ path, form, region, want string }{
+		{"lock", "how=take", "locks", "is editing"},
+		{"edit", "revision=1&text=edited", "board", "<b>edited</b>"},
+		{"lock", "how=release", "locks", ""},
+		{"move", "to=done/0", "board", `aria-checked="true"`},
+		{"delete", "", "board", "Nothing here."},
 	} {
 		form, _ := url.ParseQuery(step.form)
 		form.Set("id", "7") // the first six were the board's own
@@ -88,8 +94,8 @@ func TestRoundTrip(t *testing.T) {
 		if _, rest, ok := strings.Cut(body, `"lock":"`); ok {
 			lock, _, _ = strings.Cut(rest, `"`)
 		}
-		byName.until("board", step.want)
-		partial.until("", `"#board"`, step.want)
+		byName.until(step.region, step.want)
+		partial.until("", `"#`+step.region+`"`, step.want)
 	}
 }
 
@@ -169,6 +175,7 @@ func TestPeople(t *testing.T) {
 	first := listen(t, base+"/events?page="+a.people.Token("a"), "a")
 	second := listen(t, base+"/events/htmx4?page="+a.people.Token("a"), "a")
 	second.until("", `"#people"`, `class="count">1<`, ">you<")
+	first.until("people", `class="count">1<`)
 	token := a.people.Token("b")
 	third := listen(t, base+"/events?page="+token, "b")
 	first.until("people", `class="count">2<`, "has joined")
@@ -226,7 +233,7 @@ func TestMissingScripts(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "npm ci") || !strings.Contains(err.Error(), filepath.Join(dir, "htmx4")) {
 		t.Errorf("error is %v", err)
 	}
-	if err := run(t.Context(), "localhost:0", filepath.Join(dir, "board.db"), dir); err == nil {
+	if err := run(t.Context(), config{addr: "localhost:0", db: filepath.Join(dir, "board.db"), scripts: dir}); err == nil {
 		t.Error("it runs without them")
 	}
 	if _, err := os.Stat(filepath.Join(dir, "board.db")); err == nil {

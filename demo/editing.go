@@ -8,7 +8,9 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
+	"example.org/sse/backplane"
 	"example.org/sse/locks"
 	"example.org/sse/presence"
 )
@@ -48,16 +50,12 @@ func (a *app) lock(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, r, err)
 		return
 	}
-	var l locks.Lock[int64]
-	switch r.PostFormValue("how") {
-	case "take":
-		l, err = a.locks.Take(r.Context(), s, id)
-	case "queue":
-		l, err = a.locks.Queue(r.Context(), s, id)
-	case "steal":
-		l, err = a.locks.Steal(r.Context(), s, id, "")
-	default:
-		err = mistake{http.StatusBadRequest, "There is no such thing to do with a lock."}
+	l, err := a.change(r.Context(), s, id, r.PostFormValue("how"))
+	for late := time.Now().Add(time.Second); errors.Is(err, locks.ErrAbsent) && a.people.Store != nil && time.Now().Before(late); {
+		// The page's stream is at another node, and has begun so lately that it is not
+		// known here.
+		time.Sleep(20 * time.Millisecond)
+		l, err = a.change(r.Context(), s, id, r.PostFormValue("how"))
 	}
 	switch {
 	case errors.Is(err, locks.ErrAbsent):
@@ -66,6 +64,8 @@ func (a *app) lock(w http.ResponseWriter, r *http.Request) {
 		err = errQueue
 	case errors.Is(err, locks.ErrHeld):
 		err = nil // the answer tells
+	case errors.Is(err, backplane.ErrUnknown), errors.Is(err, locks.ErrCutOff):
+		err = errCutOff
 	}
 	var reply answer
 	if err == nil {
@@ -77,6 +77,19 @@ func (a *app) lock(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(reply) // to a page that is gone there is nothing to say
+}
+
+// change does what a page wants with a card's lock.
+func (a *app) change(ctx context.Context, s presence.Session, id int64, how string) (locks.Lock[int64], error) {
+	switch how {
+	case "take":
+		return a.locks.Take(ctx, s, id)
+	case "queue":
+		return a.locks.Queue(ctx, s, id)
+	case "steal":
+		return a.locks.Steal(ctx, s, id, "")
+	}
+	return locks.Lock[int64]{}, mistake{http.StatusBadRequest, "There is no such thing to do with a lock."}
 }
 
 func (a *app) answer(ctx context.Context, s presence.Session, l locks.Lock[int64]) (answer, error) {
@@ -114,22 +127,22 @@ func (a *app) save() http.Handler {
 // A lockView is a lock as everybody sees it.
 type lockView struct {
 	author
+	Card    int64
 	Page    string // that holds it
 	Queue   string // the pages that wait for it
 	Waiting int
 }
 
-// lockViews returns the locks of all cards that have a holder.
-func lockViews(table *locks.Table[int64]) map[int64]*lockView {
-	all := make(map[int64]*lockView)
+// lockViews returns the locks that have a holder.
+func lockViews(table *locks.Table[int64]) (all []lockView) {
 	for l := range table.All() {
-		v := &lockView{author: newVisitor(l.Holder.User).author, Page: l.Holder.Page, Waiting: len(l.Queue)}
+		v := lockView{author: newVisitor(l.Holder.User).author, Card: l.Key, Page: l.Holder.Page, Waiting: len(l.Queue)}
 		var pages []string
 		for _, s := range l.Queue {
 			pages = append(pages, s.Page)
 		}
 		v.Queue = strings.Join(pages, " ")
-		all[l.Key] = v
+		all = append(all, v)
 	}
 	return all
 }

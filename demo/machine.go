@@ -28,8 +28,8 @@ type machine struct {
 
 func newMachine(v *views) *machine { return &machine{views: v} }
 
-// run measures until the context is done, and publishes each time.
-func (m *machine) run(ctx context.Context, publish func(region, html string)) {
+// run measures until the context is done, and tells each time.
+func (m *machine) run(ctx context.Context, tell func(region, html string)) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -39,7 +39,7 @@ func (m *machine) run(ctx context.Context, publish func(region, html string)) {
 			}
 			return
 		}
-		publish("machine", m.html())
+		tell("machine", m.html())
 		select {
 		case <-ctx.Done():
 			return

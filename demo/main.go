@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"os"
@@ -19,22 +20,36 @@ import (
 )
 
 func main() {
-	addr := flag.String("addr", "localhost:8080", "`address` to listen on")
-	db := flag.String("db", "board.db", "`file` that keeps the board")
-	scripts := flag.String("scripts", "node_modules", "`folder` where npm has put htmx")
+	var c config
+	flag.StringVar(&c.addr, "addr", "localhost:8080", "`address` to listen on")
+	flag.StringVar(&c.db, "db", "board.db", "`file` that keeps the board")
+	flag.StringVar(&c.scripts, "scripts", "node_modules", "`folder` where npm has put htmx")
+	flag.StringVar(&c.nats, "nats", "", "be one node of several, which share the board over the NATS server with this `URL`;\nwith nodes: use this server, not one of its own")
+	flag.StringVar(&c.node, "node", "A", "this node's `name`, if it is one of several")
+	flag.StringVar(&c.nodes, "nodes", "", "start a node on each of these `addresses`, and serve them all at -addr;\nlocalhost:8081,localhost:8082,localhost:8083 for example")
 	flag.Parse()
-	if err := run(context.Background(), *addr, *db, *scripts); err != nil {
+	do := run
+	if c.nodes != "" {
+		do = runNodes
+	}
+	if err := do(context.Background(), c); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
 }
 
+// A config is what the command line says.
+type config struct {
+	addr, db, scripts string
+	nats, node, nodes string
+}
+
 // run serves the demo until it is told to stop.
-func run(ctx context.Context, addr, db, scripts string) (err error) {
-	if err := checkScripts(scripts); err != nil {
+func run(ctx context.Context, c config) (err error) {
+	if err := checkScripts(c.scripts); err != nil {
 		return err
 	}
-	board, err := openBoard(ctx, db)
+	board, err := openBoard(ctx, c.db)
 	if err != nil {
 		return err
 	}
@@ -44,31 +59,42 @@ func run(ctx context.Context, addr, db, scripts string) (err error) {
 	if err != nil {
 		return err
 	}
-	a := newApp(board, key, scripts)
+	a := newApp(board, key, c.scripts)
+	if c.nats != "" {
+		leave, err := a.join(ctx, c.nats, c.node)
+		if err != nil {
+			return err
+		}
+		defer leave()
+	}
 	srv := &http.Server{
-		Addr:              addr,
+		Addr:              c.addr,
 		Handler:           a.handler(),
 		ReadHeaderTimeout: 5 * time.Second,
 		WriteTimeout:      10 * time.Second, // for pages; streams live longer
-		BaseContext:       greet,
+		BaseContext:       greet,            // once it listens: a port that is taken is an error and nothing else
 	}
 	stop := a.start(ctx)
 	defer stop()
 	return sse.ListenAndServe(ctx, srv)
 }
 
-// greet tells where to look, once the server listens: a port that is taken is
-// an error and nothing else.
+// greet tells where to look.
 func greet(l net.Listener) context.Context {
+	fmt.Printf("Open %s in two windows. Ctrl-C stops.\n", urlOf(l))
+	return context.Background()
+}
+
+// urlOf returns the URL of what a listener serves.
+func urlOf(l net.Listener) string {
 	if a, ok := l.Addr().(*net.TCPAddr); ok {
 		host := "localhost"
 		if !a.IP.IsLoopback() && !a.IP.IsUnspecified() {
 			host = a.IP.String()
 		}
-		url := "http://" + net.JoinHostPort(host, fmt.Sprint(a.Port))
-		fmt.Printf("Open %s in two windows. Ctrl-C stops.\n", url)
+		return "http://" + net.JoinHostPort(host, fmt.Sprint(a.Port))
 	}
-	return context.Background()
+	return "http://" + l.Addr().String()
 }
 
 // An app is the whole of the demo but for its listener.
@@ -97,11 +123,14 @@ func (a *app) start(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() { a.people.tick(ctx) })
-	running.Go(func() { a.machine.run(ctx, a.streams.publish) })
+	running.Go(func() { a.machine.run(ctx, a.streams.tell) })
+	running.Go(func() { a.streams.remind(ctx) })
 	return func() {
 		cancel()
 		running.Wait()
-		_ = a.locks.Close() // of what is in memory alone
+		if err := errors.Join(a.locks.Close(), a.people.Close(), a.streams.shared.Close()); err != nil {
+			log.Print(err) // the others find out by themselves, a little later
+		}
 	}
 }
 
@@ -116,6 +145,7 @@ func (a *app) handler() http.Handler {
 
 	mux.HandleFunc("GET /events", a.streams.serve(named))
 	mux.HandleFunc("GET /events/htmx4", a.streams.serve(partials))
+	mux.HandleFunc("GET /ready", a.ready)
 
 	mux.HandleFunc("POST /cards/add", a.post(a.add))
 	mux.HandleFunc("POST /cards/lock", a.lock)

@@ -7,7 +7,8 @@ import (
 
 const (
 	maxText  = 10 << 10 // bytes of a card
-	maxCards = 100      // of a board: everybody is sent all of them
+	maxCards = 80       // of a board: everybody is sent all of them
+	maxBoard = 96 << 10 // bytes of all texts, as HTML: with all else an event takes 256 KiB
 )
 
 // A mistake is an error that a visitor can understand and put right.
@@ -25,6 +26,8 @@ var (
 	errUnknown = mistake{http.StatusNotFound, "That card is not there any more: somebody has deleted it."}
 	errApart   = mistake{http.StatusConflict, "This page has no connection at the moment. Try again when it is back."}
 	errQueue   = mistake{http.StatusConflict, "Too many wait for this card already."}
+	errLate    = mistake{http.StatusAccepted, "That is saved, and will be shown as soon as the servers reach each other again."}
+	errCutOff  = mistake{http.StatusServiceUnavailable, "This server does not reach the others at the moment. Try again soon."}
 	errColumn  = mistake{http.StatusUnprocessableEntity, "There is no such column."}
 )
 

@@ -62,7 +62,6 @@ type cardView struct {
 	Changed               bool // just now: it is pointed out
 	Up, Down, Left, Right string
 	Tick                  string
-	Lock                  *lockView // nil if nobody edits it
 }
 
 // Title returns the text's first line.
@@ -83,15 +82,14 @@ type columnView struct {
 	Cards []cardView
 }
 
-// board returns the whole board, with who edits which card. One card may be pointed
-// out as just changed.
-func (v *views) board(cards []card, locked map[int64]*lockView, changed int64) string {
+// board returns the whole board. One card may be pointed out as just changed.
+func (v *views) board(cards []card, changed int64) string {
 	columns := []columnView{{ID: todo, Title: "To do"}, {ID: doing, Title: "Doing"}, {ID: done, Title: "Done"}}
 	for i := range columns {
 		col := &columns[i]
 		for _, c := range cards {
 			if c.Column == col.ID {
-				col.Cards = append(col.Cards, cardView{card: c, Changed: c.ID == changed, Tick: "done/0", Lock: locked[c.ID]})
+				col.Cards = append(col.Cards, cardView{card: c, Changed: c.ID == changed, Tick: "done/0"})
 			}
 		}
 		for j := range col.Cards {
@@ -136,6 +134,7 @@ func (a *app) page(name string) http.HandlerFunc {
 			"Host":    r.Host,
 			"Token":   a.people.Token(you.id),
 			"Board":   template.HTML(board),
+			"Locks":   template.HTML(a.streams.lockList()),
 			"Machine": template.HTML(a.machine.html()),
 			"People":  template.HTML(a.people.html(a.people.here(), you, presence.Change{})),
 			"Clock":   template.HTML(a.views.html("clock", time.Now().In(zoneOf(r)))),

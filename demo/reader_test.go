@@ -60,6 +60,8 @@ func decode(r io.Reader, events chan<- sse.Event) {
 				events <- e
 			}
 			e, data = sse.Event{}, nil
+		case field == "id":
+			e.ID = value
 		case field == "event":
 			e.Type = value
 		case field == "data":
@@ -79,6 +81,9 @@ next:
 		case e, ok := <-r.events:
 			if !ok {
 				r.t.Fatalf("the stream ended before a %q with %q; the last was %s", typ, words, last)
+			}
+			if e.ID != "" && e.Type != "" && e.Type != "board" {
+				r.t.Errorf("an event %q has an id: the page could not resume the board", e.Type)
 			}
 			if e.Type != typ {
 				continue

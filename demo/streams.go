@@ -6,7 +6,6 @@ import (
 	"log"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"example.org/sse"
@@ -35,6 +34,9 @@ func (d dialect) event(region, html string) sse.Event {
 	return sse.Event{Type: region, Data: html}
 }
 
+// dialects are all there are.
+var dialects = []dialect{named, partials}
+
 // streams keep the pages up to date. Each page has one, which carries all of
 // its regions: a browser opens no more than six connections to a server, over
 // all tabs.
@@ -44,31 +46,35 @@ type streams struct {
 	people  *people
 	machine *machine
 	views   *views
+	node    string // the name of this process, if there are several
 
-	// hub has a set for each region and dialect: "board/named". They share a
-	// log, so that a page that comes back resumes in all of them.
-	hub sse.Hub
-
-	changing  sync.Mutex
-	changed   int64     // the card that was changed last, to be pointed out
-	changedAt time.Time // for a moment
+	// The hubs have a set for each region and dialect: "board/named". The board
+	// is everybody's: with a Log, see node.go, it is sent to the pages of
+	// all processes, and a page resumes at any. The rest is what each process
+	// tells its own pages: it keeps no history, and a page that comes gets all.
+	shared, own sse.Hub
 }
 
 func newStreams(b *board, l *locks.Table[int64], p *people, m *machine, v *views) *streams {
 	s := &streams{board: b, locks: l, people: p, machine: m, views: v}
-	l.Changed = func(c locks.Change[int64]) { s.showLock(c) }
-	s.hub.Init = func(name string, set *sse.Set) {
-		region, in, _ := strings.Cut(name, "/")
-		set.Slow = sse.LatestPerKey // each event is the whole region: the last one will do
-		set.Snapshot = func(source *sse.EventSource) {
-			if html, err := s.region(region); err != nil {
-				log.Printf("%s: %v", region, err)
-			} else {
-				source.DispatchEvent(dialect(in).event(region, html))
-			}
+	l.Changed = func(locks.Change[int64]) { s.tell("locks", s.lockList()) }
+	s.shared.Init = s.prepare
+	s.own.Init = s.prepare
+	s.own.History = -1
+	return s
+}
+
+// prepare makes a hub's set.
+func (s *streams) prepare(name string, set *sse.Set) {
+	region, in, _ := strings.Cut(name, "/")
+	set.Slow = sse.LatestPerKey // each event is the whole region: the last one will do
+	set.Snapshot = func(source *sse.EventSource) {
+		if html, err := s.region(region); err != nil {
+			log.Printf("%s: %v", region, err)
+		} else {
+			source.DispatchEvent(dialect(in).event(region, html))
 		}
 	}
-	return s
 }
 
 // serve answers with a stream in that dialect. A page says by its token which one
@@ -89,59 +95,69 @@ func (s *streams) serve(in dialect) http.HandlerFunc {
 		}
 		defer source.Close() // should one of the following panic
 
-		s.hub.Add(source, "board/"+string(in), "machine/"+string(in))
+		s.own.Add(source, "node/"+string(in), "locks/"+string(in), "machine/"+string(in))
+		s.shared.Add(source, "board/"+string(in))
 		s.people.join(source, session, viewer{visitor: visitorOf(r), in: in, zone: zoneOf(r)})
 		source.Detach()
 	}
 }
 
-// publish sends a region to all pages.
-func (s *streams) publish(region, html string) {
-	for _, d := range []dialect{named, partials} {
-		s.hub.Set(region + "/" + string(d)).DispatchEvent(d.event(region, html))
+// tell sends a region to the pages of this process.
+func (s *streams) tell(region, html string) {
+	for _, d := range dialects {
+		s.own.Set(region + "/" + string(d)).DispatchEvent(d.event(region, html))
 	}
 }
 
-// change makes a change to the board and shows it to everybody. One at a time:
-// the changes are dispatched in the order in which they were committed.
-func (s *streams) change(ctx context.Context, do func(context.Context) (changed int64, err error)) error {
-	s.changing.Lock()
-	defer s.changing.Unlock()
-	// The author may leave at any time. What is committed is shown all the same.
-	ctx = context.WithoutCancel(ctx)
-	id, err := do(ctx)
-	if err != nil {
-		return err
-	}
-	cards, err := s.board.cards(ctx)
-	if err != nil {
-		return err
-	}
-	if id != 0 {
-		s.changed, s.changedAt = id, time.Now()
-	} else if time.Since(s.changedAt) < 2*time.Second {
-		id = s.changed
-	}
-	s.publish("board", s.views.board(cards, lockViews(s.locks), id))
-	return nil
+// show sends the board to all pages, of all processes, if it has changed.
+func (s *streams) show(ctx context.Context) error {
+	return s.board.show(ctx, func(version int64, cards []card, changed int64) error {
+		ctx, cancel := context.WithTimeout(ctx, time.Second) // others wait for the transaction's end
+		defer cancel()
+		html := s.views.board(cards, changed)
+		for _, d := range dialects {
+			once := fmt.Sprintf("%d/%s", version, d)
+			if _, err := s.shared.Set("board/"+string(d)).DispatchOnce(ctx, once, d.event("board", html)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
-// showLock shows everybody that a card's lock has changed.
-func (s *streams) showLock(locks.Change[int64]) {
-	nothing := func(context.Context) (int64, error) { return 0, nil }
-	if err := s.change(context.Background(), nothing); err != nil {
-		log.Printf("show the locks: %v", err)
+// remind shows what could not be shown when it was changed, until the context is
+// done; perhaps by a process that is no more.
+func (s *streams) remind(ctx context.Context) {
+	tick := time.NewTicker(2 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := s.show(ctx); err != nil && ctx.Err() == nil {
+				log.Printf("show the board: %v; it is tried again", err)
+			}
+		}
 	}
 }
 
 // region returns a region as it is now.
 func (s *streams) region(name string) (string, error) {
-	if name == "machine" {
+	switch name {
+	case "node":
+		return s.views.html("node", s.node), nil
+	case "locks":
+		return s.lockList(), nil
+	case "machine":
 		return s.machine.html(), nil
 	}
 	cards, err := s.board.cards(context.Background())
 	if err != nil {
 		return "", err
 	}
-	return s.views.board(cards, lockViews(s.locks), 0), nil
+	return s.views.board(cards, 0), nil
 }
+
+// lockList returns who edits which card.
+func (s *streams) lockList() string { return s.views.html("locks", lockViews(s.locks)) }

@@ -70,6 +70,23 @@ function place(n) {
     : `${n - 1} wait before you. The editor opens as soon as it is your turn.`
 }
 
+// The locks come apart from the board, since each server tells its own pages of
+// them. They are shown on their cards.
+function markLocks() {
+  for (const card of document.querySelectorAll('#board .card')) {
+    const lock = $(`#locks [data-of="${card.dataset.card}"]`)
+    card.querySelector('.lock')?.remove()
+    delete card.dataset.holder
+    delete card.dataset.queue
+    if (!lock) continue
+    Object.assign(card.dataset, {holder: lock.dataset.holder, queue: lock.dataset.queue})
+    card.querySelector('footer').before(lock.cloneNode(true))
+  }
+}
+markLocks()
+const marker = new MutationObserver(() => { markLocks(); look() })
+for (const region of ['#board', '#locks']) marker.observe($(region), {childList: true})
+
 // look compares the editor with what the board shows, whenever that changes.
 async function look() {
   if (!editor.open) return
@@ -84,7 +101,6 @@ async function look() {
     else place(queue.split(' ').indexOf(page) + 1)
   }
 }
-new MutationObserver(look).observe($('#board'), {childList: true})
 
 function lose(to) {
   editor.dataset.state = 'lost'

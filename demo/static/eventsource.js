@@ -16,6 +16,8 @@ addEventListener('submit', async event => {
   const response = await fetch(form.action, {method: 'POST', body: fields}).catch(() => null)
   const notice = form.querySelector('output') ?? document.querySelector('#notice')
   if (!response) document.dispatchEvent(new Event('unsent'))
-  else if (response.ok) form.dispatchEvent(new Event('saved', {bubbles: true}))
-  else notice.innerHTML = await response.text()
+  else {
+    if (response.ok) form.dispatchEvent(new Event('saved', {bubbles: true}))
+    if (response.status !== 204) notice.innerHTML = await response.text()
+  }
 })

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os/exec"
@@ -23,19 +22,16 @@ type demo struct {
 	t    *testing.T
 	addr string
 	db   string
+	args []string // beside these
 	cmd  *exec.Cmd
+	says chan string // its lines, after the first
 	done chan error
 }
 
 // startDemo starts the demo on a port of its own, and stops it at the test's end.
-func startDemo(t *testing.T) *demo {
+func startDemo(t *testing.T, args ...string) *demo {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := &demo{t: t, addr: l.Addr().String(), db: filepath.Join(t.TempDir(), "board.db")}
-	l.Close()
+	d := &demo{t: t, addr: fmt.Sprintf("127.0.0.1:%d", freePort(t)), db: filepath.Join(t.TempDir(), "board.db"), args: args}
 	d.start()
 	t.Cleanup(func() {
 		if d.cmd != nil {
@@ -48,7 +44,8 @@ func startDemo(t *testing.T) *demo {
 // start starts the process and waits until it listens.
 func (d *demo) start() {
 	d.t.Helper()
-	d.cmd = exec.Command(demoBinary, "-addr", d.addr, "-db", d.db, "-scripts", filepath.Join(demoFolder, "node_modules"))
+	args := []string{"-addr", d.addr, "-db", d.db, "-scripts", filepath.Join(demoFolder, "node_modules")}
+	d.cmd = exec.Command(demoBinary, append(args, d.args...)...)
 	d.cmd.Stderr = d.t.Output()
 	out, err := d.cmd.StdoutPipe()
 	if err != nil {
@@ -57,15 +54,18 @@ func (d *demo) start() {
 	if err := d.cmd.Start(); err != nil {
 		d.t.Fatal(err)
 	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil || !strings.HasPrefix(line, "Open http://") {
-		d.t.Fatalf("the demo says %q, %v", line, err)
+	lines := bufio.NewScanner(out)
+	if !lines.Scan() || !strings.HasPrefix(lines.Text(), "Open http://") {
+		d.t.Fatalf("the demo says %q, %v", lines.Text(), lines.Err())
 	}
 	d.done = make(chan error, 1)
-	go func(cmd *exec.Cmd, done chan<- error) { // ends with the process
-		io.Copy(io.Discard, out)
+	d.says = make(chan string, 100)                                 // more than it says
+	go func(cmd *exec.Cmd, says chan<- string, done chan<- error) { // ends with the process
+		for lines.Scan() {
+			says <- lines.Text()
+		}
 		done <- cmd.Wait()
-	}(d.cmd, d.done)
+	}(d.cmd, d.says, d.done)
 }
 
 // stop ends the process as a service manager does. It must end well, and soon,
