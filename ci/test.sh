@@ -24,7 +24,7 @@ for module in $(modules); do
 		continue
 	fi
 	heading "Tests of $module"
-	(cd "$module" && go test $race -shuffle=on -timeout=5m ./...) || failed+=" $module"
+	(cd "$module" && go test $race -shuffle=on -timeout=8m ./...) || failed+=" $module"
 done
 
 heading "Tests under full load, without the race detector"

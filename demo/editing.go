@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"example.org/sse/backplane"
 	"example.org/sse/locks"
@@ -51,12 +50,6 @@ func (a *app) lock(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	l, err := a.change(r.Context(), s, id, r.PostFormValue("how"))
-	for late := time.Now().Add(time.Second); errors.Is(err, locks.ErrAbsent) && a.people.Store != nil && time.Now().Before(late); {
-		// The page's stream is at another node, and has begun so lately that it is not
-		// known here.
-		time.Sleep(20 * time.Millisecond)
-		l, err = a.change(r.Context(), s, id, r.PostFormValue("how"))
-	}
 	switch {
 	case errors.Is(err, locks.ErrAbsent):
 		err = errApart

@@ -21,7 +21,6 @@ func (a *app) share(node string, l backplane.Log, s backplane.Store) {
 	a.streams.node = node
 	a.streams.shared.Log = l
 	a.people.Store, a.people.Name = s, "people"
-	a.people.Grace = 8 * time.Second // a page whose node ends is told to come back within 5 s
 	a.locks.Store, a.locks.Name, a.locks.Hub = s, "cards", &a.streams.shared
 }
 

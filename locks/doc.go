@@ -41,7 +41,7 @@
 // By its holder; when its time is over, if [Table.Limit] is set; and when the
 // holder's session has ended: at once if the page says goodbye, which the
 // script of package presence does when it is left or closed, and else a grace
-// after its last connection was lost, 5 s if nothing else is said. A connection
+// after its last connection was lost, 8 s if nothing else is said. A connection
 // to a peer that is dead, because a cable was cut or a machine has crashed, is
 // lost after some seconds more: within the write timeout after the next event
 // or keep-alive comment, see [sse.AcceptOptions] and [sse.ConnContext].

@@ -29,6 +29,11 @@ const (
 	// reachTimeout how long it waits for a hub before a change is told.
 	sweepTime    = 2 * time.Second
 	reachTimeout = 5 * time.Second
+
+	// arrivalTimeout is how long a session is waited for that may have come to
+	// another process just now, and arrivalTick how often it is looked for.
+	arrivalTimeout = time.Second
+	arrivalTick    = 10 * time.Millisecond
 )
 
 func (t *Table[K]) init() {

@@ -79,7 +79,8 @@ type Table[K comparable] struct {
 // lock. A holder that takes it again gets it as it is.
 //
 // [ErrHeld] if another session holds it; the lock comes with the error.
-// [ErrAbsent] if the session is not present.
+// [ErrAbsent] if the session is not present; with a Store it is waited for, for a
+// second, since its stream may have begun just now, at another process.
 func (t *Table[K]) Take(ctx context.Context, by presence.Session, key K) (Lock[K], error) {
 	return t.enter(ctx, by, key, take(by))
 }
@@ -233,7 +234,7 @@ func (t *Table[K]) Close() error {
 // be present for that.
 func (t *Table[K]) enter(ctx context.Context, by presence.Session, key K, do step) (Lock[K], error) {
 	t.init()
-	if by == nobody || !t.Presence.Present(by) {
+	if by == nobody || !t.arrives(ctx, by) {
 		l, _ := t.Load(key)
 		return l, ErrAbsent
 	}
@@ -245,6 +246,30 @@ func (t *Table[K]) enter(ctx context.Context, by presence.Session, key K, do ste
 		return l, ErrAbsent
 	}
 	return l, err
+}
+
+// arrives reports whether the session is present. Of one whose stream has begun just
+// now, at another process, this one may still have to hear.
+func (t *Table[K]) arrives(ctx context.Context, s presence.Session) bool {
+	if t.Store == nil || t.Presence.Present(s) {
+		return t.Presence.Present(s)
+	}
+	tick := time.NewTicker(arrivalTick)
+	defer tick.Stop()
+	late := time.NewTimer(arrivalTimeout)
+	defer late.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if t.Presence.Present(s) {
+				return true
+			}
+		case <-late.C:
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
 }
 
 // change does a step to a lock.

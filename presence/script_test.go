@@ -125,7 +125,7 @@ func TestHidden(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				tr := presence.Tracker{Hidden: tt.hidden}
+				tr := presence.Tracker{Grace: 5 * time.Second, Hidden: tt.hidden}
 				token, s, source := here(t, &tr)
 				begin := time.Now()
 				for _, words := range tt.words {
@@ -156,7 +156,7 @@ func TestHidden(t *testing.T) {
 // hold that.
 func TestRenewal(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		tr := presence.Tracker{Renewal: time.Minute}
+		tr := presence.Tracker{Grace: 5 * time.Second, Renewal: time.Minute}
 		token, s, source := here(t, &tr)
 		for range 10 {
 			step(time.Minute - 1)

@@ -118,7 +118,7 @@ func processes(t *testing.T, store *backplane.Memory, n int, set func(*presence.
 	var list []*process
 	for range n {
 		w := &wire{store: store}
-		p := &process{Tracker: &presence.Tracker{Key: []byte("one"), Store: w, Name: "people", Settle: -1}, wire: w}
+		p := &process{Tracker: &presence.Tracker{Key: []byte("one"), Store: w, Name: "people", Grace: 5 * time.Second, Settle: -1}, wire: w}
 		if set != nil {
 			set(p.Tracker)
 		}

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	defaultGrace  = 5 * time.Second
+	defaultGrace  = 8 * time.Second
 	defaultHidden = 5 * time.Minute
 	defaultSettle = time.Second
 	defaultLease  = 10 * time.Second
@@ -56,7 +56,8 @@ type Tracker struct {
 
 	// Grace is how long a session stays after its last connection was lost, and
 	// it stays in a place so long after it lost the last one there. Browsers come
-	// back after 3 to 5 s. 0: 5 s, negative: not at all.
+	// back after 3 to 5 s, and so do those that a server which shuts down has told
+	// when. 0: 8 s, negative: not at all.
 	Grace time.Duration
 
 	// Hidden is the same for a page that has said that it is hidden: htmx 4 has

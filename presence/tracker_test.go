@@ -83,7 +83,7 @@ func (r *recorder) told() string { return strings.Join(r.all(), ", ") }
 
 func TestGrace(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var tr presence.Tracker
+		tr := presence.Tracker{Grace: 5 * time.Second}
 		told := record(&tr).told
 		expect := func(want string) {
 			t.Helper()
@@ -153,6 +153,23 @@ func TestLeave(t *testing.T) {
 		step(1)
 		if got := told(); got != "end 1, -ann@a" {
 			t.Errorf("at the end told %q", got)
+		}
+	})
+}
+
+// By default a page may be away for longer than any browser takes to come back.
+func TestDefaultGrace(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var tr presence.Tracker
+		_, s, source := here(t, &tr)
+		source.Close()
+		step(8*time.Second - 1)
+		if !tr.Present(s) {
+			t.Error("gone before")
+		}
+		step(1)
+		if tr.Present(s) {
+			t.Error("still present")
 		}
 	})
 }

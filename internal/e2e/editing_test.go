@@ -142,7 +142,7 @@ func TestLockIsFreed(t *testing.T) {
 // grace, and a second at most.
 func TestLockOfKilled(t *testing.T) {
 	needChromium(t)
-	const grace = 5 * time.Second // the demo's
+	const grace = 8 * time.Second // the demo's
 	d := startDemo(t)
 	watcher := open(t, d.url("/eventsource"))
 	watcher.await(soon, "document.body.dataset.stream === 'open'")
@@ -190,10 +190,10 @@ func TestLockIsKeptWhileHidden(t *testing.T) {
 	for _, b := range tabs {
 		b.await(soon, "document.visibilityState === 'hidden'")
 	}
-	time.Sleep(7 * time.Second) // more than the grace
+	time.Sleep(10 * time.Second) // more than the grace
 	kept()
 	tabs[0].front()             // htmx 4
-	time.Sleep(6 * time.Second) // more than the grace
+	time.Sleep(9 * time.Second) // more than the grace
 	kept()
 	for i, b := range tabs {
 		b.front()
