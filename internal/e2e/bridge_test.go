@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -17,6 +18,9 @@ type bridge struct {
 	ports [3]string // of the bridge
 }
 
+// bridges are so many so far: each has a name of its own.
+var bridges atomic.Int32
+
 // layBridge lays a bridge until the test's end. It skips the test where that is
 // not allowed.
 func layBridge(t *testing.T) *bridge {
@@ -25,7 +29,7 @@ func layBridge(t *testing.T) *bridge {
 		t.Skip("only root lays bridges")
 	}
 	b := &bridge{t: t}
-	name := fmt.Sprintf("ssebr%d", os.Getpid()%100_000)
+	name := fmt.Sprintf("ssebr%d%c", os.Getpid()%100_000, 'a'+bridges.Add(1)%26)
 	t.Cleanup(func() {
 		ctx := context.WithoutCancel(t.Context())
 		for _, n := range b.names {

@@ -202,7 +202,7 @@ func TestLockIsKeptWhileHidden(t *testing.T) {
 		eventually(t, soon, func() string { return missing(d, text) })
 		watcher.locked(fmt.Sprint(i+1), false, time.Now(), soon)
 		b.await(soon, "!document.querySelector('#editor').open")
-		t.Logf("%s: hidden for 7 s: not freed", b.name)
+		t.Logf("%s: hidden for 10 s: not freed", b.name)
 	}
 }
 

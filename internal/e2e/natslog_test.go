@@ -22,6 +22,9 @@ func TestNATS(t *testing.T) {
 		{"cluster", 3, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			if tt.memory && !*full {
+				t.Skip("with -full: on disk it is the same, but slower")
+			}
 			t.Parallel()
 			b := startBroker(t, tt.servers)
 			var handles atomic.Int64 // each connects to another server
