@@ -67,6 +67,13 @@
 //
 //	UPDATE card SET text = ?, token = ? WHERE id = ? AND token <= ?
 //
+// # Cost
+//
+// With 10,000 sessions, each of which holds a lock, a lock is 0.6 KiB, and takes 1.5 µs
+// to be taken or released, as long as nobody has to be told, in the table's own memory:
+//
+//	go test -run - -bench . ./locks
+//
 // # Restart
 //
 // The table's own memory is gone with the process: after a restart all locks are

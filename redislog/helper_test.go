@@ -92,7 +92,15 @@ func (s *redisServer) kill() {
 }
 
 // stop has the kernel take what is sent, and nobody answer.
-func (s *redisServer) stop() { s.cmd.Process.Signal(syscall.SIGSTOP) }
+func (s *redisServer) stop() {
+	s.cmd.Process.Signal(syscall.SIGSTOP)
+	var state syscall.WaitStatus
+	for !state.Stopped() { // the signal takes a moment
+		if _, err := syscall.Wait4(s.cmd.Process.Pid, &state, syscall.WUNTRACED, nil); err != nil && !errors.Is(err, syscall.EINTR) {
+			return // it is gone
+		}
+	}
+}
 func (s *redisServer) cont() { s.cmd.Process.Signal(syscall.SIGCONT) }
 
 func (s *redisServer) addr() string { return "127.0.0.1:" + s.port }

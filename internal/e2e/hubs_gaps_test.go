@@ -37,7 +37,7 @@ func TestHubsStoppedProcess(t *testing.T) {
 			near.come()
 			far.come()
 			h.hello()
-			h.nodes[2].cmd.Process.Signal(syscall.SIGSTOP)
+			h.nodes[2].stop(t)
 			h.nodes[0].say("write 2 %d 0s", tt.events)
 			near.until("it has all", func(l *listener) bool { return l.through("n0", tt.events) })
 			h.nodes[2].cmd.Process.Signal(syscall.SIGCONT)

@@ -169,7 +169,7 @@ func TestNATSFrozen(t *testing.T) {
 	r := read(t, l, backplane.Oldest)
 	all := add(t, l, "before", 3)
 	r.has(t, all)
-	p.cmd.Process.Signal(syscall.SIGSTOP)
+	p.stop(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	_, err := l.Append(ctx, "unknown0", []byte("unknown0"))

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -104,6 +106,22 @@ func spawn(t *testing.T, network, role string, config any, line func(string)) *p
 
 func (p *process) say(format string, args ...any) {
 	fmt.Fprintf(p.in, format+"\n", args...)
+}
+
+// stop is SIGSTOP. When it returns the whole process stands.
+func (p *process) stop(t *testing.T) {
+	t.Helper()
+	p.cmd.Process.Signal(syscall.SIGSTOP)
+	for {
+		var state syscall.WaitStatus
+		_, err := syscall.Wait4(p.cmd.Process.Pid, &state, syscall.WUNTRACED, nil)
+		if err == nil && state.Stopped() {
+			return
+		}
+		if !errors.Is(err, syscall.EINTR) {
+			t.Fatalf("stop: %v, %v", state, err)
+		}
+	}
 }
 
 // kill is SIGKILL.
