@@ -33,6 +33,7 @@ var (
 
 	// ErrTooLarge: an event that is read, or a line of one, is larger than
 	// MaxEvent; see [Decoder.Decode] and [Client.Events]. It has not been read to
-	// its end.
+	// its end. Or one that is dispatched is larger than a shared log takes; see
+	// [Set.DispatchOnce]. Nobody got it.
 	ErrTooLarge = errors.New("sse: event too large")
 )

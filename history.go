@@ -95,9 +95,10 @@ func (l *log) expire() {
 // everything after it is still kept. The caller holds l.mu.
 func (l *log) find(id string) (stamp uint64, ok bool) {
 	l.trim(time.Now())
-	if c, ok := backplane.ParseCursor(id); ok && l.shared != nil {
-		stamp, ok := l.cursors[c]
-		return stamp, ok && stamp >= l.floor
+	if c, isCursor := backplane.ParseCursor(id); isCursor {
+		if stamp, ok := l.cursors[c]; ok {
+			return stamp, stamp >= l.floor
+		}
 	}
 	if epoch, offset, _ := strings.Cut(id, "-"); epoch == l.epoch {
 		stamp, err := strconv.ParseUint(offset, 36, 64)

@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -232,54 +231,6 @@ func TestSharedAhead(t *testing.T) {
 		close(lag)
 		synctest.Wait()
 		back.want("message|2")
-	})
-}
-
-// An id that is not of this log, or not any more, or not yet, leads to a snapshot,
-// after a while if it might only be early.
-func TestSharedForged(t *testing.T) {
-	overEach(t, func(t *testing.T, tr transport) {
-		log := new(backplane.Memory)
-		list := nodes(t, tr, 1, func(int) *sse.Hub {
-			return &sse.Hub{Log: log, History: 3, Init: func(_ string, s *sse.Set) {
-				s.Snapshot = func(source *sse.EventSource) { source.Dispatch("state", "now") }
-			}}
-		})
-		first := list[0].openURL(at("a"))
-		synctest.Wait()
-		for i := range 10 {
-			list[0].hub.Set("a").Dispatch("", strconv.Itoa(i))
-		}
-		var ids []string
-		for range 11 {
-			e, _ := first.next()
-			ids = append(ids, e.id)
-		}
-		last := ids[10]
-		number, _, _ := strings.Cut(last, ".")
-		for _, tt := range []struct {
-			name, id string
-			wait     time.Duration
-		}{
-			{"another nonce", number + ".1", 0},
-			{"too old", ids[1], 0},
-			{"beyond the end", "zz.1", 10 * time.Second},
-			{"far beyond", "3w5e11264sgse.1", 10 * time.Second},
-			{"of a log in memory", "abc-12", 0},
-			{"nonsense", "nonsense", 0},
-			{"long", strings.Repeat("9", 10000), 0},
-		} {
-			start := time.Now()
-			st := list[0].openURL(at("a"), "Last-Event-ID", tt.id)
-			st.want("state|now")
-			if e, err := st.next(); e.typ != "last-event-id" || e.id != last || err != nil {
-				t.Errorf("%s: got %+v after the snapshot, %v; want the id %s", tt.name, e, err, last)
-			}
-			if took := time.Since(start); took != tt.wait {
-				t.Errorf("%s: it took %v", tt.name, took)
-			}
-			st.close()
-		}
 	})
 }
 
