@@ -27,24 +27,24 @@ type Client struct {
 	// URL is where the stream is, http or https.
 	URL string
 
-	// HTTP sends the requests: nil is [http.DefaultClient]. Its Timeout must be
+	// HTTPClient sends the requests: nil is [http.DefaultClient]. Its Timeout must be
 	// 0, as it would end every stream; IdleTimeout and the loop's context are
 	// what to use instead. Redirects, cookies and proxies are its business, and
 	// so is which headers follow a redirect to another host: Authorization and
 	// Cookie do not, others do.
-	HTTP *http.Client
+	HTTPClient *http.Client
 
-	// Method is GET if empty, or POST if there is a Body.
+	// Method is GET if empty, or POST if there is a GetBody.
 	Method string
 
 	// Header is sent with each request. Accept and Cache-Control are set as
 	// browsers do, if they are not in it, and Last-Event-ID is the client's.
 	Header http.Header
 
-	// Body, if not nil, returns the body of each request. Without it a POST or
-	// PATCH is sent once: when its stream ends the loop does, too. If Body
+	// GetBody, if not nil, returns the body of each request. Without it a POST or
+	// PATCH is sent once: when its stream ends the loop does, too. If GetBody
 	// fails, so does the loop.
-	Body func() (io.Reader, error)
+	GetBody func() (io.Reader, error)
 
 	// ResumeAfter is the last event ID that the first loop begins with, of an
 	// event that was seen before. The server is asked for what follows it.
@@ -113,8 +113,8 @@ type Client struct {
 //     204, or with what is no event stream.
 //   - An [ErrTooLarge]: an event has more than MaxEvent bytes. Coming back for
 //     it would be no use.
-//   - An error of the request: the URL is none, a header cannot be sent, HTTP
-//     has a Timeout, a redirect leads nowhere, or OnRequest or Body failed.
+//   - An error of the request: the URL is none, a header cannot be sent, HTTPClient
+//     has a Timeout, a redirect leads nowhere, or OnRequest or GetBody failed.
 //   - [context.Cause] of the context, once it is done: at once, whatever the
 //     loop waits for. No event follows, and no hook is called.
 //   - If the client does not come back, what the connection failed with.

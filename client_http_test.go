@@ -54,13 +54,13 @@ func TestClientRedirect(t *testing.T) {
 			site.client.Jar.SetCookies(&url.URL{Scheme: "http", Host: "one.test"}, []*http.Cookie{{Name: "jar", Value: "secret"}})
 			opened := ""
 			client := sse.Client{
-				URL: "http://one.test/", HTTP: site.client, ResumeAfter: "7",
+				URL: "http://one.test/", HTTPClient: site.client, ResumeAfter: "7",
 				Header:    http.Header{"Cookie": {"own=secret"}, "X-Mine": {"a"}},
 				OnRequest: func(r *http.Request) error { r.Header.Set("Authorization", "Bearer secret"); return nil },
 				OnOpen:    func(r *http.Response) { opened = r.Request.URL.Path },
 			}
 			if tt.method == "POST" {
-				client.Body = body
+				client.GetBody = body
 			}
 			if events, err := all(t, t.Context(), &client); len(events) != 1 || err != nil || opened != "/there" {
 				t.Fatalf("%d %s: got %q, error %v, of %s", tt.status, tt.to, events, err, opened)
@@ -115,7 +115,7 @@ func TestClientGzip(t *testing.T) {
 		}))
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
-		client := sse.Client{URL: "http://" + addr(t, site), HTTP: site.client, Retry: 1}
+		client := sse.Client{URL: "http://" + addr(t, site), HTTPClient: site.client, Retry: 1}
 		n := 0
 		for e, err := range client.Events(ctx) {
 			if err != nil || len(e.Data) != n*1000 {
@@ -162,7 +162,7 @@ func TestClientRestartedServer(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	var ids []string
-	client := sse.Client{URL: "http://" + address, HTTP: &http.Client{Transport: new(http.Transport)}, Retry: 1, MaxRetry: -1}
+	client := sse.Client{URL: "http://" + address, HTTPClient: &http.Client{Transport: new(http.Transport)}, Retry: 1, MaxRetry: -1}
 	client.OnError = func(error, time.Duration) {
 		if !started {
 			started = true
@@ -206,16 +206,16 @@ func TestClientSockets(t *testing.T) {
 		base := "http://" + addr(t, site)
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
-		client := sse.Client{URL: base + "/large", HTTP: site.client}
+		client := sse.Client{URL: base + "/large", HTTPClient: site.client}
 		if events, err := all(t, ctx, &client); len(events) != 1 || !errors.Is(err, sse.ErrTooLarge) || client.LastEventID() != "1" {
 			t.Errorf("large: got %d events, error %v", len(events), err)
 		}
-		client = sse.Client{URL: base + "/large", HTTP: site.client, MaxEvent: 1000}
+		client = sse.Client{URL: base + "/large", HTTPClient: site.client, MaxEvent: 1000}
 		if events, err := all(t, ctx, &client); len(events) != 1 || !errors.Is(err, sse.ErrTooLarge) || !strings.Contains(err.Error(), "1000") {
 			t.Errorf("with a limit: got %d events, error %v", len(events), err)
 		}
 		for path, status := range map[string]int{"/page": 200, "/none": 404} {
-			client = sse.Client{URL: base + path, HTTP: site.client}
+			client = sse.Client{URL: base + path, HTTPClient: site.client}
 			var refused *sse.ResponseError
 			if events, err := all(t, ctx, &client); len(events) > 0 || !errors.As(err, &refused) || refused.StatusCode != status {
 				t.Errorf("%s: got %q, error %v", path, events, err)
@@ -248,7 +248,7 @@ func TestClientOfSet(t *testing.T) {
 		var group sse.Set
 		var current atomic.Pointer[site]
 		current.Store(tr.serve(t, &group))
-		client := sse.Client{URL: "http://memory/", HTTP: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		client := sse.Client{URL: "http://memory/", HTTPClient: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 			return current.Load().client.Transport.RoundTrip(r)
 		})}}
 		go func() {

@@ -103,7 +103,7 @@ func answers(status int, body string, headers ...string) http.HandlerFunc {
 // scripted serves a script in memory, and returns a client of it.
 func (tr transport) scripted(t *testing.T, answers ...http.HandlerFunc) (*script, *sse.Client) {
 	s := &script{answers: answers}
-	return s, &sse.Client{URL: "http://memory/", HTTP: tr.serve(t, s).client}
+	return s, &sse.Client{URL: "http://memory/", HTTPClient: tr.serve(t, s).client}
 }
 
 // all runs a loop to its end, and returns its events, and its error, which it

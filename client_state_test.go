@@ -80,7 +80,7 @@ func TestClientCloses(t *testing.T) {
 		closed := 0
 		var requested []context.Context
 		client := sse.Client{URL: "http://memory/", Retry: -1, MaxEvent: 10}
-		client.HTTP = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		client.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 			requested = append(requested, r.Context())
 			return &http.Response{StatusCode: tt.status, Header: http.Header{"Content-Type": {"text/event-stream"}}, Body: &body{strings.NewReader(tt.body), &closed}, Request: r}, nil
 		})}

@@ -147,12 +147,12 @@ func TestClientBadRequests(t *testing.T) {
 		{`URL "localhost:8080" is not`, &sse.Client{URL: "localhost:8080"}},
 		{"URL: parse", &sse.Client{URL: "http://[::1"}},
 		{"URL: parse", &sse.Client{URL: "http://a b/"}},
-		{"the Timeout of Client.HTTP, 1s, would end every stream", &sse.Client{URL: "http://memory/", HTTP: &http.Client{Timeout: time.Second}}},
+		{"the Timeout of Client.HTTPClient, 1s, would end every stream", &sse.Client{URL: "http://memory/", HTTPClient: &http.Client{Timeout: time.Second}}},
 		{"invalid method", &sse.Client{URL: "http://memory/", Method: "A B"}},
 		{`"a b" cannot be sent`, &sse.Client{URL: "http://memory/", Header: http.Header{"a b": {"x"}}}},
 		{`"" cannot be sent`, &sse.Client{URL: "http://memory/", Header: http.Header{"": {"x"}}}},
 		{"the value of header Authorization cannot be sent: it has a control byte", &sse.Client{URL: "http://memory/", Header: http.Header{"Authorization": {"ok", "Bearer x\n"}}}},
-		{"Body: fails", &sse.Client{URL: "http://memory/", Body: func() (io.Reader, error) { return nil, fails }}},
+		{"GetBody: fails", &sse.Client{URL: "http://memory/", GetBody: func() (io.Reader, error) { return nil, fails }}},
 		{"OnRequest: fails", &sse.Client{URL: "http://memory/", OnRequest: func(*http.Request) error { return fails }}},
 	} {
 		tt.client.OnError = func(err error, _ time.Duration) { t.Errorf("%s: comes back after %v", tt.message, err) }
@@ -177,14 +177,14 @@ func TestClientRequest(t *testing.T) {
 	}{
 		{&sse.Client{}, "GET", "", map[string]string{"Accept": "text/event-stream", "Cache-Control": "no-cache", "Accept-Encoding": "gzip"}},
 		{&sse.Client{Header: http.Header{"Accept": {"text/html"}, "Cache-Control": {"no-store"}, "X-Mine": {"a"}}}, "GET", "", map[string]string{"Accept": "text/html", "Cache-Control": "no-store", "X-Mine": "a"}},
-		{&sse.Client{Body: json, Header: http.Header{"Content-Type": {"application/json"}}}, "POST", `{"hello": "world"}`, map[string]string{"Content-Type": "application/json", "Content-Length": "18"}},
-		{&sse.Client{Method: "REPORT", Body: json}, "REPORT", `{"hello": "world"}`, nil},
+		{&sse.Client{GetBody: json, Header: http.Header{"Content-Type": {"application/json"}}}, "POST", `{"hello": "world"}`, map[string]string{"Content-Type": "application/json", "Content-Length": "18"}},
+		{&sse.Client{Method: "REPORT", GetBody: json}, "REPORT", `{"hello": "world"}`, nil},
 		{&sse.Client{Method: "REPORT"}, "REPORT", "", nil},
-		{&sse.Client{Body: func() (io.Reader, error) { return io.LimitReader(strings.NewReader("stream"), 3), nil }}, "POST", "str", nil},
+		{&sse.Client{GetBody: func() (io.Reader, error) { return io.LimitReader(strings.NewReader("stream"), 3), nil }}, "POST", "str", nil},
 	} {
 		overEach(t, func(t *testing.T, tr transport) {
 			script, client := tr.scripted(t, says("data: x\n\n"), says("data: x\n\n"))
-			client.Header, client.Method, client.Body = tt.client.Header, tt.client.Method, tt.client.Body
+			client.Header, client.Method, client.GetBody = tt.client.Header, tt.client.Method, tt.client.GetBody
 			n := 0
 			client.OnRequest = func(r *http.Request) error {
 				n++

@@ -83,7 +83,7 @@ func TestClientJitter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		waits := map[time.Duration]int{}
 		for range 200 {
-			client := sse.Client{URL: "http://memory/", HTTP: &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
+			client := sse.Client{URL: "http://memory/", HTTPClient: &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
 				return nil, errors.New("refused")
 			})}}
 			ctx, cancel := context.WithCancel(t.Context())

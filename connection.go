@@ -21,23 +21,23 @@ func (c *Client) check() error {
 	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
 		return fmt.Errorf("sse: Client.URL %.100q is not an absolute http or https URL", c.URL)
 	case c.client().Timeout != 0:
-		return fmt.Errorf("sse: the Timeout of Client.HTTP, %v, would end every stream; leave it 0 and use IdleTimeout, or the context", c.client().Timeout)
+		return fmt.Errorf("sse: the Timeout of Client.HTTPClient, %v, would end every stream; leave it 0 and use IdleTimeout, or the context", c.client().Timeout)
 	}
 	return nil
 }
 
 func (c *Client) client() *http.Client {
-	if c.HTTP == nil {
+	if c.HTTPClient == nil {
 		return http.DefaultClient
 	}
-	return c.HTTP
+	return c.HTTPClient
 }
 
 func (c *Client) method() string {
 	switch {
 	case c.Method != "":
 		return c.Method
-	case c.Body != nil:
+	case c.GetBody != nil:
 		return http.MethodPost
 	}
 	return http.MethodGet
@@ -46,19 +46,19 @@ func (c *Client) method() string {
 // request returns the next request.
 func (c *Client) request(ctx context.Context) (*http.Request, error) {
 	var body io.Reader
-	if c.Body != nil {
+	if c.GetBody != nil {
 		var err error
-		if body, err = c.Body(); err != nil {
-			return nil, fmt.Errorf("sse: Client.Body: %w", err)
+		if body, err = c.GetBody(); err != nil {
+			return nil, fmt.Errorf("sse: Client.GetBody: %w", err)
 		}
 	}
 	r, err := http.NewRequestWithContext(ctx, c.method(), c.URL, body)
 	if err != nil {
 		return nil, fmt.Errorf("sse: %w", err)
 	}
-	if c.Body != nil && r.GetBody == nil { // for a redirect that repeats the method
+	if c.GetBody != nil && r.GetBody == nil { // for a redirect that repeats the method
 		r.GetBody = func() (io.ReadCloser, error) {
-			body, err := c.Body()
+			body, err := c.GetBody()
 			if closer, ok := body.(io.ReadCloser); ok || err != nil {
 				return closer, err
 			}

@@ -167,7 +167,7 @@ func TestUndetached(t *testing.T) {
 					t.Fatalf("got %q, error %v", e.data, err)
 				}
 				eventually(t, 5*time.Second, "it is counted", func() bool {
-					return sse.ReadStats().Undetached[tt.reason] == before.Undetached[tt.reason]+1
+					return sse.ReadStats().NotDetached[tt.reason] == before.NotDetached[tt.reason]+1
 				})
 				if now := sse.ReadStats(); now.Attached != before.Attached+1 || now.Detached != before.Detached {
 					t.Errorf("before %+v, now %+v", before, now)

@@ -136,8 +136,8 @@ func ExampleSet() {
 // A newcomer is sent the state as it is, and then each change of it.
 func ExampleSet_snapshot() {
 	var degrees atomic.Int64
-	group := sse.Set{Snapshot: func(source *sse.EventSource) {
-		source.Dispatch("now", strconv.FormatInt(degrees.Load(), 10))
+	group := sse.Set{Snapshot: func(*sse.EventSource) ([]sse.Event, error) {
+		return []sse.Event{{Type: "now", Data: strconv.FormatInt(degrees.Load(), 10)}}, nil
 	}}
 	server := httptest.NewServer(&group)
 	defer server.Close()
@@ -195,12 +195,7 @@ func ExampleSet_resume() {
 func ExampleHub() {
 	var hub sse.Hub
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		source, err := sse.Accept(w, r, nil)
-		if err != nil {
-			return
-		}
-		hub.Add(source, r.URL.Query()["room"]...)
-		source.Detach()
+		sse.Serve(w, r, nil, func(source *sse.EventSource) { hub.Add(source, r.URL.Query()["room"]...) })
 	}))
 	defer server.Close()
 
@@ -223,12 +218,7 @@ func ExampleHub() {
 func ExampleMap_DispatchFunc() {
 	var languages sse.Map[string]
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		source, err := sse.Accept(w, r, nil)
-		if err != nil {
-			return
-		}
-		languages.Store(source, r.FormValue("lang"))
-		source.Detach()
+		sse.Serve(w, r, nil, func(source *sse.EventSource) { languages.Store(source, r.FormValue("lang")) })
 	}))
 	defer server.Close()
 

@@ -255,3 +255,6 @@ func eventually(t *testing.T, within time.Duration, what string, condition func(
 		time.Sleep(time.Millisecond) // polling a state that real sockets bring about
 	}
 }
+
+// state is what a Snapshot returns that is one event.
+func state(typ, data string) ([]sse.Event, error) { return []sse.Event{{Type: typ, Data: data}}, nil }

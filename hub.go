@@ -30,16 +30,16 @@ type Hub struct {
 	// have logs on brokers.
 	//
 	// The hub follows the log in a goroutine, from the first use of a method on,
-	// until Close. Before it has the log's history, see Ready, and for up to 10 s if
+	// until Close. Before it has the log's history, see WaitReady, and for up to 10 s if
 	// a client has seen an event that is still to come here, adding a source waits.
 	// If the log has lost events, or this process has fallen behind it by more
 	// than is kept, every member gets its set's Snapshot, or, where there is
 	// none, an event of type "gap" without data.
 	Log backplane.Log
 
-	// Init, if not nil, sets the fields of a set when it is made. It must not
+	// NewSet, if not nil, sets the fields of a set when it is made. It must not
 	// call the hub.
-	Init func(name string, s *Set)
+	NewSet func(name string, s *Set)
 
 	mu   sync.Mutex
 	log  *log
@@ -57,8 +57,8 @@ func (h *Hub) Set(name string) *Set {
 	}
 	h.init()
 	s := new(Set)
-	if h.Init != nil {
-		h.Init(name, s)
+	if h.NewSet != nil {
+		h.NewSet(name, s)
 	}
 	s.log, s.name = h.log, name
 	s.init()
@@ -86,12 +86,12 @@ func (h *Hub) start() *log {
 	return h.init()
 }
 
-// Ready waits until the hub has the history of its Log, so that a client which has
+// WaitReady waits until the hub has the history of its Log, so that a client which has
 // been served elsewhere can resume here. A process that is new should not be sent
 // requests before, and one that has missed something not until it has caught up.
 // It returns the context's error if that is done first, and [ErrClosed] after
 // Close. A hub without a Log is always ready.
-func (h *Hub) Ready(ctx context.Context) error {
+func (h *Hub) WaitReady(ctx context.Context) error {
 	f := h.start().shared
 	if f == nil {
 		return nil
@@ -102,27 +102,22 @@ func (h *Hub) Ready(ctx context.Context) error {
 	return nil
 }
 
-// Position returns the place in the Log that the hub has got to: its sets have
-// been given all events up to there. It is what [Hub.Reach] takes, in any process,
-// and empty for a hub without a Log.
-func (h *Hub) Position() string {
+// Cursor returns the position in the Log up to which the hub has delivered every
+// event. It is the zero Cursor for a hub without a Log.
+func (h *Hub) Cursor() backplane.Cursor {
 	l := h.start()
-	if l.shared == nil {
-		return ""
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.at.String()
+	return l.at
 }
 
-// Reach waits until the hub has got to a position, so that what is told by another
-// way comes after the events before it. An empty position has been reached, and so
-// has one that is none. It returns the context's error if that is done first, and
-// [ErrClosed] after Close.
-func (h *Hub) Reach(ctx context.Context, position string) error {
+// WaitFor waits until the hub has delivered every event up to c. Use it before
+// sending information out of band that must not overtake those events. It returns
+// the context's error if that is done first, and [ErrClosed] after Close. It
+// returns at once for the zero Cursor, and for a hub without a Log.
+func (h *Hub) WaitFor(ctx context.Context, c backplane.Cursor) error {
 	l := h.start()
-	c, ok := backplane.ParseCursor(position)
-	if l.shared == nil || !ok {
+	if l.shared == nil || c.Seq == 0 {
 		return nil
 	}
 	return l.shared.wait(ctx, func() bool { return l.shared.live && l.at.Seq >= c.Seq })
@@ -175,7 +170,7 @@ func (h *Hub) Len() int {
 func (h *Hub) Add(source *EventSource, names ...string) bool {
 	var sets []*Set
 	for _, name := range names {
-		sets = append(sets, h.Set(name)) // may call Init, and so comes first
+		sets = append(sets, h.Set(name)) // may call NewSet, and so comes first
 	}
 	var members []*member
 	for _, s := range sets {

@@ -15,11 +15,12 @@ import (
 // a and b were sent since, in that order, each event once, and then what is new.
 func TestHubResume(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {
-		hub := sse.Hub{Init: func(_ string, s *sse.Set) {
-			s.Snapshot = func(s *sse.EventSource) {
+		hub := sse.Hub{NewSet: func(_ string, s *sse.Set) {
+			s.Snapshot = func(s *sse.EventSource) ([]sse.Event, error) {
 				if s.LastEventID() != "" {
 					t.Errorf("a gap at %q", s.LastEventID())
 				}
+				return nil, nil
 			}
 		}}
 		site := tr.serve(t, rooms(&hub))
@@ -60,9 +61,9 @@ func TestHubResume(t *testing.T) {
 // order of the names, and not for one that resumes.
 func TestHubSnapshots(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {
-		hub := sse.Hub{History: 3, Init: func(name string, s *sse.Set) {
+		hub := sse.Hub{History: 3, NewSet: func(name string, s *sse.Set) {
 			if name != "plain" {
-				s.Snapshot = func(s *sse.EventSource) { s.Dispatch("snapshot", name) }
+				s.Snapshot = func(*sse.EventSource) ([]sse.Event, error) { return state("snapshot", name) }
 			}
 		}}
 		site := tr.serve(t, rooms(&hub))
@@ -111,9 +112,9 @@ func TestHubHistoryBounds(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				hub := tt.hub
-				hub.Init = func(_ string, s *sse.Set) {
+				hub.NewSet = func(_ string, s *sse.Set) {
 					s.History, s.HistoryBytes, s.HistoryAge = 3, 3000, 3*time.Second
-					s.Snapshot = func(s *sse.EventSource) { s.Dispatch("gap", "") }
+					s.Snapshot = func(*sse.EventSource) ([]sse.Event, error) { return state("gap", "") }
 				}
 				site := transports[0].serve(t, rooms(hub))
 				st := site.openURL(at("a", "b"))

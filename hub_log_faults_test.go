@@ -22,9 +22,9 @@ func TestSharedGap(t *testing.T) {
 		log := &backplane.Memory{History: 5}
 		var lag sync.Mutex
 		list := nodes(t, tr, 2, func(i int) *sse.Hub {
-			hub := &sse.Hub{Log: log, Init: func(name string, s *sse.Set) {
+			hub := &sse.Hub{Log: log, NewSet: func(name string, s *sse.Set) {
 				if name == "a" {
-					s.Snapshot = func(source *sse.EventSource) { source.Dispatch("state", "now") }
+					s.Snapshot = func(*sse.EventSource) ([]sse.Event, error) { return state("state", "now") }
 				}
 			}}
 			if i == 1 {
@@ -54,7 +54,7 @@ func TestSharedGap(t *testing.T) {
 		lag.Unlock()
 		late := list[1].openURL(at("a"))
 		time.Sleep(5 * time.Second)
-		if err := list[1].hub.Ready(t.Context()); err != nil {
+		if err := list[1].hub.WaitReady(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		list[0].hub.Set("a").Dispatch("", "2")
@@ -128,7 +128,7 @@ func TestSharedDispatchErrors(t *testing.T) {
 		if _, err := set.Dispatch("", "x"); !errors.Is(err, sse.ErrClosed) {
 			t.Errorf("closed: %v", err)
 		}
-		if err := hub.Ready(t.Context()); !errors.Is(err, sse.ErrClosed) && err != nil {
+		if err := hub.WaitReady(t.Context()); !errors.Is(err, sse.ErrClosed) && err != nil {
 			t.Errorf("closed: Ready: %v", err)
 		}
 	})

@@ -17,8 +17,8 @@ func TestSharedForged(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {
 		log := new(backplane.Memory)
 		list := nodes(t, tr, 1, func(int) *sse.Hub {
-			return &sse.Hub{Log: log, History: 3, Init: func(_ string, s *sse.Set) {
-				s.Snapshot = func(source *sse.EventSource) { source.Dispatch("state", "now") }
+			return &sse.Hub{Log: log, History: 3, NewSet: func(_ string, s *sse.Set) {
+				s.Snapshot = func(*sse.EventSource) ([]sse.Event, error) { return state("state", "now") }
 			}}
 		})
 		first := list[0].openURL(at("a"))

@@ -118,11 +118,12 @@ func TestSharedResume(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {
 		log := new(backplane.Memory)
 		list := nodes(t, tr, 3, func(int) *sse.Hub {
-			return &sse.Hub{Log: log, Init: func(_ string, s *sse.Set) {
-				s.Snapshot = func(source *sse.EventSource) {
+			return &sse.Hub{Log: log, NewSet: func(_ string, s *sse.Set) {
+				s.Snapshot = func(source *sse.EventSource) ([]sse.Event, error) {
 					if source.LastEventID() != "" {
 						t.Errorf("a gap at %q", source.LastEventID())
 					}
+					return nil, nil
 				}
 			}}
 		})
@@ -181,24 +182,24 @@ func TestReach(t *testing.T) {
 		}}}
 		defer there.Close()
 		here.Set("a").Dispatch("", "1")
-		position := here.Position()
+		position := here.Cursor()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := there.Reach(ctx, position); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Reach: %v", err)
+		if err := there.WaitFor(ctx, position); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("WaitFor: %v", err)
 		}
 		close(lag)
-		for _, position := range []string{position, "", "nonsense"} {
-			if err := there.Reach(t.Context(), position); err != nil {
-				t.Errorf("Reach(%q): %v", position, err)
+		for _, position := range []backplane.Cursor{position, {}} {
+			if err := there.WaitFor(t.Context(), position); err != nil {
+				t.Errorf("WaitFor(%v): %v", position, err)
 			}
 		}
-		if got := there.Position(); got != position {
-			t.Errorf("at %q, want %q", got, position)
+		if got := there.Cursor(); got != position {
+			t.Errorf("at %v, want %v", got, position)
 		}
 		alone := new(sse.Hub)
-		if err := alone.Reach(t.Context(), position); alone.Position() != "" || err != nil {
-			t.Errorf("without a log: at %q, Reach: %v", alone.Position(), err)
+		if err := alone.WaitFor(t.Context(), position); alone.Cursor().Seq != 0 || err != nil {
+			t.Errorf("without a log: at %v, WaitFor: %v", alone.Cursor(), err)
 		}
 	})
 }
@@ -219,7 +220,7 @@ func TestSharedAhead(t *testing.T) {
 			}}}
 		})
 		ahead := list[0].openURL(at("a"))
-		if err := list[1].hub.Ready(t.Context()); err != nil {
+		if err := list[1].hub.WaitReady(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
@@ -255,14 +256,14 @@ func TestSharedReady(t *testing.T) {
 		st := list[0].openURL(at("a"))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := list[0].hub.Ready(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		if err := list[0].hub.WaitReady(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Ready: %v", err)
 		}
 		if n := list[0].hub.Set("a").Len(); n != 0 {
 			t.Errorf("%d have joined", n)
 		}
 		close(block)
-		if err := list[0].hub.Ready(t.Context()); err != nil {
+		if err := list[0].hub.WaitReady(t.Context()); err != nil {
 			t.Errorf("Ready: %v", err)
 		}
 		synctest.Wait()

@@ -35,7 +35,7 @@ func at(names ...string) string { return "http://memory/?" + url.Values{"in": na
 
 func TestHubNames(t *testing.T) {
 	made := make(map[string]int)
-	hub := sse.Hub{Init: func(name string, s *sse.Set) {
+	hub := sse.Hub{NewSet: func(name string, s *sse.Set) {
 		made[name]++
 		s.Slow = sse.SkipSlow
 	}}
@@ -139,7 +139,7 @@ func TestHubAddIsOneStep(t *testing.T) {
 		tr.serve(t, handler).open()
 		source := <-sources
 		var a *sse.Set
-		hub := sse.Hub{Init: func(name string, _ *sse.Set) {
+		hub := sse.Hub{NewSet: func(name string, _ *sse.Set) {
 			if name == "b" {
 				if n, _ := a.Dispatch("", "x"); n != a.Len() || a.Has(source) != (n == 1) {
 					t.Errorf("sent to %d of %d members, Has: %v", n, a.Len(), a.Has(source))
@@ -155,7 +155,7 @@ func TestHubAddIsOneStep(t *testing.T) {
 // history; then its name is forgotten.
 func TestHubForgets(t *testing.T) {
 	made := make(map[string]int)
-	hub := sse.Hub{History: 1, Init: func(name string, _ *sse.Set) { made[name]++ }}
+	hub := sse.Hub{History: 1, NewSet: func(name string, _ *sse.Set) { made[name]++ }}
 	collect := func(what string, left int) {
 		t.Helper()
 		eventually(t, 20*time.Second, what, func() bool {

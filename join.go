@@ -1,6 +1,7 @@
 package sse
 
 import (
+	"fmt"
 	"slices"
 
 	"example.org/sse/backplane"
@@ -83,7 +84,16 @@ func (m *member) hasSnapshot() bool { return m.set.Snapshot != nil }
 func (m *member) snapshot(gap bool) {
 	switch {
 	case m.set.Snapshot != nil:
-		m.set.Snapshot(m.source)
+		events, err := m.set.Snapshot(m.source)
+		for _, e := range events {
+			if err != nil {
+				break
+			}
+			err = m.source.DispatchEvent(e)
+		}
+		if err != nil {
+			m.source.end(fmt.Errorf("sse: snapshot: %w", err))
+		}
 	case gap:
 		m.source.Dispatch(gapType, "") //nolint:errcheck // the event is good, and a stream that has ended misses nothing
 	}

@@ -118,7 +118,7 @@ func TestIdleClientLeaves(t *testing.T) {
 // then it takes two keep-alives to notice.
 func TestIdleClientLeavesAfterStrayByte(t *testing.T) {
 	const keepAlive = 500 * time.Millisecond
-	group := &sse.Set{Accept: &sse.AcceptOptions{KeepAlive: keepAlive}}
+	group := &sse.Set{AcceptOptions: &sse.AcceptOptions{KeepAlive: keepAlive}}
 	conn, _ := rawStream(t, dialAddr(t, transports[0].listen(t, group)))
 	eventually(t, time.Second, "it is a member", func() bool { return group.Len() == 1 })
 	conn.Write([]byte{'x'})

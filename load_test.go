@@ -76,7 +76,7 @@ func TestThousandMembers(t *testing.T) {
 // of the longest dispatch.
 func thousandMembers(t *testing.T, tr transport, policy sse.SlowPolicy, events int) (longest time.Duration) {
 	const members, stalled, size = 1000, 10, 1 << 10
-	group := &sse.Set{History: -1, Slow: policy, Accept: &sse.AcceptOptions{WriteTimeout: time.Minute}}
+	group := &sse.Set{History: -1, Slow: policy, AcceptOptions: &sse.AcceptOptions{WriteTimeout: time.Minute}}
 	address := dialAddr(t, tr.listen(t, group, smallBuffers))
 	var sources []*sse.EventSource
 	for range stalled {
@@ -155,8 +155,8 @@ func thousandMembers(t *testing.T, tr transport, policy sse.SlowPolicy, events i
 func TestLargeEvent(t *testing.T) {
 	overEachSocket(t, func(t *testing.T, tr transport) {
 		const size, readers = 10 << 20, 100
-		const buffers = 128 << 10                                                             // of a reader
-		group := &sse.Set{History: -1, Accept: &sse.AcceptOptions{WriteTimeout: time.Minute}} // whatever else the machine does
+		const buffers = 128 << 10                                                                    // of a reader
+		group := &sse.Set{History: -1, AcceptOptions: &sse.AcceptOptions{WriteTimeout: time.Minute}} // whatever else the machine does
 		site := tr.listen(t, group)
 		var wg sync.WaitGroup
 		start := make(chan bool)

@@ -21,7 +21,7 @@ import (
 func TestRandomPauses(t *testing.T) {
 	overEachSocket(t, func(t *testing.T, tr transport) {
 		const clients, events = 10, 2000
-		group := &sse.Set{History: -1, Accept: &sse.AcceptOptions{Backlog: 64 << 20, WriteTimeout: -1}}
+		group := &sse.Set{History: -1, AcceptOptions: &sse.AcceptOptions{Backlog: 64 << 20, WriteTimeout: -1}}
 		site := tr.listen(t, group, smallBuffers)
 		size := func(i int) int { return i * 7919 % 5000 }
 		var reading sync.WaitGroup
@@ -73,7 +73,7 @@ func TestRandomPauses(t *testing.T) {
 func TestLargeEventBehindSmall(t *testing.T) {
 	onlyLinux(t)
 	const size = 16 << 20
-	group := &sse.Set{History: -1, Accept: &sse.AcceptOptions{Backlog: 4 * size}}
+	group := &sse.Set{History: -1, AcceptOptions: &sse.AcceptOptions{Backlog: 4 * size}}
 	site := detachedTransport.listen(t, group, smallBuffers)
 	st := site.open()
 	eventually(t, 5*time.Second, "it is a member", func() bool { return group.Len() == 1 })

@@ -25,8 +25,8 @@ func TestQuietSet(t *testing.T) {
 				hub := tt.hub()
 				defer hub.Close()
 				snapshots := 0
-				hub.Init = func(_ string, s *sse.Set) {
-					s.Snapshot = func(*sse.EventSource) { snapshots++ }
+				hub.NewSet = func(_ string, s *sse.Set) {
+					s.Snapshot = func(*sse.EventSource) ([]sse.Event, error) { snapshots++; return nil, nil }
 				}
 				site := tr.serve(t, rooms(hub))
 				st := site.openURL(at("quiet"))

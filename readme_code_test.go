@@ -21,7 +21,7 @@ import (
 // The README's pieces of code, compiled. TestReadme holds the two equal.
 
 func everyone() {
-	group := sse.Set{Snapshot: func(s *sse.EventSource) { s.Dispatch("", render(board)) }}
+	group := sse.Set{Snapshot: func(*sse.EventSource) ([]sse.Event, error) { return []sse.Event{{Data: render(board)}}, nil }}
 	http.Handle("GET /board", &group)
 }
 
@@ -39,12 +39,7 @@ func answer(w http.ResponseWriter, r *http.Request) {
 }
 
 func oneKilobyte(w http.ResponseWriter, r *http.Request, group *sse.Set) {
-	source, err := sse.Accept(w, r, nil)
-	if err != nil {
-		return
-	}
-	group.Add(source)
-	source.Detach() // elsewhere it waits for the end of the stream
+	sse.Serve(w, r, nil, func(source *sse.EventSource) { group.Add(source) })
 }
 
 func eachTheirOwn() {

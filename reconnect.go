@@ -95,7 +95,7 @@ func (c *Client) setState(state ReadyState) {
 // comesBack reports whether another request may follow the first.
 func (c *Client) comesBack() bool {
 	method := c.method()
-	once := (method == http.MethodPost || method == http.MethodPatch) && c.Body == nil
+	once := (method == http.MethodPost || method == http.MethodPatch) && c.GetBody == nil
 	return c.Retry >= 0 && !once
 }
 

@@ -46,9 +46,9 @@ func TestResume(t *testing.T) {
 			for _, query := range []bool{false, true} {
 				overEach(t, func(t *testing.T, tr transport) {
 					snapshots := 0
-					group := &sse.Set{History: 5, Snapshot: func(s *sse.EventSource) {
+					group := &sse.Set{History: 5, Snapshot: func(s *sse.EventSource) ([]sse.Event, error) {
 						snapshots++
-						s.Dispatch("snapshot", s.LastEventID())
+						return state("snapshot", s.LastEventID())
 					}}
 					site := tr.serve(t, group)
 					st := site.open()
@@ -158,10 +158,11 @@ func TestHistoryBounds(t *testing.T) {
 func TestResumeUnderFire(t *testing.T) {
 	overEachSocket(t, func(t *testing.T, tr transport) {
 		const clients, events = 20, 1000
-		group := &sse.Set{Snapshot: func(s *sse.EventSource) {
+		group := &sse.Set{Snapshot: func(s *sse.EventSource) ([]sse.Event, error) {
 			if s.LastEventID() != "" {
 				t.Errorf("a gap at %q", s.LastEventID())
 			}
+			return nil, nil
 		}}
 		site := tr.listen(t, group)
 		var wg sync.WaitGroup
@@ -197,12 +198,11 @@ func TestResumeUnderFire(t *testing.T) {
 func TestSnapshotComesFirst(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {
 		var group *sse.Set
-		group = &sse.Set{Snapshot: func(s *sse.EventSource) {
+		group = &sse.Set{Snapshot: func(s *sse.EventSource) ([]sse.Event, error) {
 			group.Dispatch("", "meanwhile")
-			s.Dispatch("snapshot", "1")
 			time.Sleep(time.Second)
 			group.Dispatch("", "meanwhile, later")
-			s.Dispatch("snapshot", "2")
+			return []sse.Event{{Type: "snapshot", Data: "1"}, {Type: "snapshot", Data: "2"}}, nil
 		}}
 		st := tr.serve(t, group).open()
 		st.want("snapshot|1", "snapshot|2", "message|meanwhile", "message|meanwhile, later")
@@ -236,10 +236,11 @@ func TestAddedAgain(t *testing.T) {
 func TestSnapshotPanics(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {
 		panics := true
-		group := &sse.Set{Snapshot: func(*sse.EventSource) {
+		group := &sse.Set{Snapshot: func(*sse.EventSource) ([]sse.Event, error) {
 			if panics {
 				panic(http.ErrAbortHandler)
 			}
+			return nil, nil
 		}}
 		site := tr.serve(t, group)
 		st := site.open()

@@ -54,13 +54,14 @@ type Set struct {
 
 	// Snapshot, if not nil, is called by Add for a source that cannot resume:
 	// a new one, or one whose last event is no longer kept, came from another
-	// process, or is nonsense. It dispatches the state as it is now to the
-	// source. The events dispatched to the set meanwhile follow it, so that
-	// none is missed; some of them may be part of that state already.
-	Snapshot func(*EventSource)
+	// process, or is nonsense. It returns the state as it is now. The events
+	// dispatched to the set meanwhile follow it, so that none is missed; some of
+	// them may be part of that state already. An error ends the source's stream, so
+	// that its client tries again.
+	Snapshot func(*EventSource) ([]Event, error)
 
-	// Accept are the options that ServeHTTP accepts requests with.
-	Accept *AcceptOptions
+	// AcceptOptions are the options that ServeHTTP accepts requests with.
+	AcceptOptions *AcceptOptions
 
 	once sync.Once
 	log  *log   // assigned by once, or by the Hub
@@ -143,10 +144,6 @@ func (s *Set) DispatchOnce(ctx context.Context, name string, e Event) (int, erro
 	}
 	return s.Len(), nil
 }
-
-// Shared reports whether the set is one with those of its name in other
-// processes, because it is in a [Hub] with a Log.
-func (s *Set) Shared() bool { return s.init().shared != nil }
 
 // dispatch is DispatchOnce on a log in memory.
 func (s *Set) dispatch(once string, e Event) (int, error) {
@@ -264,13 +261,7 @@ func (s *Set) Skipped() uint64 { return s.skipped.Load() }
 //
 //	http.Handle("GET /events", &group)
 func (s *Set) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	source, err := Accept(w, r, s.Accept)
-	if err != nil {
-		return // answered
-	}
-	defer source.Close() // should Snapshot panic
-	s.Add(source)
-	source.Detach()
+	Serve(w, r, s.AcceptOptions, func(source *EventSource) { s.Add(source) })
 }
 
 func (s *Set) list() []*member {

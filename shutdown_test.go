@@ -63,7 +63,7 @@ func TestShutdown(t *testing.T) {
 // The reconnection time that the program chose is the least.
 func TestShutdownRetry(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {
-		group := sse.Set{Accept: &sse.AcceptOptions{Retry: 20 * time.Second}}
+		group := sse.Set{AcceptOptions: &sse.AcceptOptions{Retry: 20 * time.Second}}
 		site := tr.serve(t, &group)
 		st := site.open()
 		synctest.Wait()
@@ -155,7 +155,7 @@ func TestShutdownWithStalledClients(t *testing.T) {
 		{2 * time.Second, time.Second}, // it has begun a second ago
 	} {
 		overEach(t, func(t *testing.T, tr transport) {
-			group := sse.Set{Accept: &sse.AcceptOptions{WriteTimeout: tt.timeout}}
+			group := sse.Set{AcceptOptions: &sse.AcceptOptions{WriteTimeout: tt.timeout}}
 			site := tr.serve(t, &group)
 			site.open()
 			reading := site.open()

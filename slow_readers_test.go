@@ -37,7 +37,7 @@ func TestSlowReadersHoldNobody(t *testing.T) {
 // of 100 dispatches took more than 5 ms.
 func slowReaders(t *testing.T, tr transport) (late int) {
 	const members, slow, size = 400, 8, 16 << 10
-	group := &sse.Set{History: -1, Accept: &sse.AcceptOptions{Backlog: 8 << 20}}
+	group := &sse.Set{History: -1, AcceptOptions: &sse.AcceptOptions{Backlog: 8 << 20}}
 	address := dialAddr(t, tr.listen(t, group, smallBuffers))
 	var reading sync.WaitGroup
 	for i := range members {

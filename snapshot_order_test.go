@@ -17,8 +17,7 @@ func TestSnapshotFirst(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {
 		large := strings.Repeat("x", 100<<10)
 		var group sse.Set
-		group.Snapshot = func(source *sse.EventSource) {
-			source.Dispatch("state", large)
+		group.Snapshot = func(source *sse.EventSource) ([]sse.Event, error) {
 			done := make(chan bool)
 			go func() {
 				group.Dispatch("live", "1")
@@ -26,15 +25,10 @@ func TestSnapshotFirst(t *testing.T) {
 				close(done)
 			}()
 			<-done
-			source.Dispatch("state", "the rest")
+			return []sse.Event{{Type: "state", Data: large}, {Type: "state", Data: "the rest"}}, nil
 		}
 		site := tr.serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			source, err := sse.Accept(w, r, &sse.AcceptOptions{WriteTimeout: time.Minute})
-			if err != nil {
-				return
-			}
-			group.Add(source)
-			source.Detach()
+			sse.Serve(w, r, &sse.AcceptOptions{WriteTimeout: time.Minute}, func(source *sse.EventSource) { group.Add(source) })
 		}))
 		st := site.open()
 		synctest.Wait()

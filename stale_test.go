@@ -112,7 +112,7 @@ func TestTricklingClient(t *testing.T) {
 		if tr.http2 {
 			t.Skip("the client's own buffers take it all")
 		}
-		group := &sse.Set{Accept: &sse.AcceptOptions{WriteTimeout: 10 * time.Second}}
+		group := &sse.Set{AcceptOptions: &sse.AcceptOptions{WriteTimeout: 10 * time.Second}}
 		st := tr.serve(t, group).open()
 		synctest.Wait()
 		var source *sse.EventSource

@@ -10,22 +10,22 @@ type Stats struct {
 	Attached int // open, with a handler that waits
 	Detached int // open, without one
 
-	// Undetached is how many streams could not be detached so far, by the
+	// NotDetached is how many streams could not be detached so far, by the
 	// reason: "TLS", "HTTP/2", "HTTP/1.0", "Content-Encoding", "no Hijack",
 	// "no TCP socket" or "not Linux". Reasons that did not occur are left out.
-	Undetached map[string]int
+	NotDetached map[string]int
 }
 
 // ReadStats returns the numbers as they are now.
 func ReadStats() Stats {
 	stats := Stats{
-		Attached:   int(streams.attached.Load()),
-		Detached:   int(streams.detached.Load()),
-		Undetached: make(map[string]int),
+		Attached:    int(streams.attached.Load()),
+		Detached:    int(streams.detached.Load()),
+		NotDetached: make(map[string]int),
 	}
-	for o := range streams.undetached {
-		if n := streams.undetached[o].Load(); n > 0 {
-			stats.Undetached[obstacle(o).String()] = int(n)
+	for o := range streams.notDetached {
+		if n := streams.notDetached[o].Load(); n > 0 {
+			stats.NotDetached[obstacle(o).String()] = int(n)
 		}
 	}
 	return stats
@@ -33,7 +33,7 @@ func ReadStats() Stats {
 
 var streams struct {
 	attached, detached atomic.Int64
-	undetached         [obstacles]atomic.Int64
+	notDetached        [obstacles]atomic.Int64
 }
 
 // An obstacle is a reason why a stream cannot be detached.
@@ -57,6 +57,6 @@ func (o obstacle) String() string {
 
 // tell tells whoever asks why the stream is not detached.
 func (o obstacle) tell(s *EventSource) {
-	streams.undetached[o].Add(1)
+	streams.notDetached[o].Add(1)
 	slog.Debug("sse: a stream keeps its handler", "reason", o.String(), "url", s.url)
 }

@@ -53,7 +53,7 @@ func (a *app) join(ctx context.Context, url, node string) (leave func(), err err
 func (a *app) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), time.Second)
 	defer cancel()
-	if err := a.streams.shared.Ready(ctx); err != nil {
+	if err := a.streams.shared.WaitReady(ctx); err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}

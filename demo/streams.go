@@ -58,8 +58,8 @@ type streams struct {
 func newStreams(b *board, l *locks.Table[int64], p *people, m *machine, v *views) *streams {
 	s := &streams{board: b, locks: l, people: p, machine: m, views: v}
 	l.Changed = func(locks.Change[int64]) { s.tell("locks", s.lockList()) }
-	s.shared.Init = s.prepare
-	s.own.Init = s.prepare
+	s.shared.NewSet = s.prepare
+	s.own.NewSet = s.prepare
 	s.own.History = -1
 	return s
 }
@@ -68,12 +68,13 @@ func newStreams(b *board, l *locks.Table[int64], p *people, m *machine, v *views
 func (s *streams) prepare(name string, set *sse.Set) {
 	region, in, _ := strings.Cut(name, "/")
 	set.Slow = sse.LatestPerKey // each event is the whole region: the last one will do
-	set.Snapshot = func(source *sse.EventSource) {
-		if html, err := s.region(region); err != nil {
+	set.Snapshot = func(*sse.EventSource) ([]sse.Event, error) {
+		html, err := s.region(region)
+		if err != nil {
 			log.Printf("%s: %v", region, err)
-		} else {
-			source.DispatchEvent(dialect(in).event(region, html))
+			return nil, err
 		}
+		return []sse.Event{dialect(in).event(region, html)}, nil
 	}
 }
 
@@ -89,16 +90,12 @@ func (s *streams) serve(in dialect) http.HandlerFunc {
 				return
 			}
 		}
-		source, err := sse.Accept(w, r, nil)
-		if err != nil {
-			return // answered
-		}
-		defer source.Close() // should one of the following panic
-
-		s.own.Add(source, "node/"+string(in), "locks/"+string(in), "machine/"+string(in))
-		s.shared.Add(source, "board/"+string(in))
-		s.people.join(source, session, viewer{visitor: visitorOf(r), in: in, zone: zoneOf(r)})
-		source.Detach()
+		v := viewer{visitor: visitorOf(r), in: in, zone: zoneOf(r)}
+		sse.Serve(w, r, nil, func(source *sse.EventSource) {
+			s.own.Add(source, "node/"+string(in), "locks/"+string(in), "machine/"+string(in))
+			s.shared.Add(source, "board/"+string(in))
+			s.people.join(source, session, v)
+		})
 	}
 }
 

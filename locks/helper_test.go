@@ -32,13 +32,10 @@ func newSite(t *testing.T) *site {
 			http.Error(w, err.Error(), http.StatusForbidden)
 			return
 		}
-		source, err := sse.Accept(w, r, nil)
-		if err != nil {
-			return
-		}
-		s.tracker.Connect(source, session)
-		s.group.Add(source)
-		source.Detach()
+		sse.Serve(w, r, nil, func(source *sse.EventSource) {
+			s.tracker.Connect(source, session)
+			s.group.Add(source)
+		})
 	}))
 	return s
 }

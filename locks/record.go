@@ -52,9 +52,6 @@ func (t *Table[K]) init() {
 			close(t.live)
 			return
 		}
-		if t.Set != nil && t.Set.Shared() {
-			panic("locks: the Set of a Table with a Store must be the process's own, as sse.Set{History: -1} with the table's Snapshot, and not in a Hub with a Log")
-		}
 		t.running.Go(t.watch)
 		t.running.Go(t.sweep)
 	})
@@ -119,7 +116,7 @@ func (t *Table[K]) changeRecord(ctx context.Context, name string, key K, do step
 			return lockOf(key, now), err
 		}
 		if t.Hub != nil {
-			next.After = t.Hub.Position()
+			next.After = position(t.Hub.Cursor())
 		}
 		value, ttl := t.encode(next)
 		rec, err := t.store.Swap(ctx, name, rev, value, ttl)
@@ -203,4 +200,12 @@ func (t *Table[K]) rest() {
 	case <-time.After(pause):
 	case <-t.ctx.Done():
 	}
+}
+
+// position returns the cursor as it is stored, empty for the zero Cursor.
+func position(c backplane.Cursor) string {
+	if c.Seq == 0 {
+		return ""
+	}
+	return c.String()
 }

@@ -109,7 +109,7 @@ func TestReleaseAfterEdit(t *testing.T) {
 			{Presence: s.tracker, Store: memory, Hub: &here},
 			{Presence: s.tracker, Store: memory, Hub: &there, Changed: func(c locks.Change[int]) {
 				seen.changed(c)
-				seen.add("at " + there.Position())
+				seen.add("at " + there.Cursor().String())
 			}},
 		}
 		for _, table := range tables {
@@ -128,7 +128,7 @@ func TestReleaseAfterEdit(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute) // fake
-		want := []string{"7 taken: ann", "at 0.0", "7 released: nobody from ann", "at " + here.Position()}
+		want := []string{"7 taken: ann", "at 0.0", "7 released: nobody from ann", "at " + here.Cursor().String()}
 		if got := seen.all(); !slices.Equal(got, want) {
 			t.Errorf("told %q, want %q", got, want)
 		}
@@ -172,20 +172,6 @@ func TestUnseenHolder(t *testing.T) {
 			t.Errorf("still held by %v", holder)
 		}
 	})
-}
-
-// Pages of several processes have one set each: a shared one would tell each
-// change as often as there are processes.
-func TestSharedSetRefused(t *testing.T) {
-	hub := sse.Hub{Log: new(backplane.Memory)}
-	defer hub.Close()
-	table := locks.Table[int]{Presence: new(presence.Tracker), Store: new(backplane.Memory), Set: hub.Set("locks")}
-	defer func() {
-		if recover() == nil {
-			t.Error("no panic")
-		}
-	}()
-	table.Len()
 }
 
 // Who leaves just while the lock is being taken does not keep it.

@@ -205,13 +205,14 @@ func (t *Table[K]) sessions() []presence.Session {
 	return slices.Collect(maps.Keys(t.parts))
 }
 
-// Snapshot sends the source all locks, as the event that Whole makes of them.
-// It is for [sse.Set.Snapshot]: a page then knows of every lock from the
-// beginning on, whatever it has missed.
-func (t *Table[K]) Snapshot(source *sse.EventSource) {
-	if t.Whole != nil {
-		source.DispatchEvent(t.Whole(t.list()))
+// Snapshot returns all locks, as the event that Whole makes of them. It is for
+// [sse.Set.Snapshot]: a page then knows of every lock from the beginning on,
+// whatever it has missed.
+func (t *Table[K]) Snapshot(*sse.EventSource) ([]sse.Event, error) {
+	if t.Whole == nil {
+		return nil, nil
 	}
+	return []sse.Event{t.Whole(t.list())}, nil
 }
 
 // Close ends what the table does by itself: it frees nothing any more. It waits

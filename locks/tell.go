@@ -2,6 +2,7 @@ package locks
 
 import (
 	"context"
+	"example.org/sse/backplane"
 	"log/slog"
 	"slices"
 )
@@ -73,12 +74,12 @@ func (t *Table[K]) tellAll() {
 }
 
 func (t *Table[K]) dispatch(n news[K]) {
-	if n.after != "" {
+	if c, ok := backplane.ParseCursor(n.after); ok {
 		ctx, cancel := context.WithTimeout(t.ctx, reachTimeout)
 		defer cancel()
 		// Better too early than never: who edits something old is told so when
 		// he saves it.
-		_ = t.Hub.Reach(ctx, n.after)
+		_ = t.Hub.WaitFor(ctx, c)
 	}
 	if t.Set != nil && t.Event != nil {
 		if _, err := t.Set.DispatchEvent(t.Event(n.change)); err != nil {

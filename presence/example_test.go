@@ -29,7 +29,7 @@ func Example() {
 	tracker := &presence.Tracker{User: user}
 	people := func() string { return strings.Join(tracker.Users("lobby"), ", ") }
 	tracker.Changed = func(presence.Change) { lobby.Dispatch("people", people()) }
-	lobby.Snapshot = func(source *sse.EventSource) { source.Dispatch("people", people()) }
+	lobby.Snapshot = func(*sse.EventSource) ([]sse.Event, error) { return []sse.Event{{Type: "people", Data: people()}}, nil }
 
 	http.Handle("/page.js", tracker)
 	http.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
@@ -43,16 +43,13 @@ func Example() {
 			http.Error(w, err.Error(), http.StatusForbidden)
 			return
 		}
-		source, err := sse.Accept(w, r, nil)
-		if err != nil {
-			return
-		}
-		defer source.Close()
-		if err := tracker.Connect(source, session, "lobby"); err != nil {
-			return
-		}
-		lobby.Add(source)
-		source.Detach()
+		sse.Serve(w, r, nil, func(source *sse.EventSource) {
+			if err := tracker.Connect(source, session, "lobby"); err != nil {
+				source.Close()
+				return
+			}
+			lobby.Add(source)
+		})
 	})
 }
 

@@ -23,12 +23,7 @@ func (p *process) serve(t *testing.T) *ssetest.Server {
 			http.Error(w, err.Error(), http.StatusForbidden)
 			return
 		}
-		source, err := sse.Accept(w, r, nil)
-		if err != nil {
-			return
-		}
-		p.Connect(source, s, "room")
-		source.Detach()
+		sse.Serve(w, r, nil, func(source *sse.EventSource) { p.Connect(source, s, "room") })
 	}))
 	t.Cleanup(server.Close)
 	return server

@@ -134,7 +134,7 @@ func TestCloseCuts(t *testing.T) {
 		{"/ignores", 1900 * time.Millisecond, 2100 * time.Millisecond},
 	} {
 		inMemory(t, func(t *testing.T, k kind) {
-			group := sse.Set{Snapshot: func(s *sse.EventSource) { s.Dispatch("", big) }}
+			group := sse.Set{Snapshot: func(*sse.EventSource) ([]sse.Event, error) { return []sse.Event{{Data: big}}, nil }}
 			finished := make(chan struct{}, 2)
 			released := make(chan struct{})
 			mux := http.NewServeMux()
@@ -223,12 +223,7 @@ func TestCloseReason(t *testing.T) {
 	inMemory(t, func(t *testing.T, k kind) {
 		sources := make(chan *sse.EventSource, 1)
 		server := k.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			source, err := sse.Accept(w, r, nil)
-			if err != nil {
-				return
-			}
-			sources <- source
-			source.Detach()
+			sse.Serve(w, r, nil, func(source *sse.EventSource) { sources <- source })
 		}))
 		server.Open(t, "/").Stall()
 		source := <-sources

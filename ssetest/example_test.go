@@ -135,7 +135,7 @@ func ExampleStream_Reconnect() {
 
 // A client that reads nothing: others do not wait for it, and it is disconnected.
 func ExampleStream_Stall() {
-	group := sse.Set{Accept: &sse.AcceptOptions{WriteTimeout: 100 * time.Millisecond}}
+	group := sse.Set{AcceptOptions: &sse.AcceptOptions{WriteTimeout: 100 * time.Millisecond}}
 	server := ssetest.NewMemoryServer(&group)
 	defer server.Close()
 
@@ -155,11 +155,11 @@ func ExampleStream_Stall() {
 
 // A client that comes back by itself.
 func ExampleRecord() {
-	group := sse.Set{Accept: &sse.AcceptOptions{Retry: 100 * time.Millisecond}}
+	group := sse.Set{AcceptOptions: &sse.AcceptOptions{Retry: 100 * time.Millisecond}}
 	server := ssetest.NewServer(&group)
 	defer server.Close()
 
-	client := sse.Client{URL: server.URL, HTTP: server.Client()}
+	client := sse.Client{URL: server.URL, HTTPClient: server.Client()}
 	recorder := ssetest.Record(t, client.Events(t.Context()))
 	ssetest.AwaitLen(t, &group, 1)
 	group.Dispatch("", "one")

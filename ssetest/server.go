@@ -131,7 +131,7 @@ func (l listener) Accept() (net.Conn, error) {
 // Client returns a client all of whose connections are to the server, whatever
 // the URL's host, for requests that are no streams, and for an [sse.Client]:
 //
-//	client := sse.Client{URL: server.URL + "/events", HTTP: server.Client()}
+//	client := sse.Client{URL: server.URL + "/events", HTTPClient: server.Client()}
 //
 // It is the same one at each call, unless HTTP2 was changed.
 func (s *Server) Client() *http.Client {

@@ -76,7 +76,7 @@ func TestDetached(t *testing.T) {
 	other := memory.Open(t, "/")
 	for end := time.Now().Add(10 * time.Second); ; {
 		now := sse.ReadStats()
-		if now.Detached == before.Detached+2 || now.Undetached["not Linux"] > 0 {
+		if now.Detached == before.Detached+2 || now.NotDetached["not Linux"] > 0 {
 			break
 		}
 		if time.Now().After(end) {

@@ -103,7 +103,7 @@ func TestReconnectID(t *testing.T) {
 // timeout.
 func TestStall(t *testing.T) {
 	inMemory(t, func(t *testing.T, k kind) {
-		group := sse.Set{Accept: &sse.AcceptOptions{WriteTimeout: time.Minute}}
+		group := sse.Set{AcceptOptions: &sse.AcceptOptions{WriteTimeout: time.Minute}}
 		server := k.serve(&group)
 		defer server.Close()
 		stalled, reading := server.Open(t, "/"), server.Open(t, "/")
@@ -138,7 +138,7 @@ func TestStallOnSocket(t *testing.T) {
 		if k.memory {
 			return
 		}
-		group := sse.Set{Accept: &sse.AcceptOptions{WriteTimeout: time.Second}}
+		group := sse.Set{AcceptOptions: &sse.AcceptOptions{WriteTimeout: time.Second}}
 		server := k.serve(&group)
 		defer server.Close()
 		server.Open(t, "/").Stall()
@@ -250,10 +250,10 @@ func TestStreamsEndWithTheTest(t *testing.T) {
 // A loop over a client's events, which come from several streams.
 func TestRecordClient(t *testing.T) {
 	inMemory(t, func(t *testing.T, k kind) {
-		group := sse.Set{Accept: &sse.AcceptOptions{Retry: time.Second}}
+		group := sse.Set{AcceptOptions: &sse.AcceptOptions{Retry: time.Second}}
 		server := k.serve(&group)
 		defer server.Close()
-		client := sse.Client{URL: server.URL, HTTP: server.Client()}
+		client := sse.Client{URL: server.URL, HTTPClient: server.Client()}
 		recorder := ssetest.Record(t, client.Events(t.Context()))
 		for _, data := range []string{"one", "two", "three"} {
 			ssetest.AwaitLen(t, &group, 1)

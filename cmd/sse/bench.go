@@ -165,9 +165,9 @@ func (b *bench) follow(ctx context.Context, t *tally) {
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
 	client := &sse.Client{
-		URL:    b.url,
-		HTTP:   &http.Client{Transport: b.transport},
-		Header: b.header,
+		URL:        b.url,
+		HTTPClient: &http.Client{Transport: b.transport},
+		Header:     b.header,
 		OnRequest: func(*http.Request) error {
 			asked = time.Now()
 			return nil

@@ -30,7 +30,7 @@ type feed struct {
 func newFeed(history int, o *sse.AcceptOptions) *feed {
 	return &feed{
 		// Twice as much as needed: more may be dispatched while a client joins.
-		set:    sse.Set{History: 2*history + 64, HistoryBytes: -1, HistoryAge: -1, Accept: o},
+		set:    sse.Set{History: 2*history + 64, HistoryBytes: -1, HistoryAge: -1, AcceptOptions: o},
 		run:    strconv.FormatInt(time.Now().UnixMilli(), 36),
 		back:   history,
 		joined: make(chan struct{}, 1),
@@ -76,17 +76,13 @@ func (f *feed) after(id string) string {
 func (f *feed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := cmp.Or(r.Header.Get("Last-Event-ID"), r.URL.Query().Get("lastEventId"))
 	r.Header.Set("Last-Event-ID", f.after(id))
-	source, err := sse.Accept(w, r, f.set.Accept)
-	if err != nil {
-		return // answered
-	}
-	defer source.Close()
-	f.set.Add(source)
-	select {
-	case f.joined <- struct{}{}:
-	default:
-	}
-	source.Detach()
+	sse.Serve(w, r, f.set.AcceptOptions, func(source *sse.EventSource) {
+		f.set.Add(source)
+		select {
+		case f.joined <- struct{}{}:
+		default:
+		}
+	})
 }
 
 // await waits until there are so many clients.

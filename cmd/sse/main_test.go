@@ -201,7 +201,7 @@ func newServer(t *testing.T) *httptest.Server {
 		http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 	})
-	mux.Handle("/quiet", &sse.Set{Accept: &sse.AcceptOptions{KeepAlive: 600 * time.Millisecond}})
+	mux.Handle("/quiet", &sse.Set{AcceptOptions: &sse.AcceptOptions{KeepAlive: 600 * time.Millisecond}})
 	mux.Handle("/moved", http.RedirectHandler("/ticks", http.StatusFound))
 	mux.HandleFunc("/private", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "private")

@@ -115,7 +115,7 @@ func (c *tailCommand) client(s *streams, cancel context.CancelCauseFunc) (*sse.C
 	}
 	client := &sse.Client{
 		URL:         url,
-		HTTP:        &http.Client{Transport: c.transport(c.Patience)},
+		HTTPClient:  &http.Client{Transport: c.transport(c.Patience)},
 		Method:      c.Method,
 		Header:      header,
 		ResumeAfter: c.LastEventID,
@@ -123,11 +123,11 @@ func (c *tailCommand) client(s *streams, cancel context.CancelCauseFunc) (*sse.C
 		MaxEvent:    c.MaxEvent << 20,
 	}
 	if c.Data != "" {
-		if client.Body, err = c.body(s.in, header); err != nil {
+		if client.GetBody, err = c.body(s.in, header); err != nil {
 			return nil, err
 		}
 	}
-	get := client.Body == nil && c.Method == "" || strings.EqualFold(c.Method, http.MethodGet)
+	get := client.GetBody == nil && c.Method == "" || strings.EqualFold(c.Method, http.MethodGet)
 	if c.NoReconnect || !get && !c.Reconnect {
 		client.Retry = -1
 	}

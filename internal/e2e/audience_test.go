@@ -116,7 +116,7 @@ func (l *listener) visit(all context.Context) (broken bool) {
 	defer cancel()
 	client := sse.Client{
 		URL:         "http://" + l.addrs[home] + "/events?" + url.Values{"set": l.sets}.Encode(),
-		HTTP:        l.http,
+		HTTPClient:  l.http,
 		ResumeAfter: l.id,
 		Retry:       -1,
 		IdleTimeout: l.idle,

@@ -33,7 +33,7 @@ func TestCutCable(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			cable := lay(t, len(tt.name)+int(tt.name[0])) // a network of its own
-			group := &sse.Set{Accept: &sse.AcceptOptions{KeepAlive: keepAlive, WriteTimeout: writeTimeout}}
+			group := &sse.Set{AcceptOptions: &sse.AcceptOptions{KeepAlive: keepAlive, WriteTimeout: writeTimeout}}
 			var config net.ListenConfig
 			l, err := config.Listen(t.Context(), "tcp", cable.address+":0")
 			if err != nil {
@@ -83,13 +83,10 @@ func TestCutCableFreesLock(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		source, err := sse.Accept(w, r, &sse.AcceptOptions{KeepAlive: keepAlive, WriteTimeout: writeTimeout})
-		if err != nil {
-			return
-		}
-		people.Connect(source, s)
-		connected <- s
-		source.Detach()
+		sse.Serve(w, r, &sse.AcceptOptions{KeepAlive: keepAlive, WriteTimeout: writeTimeout}, func(source *sse.EventSource) {
+			people.Connect(source, s)
+			connected <- s
+		})
 	})}
 	var config net.ListenConfig
 	l, err := config.Listen(t.Context(), "tcp", cable.address+":0")

@@ -58,9 +58,9 @@ func playHub(config []byte, in *bufio.Scanner, out *output) error {
 		out.line("failed to open the log: %v", err)
 		return nil
 	}
-	hub := &sse.Hub{Log: l, History: 20_000, HistoryBytes: -1, Init: func(name string, s *sse.Set) {
+	hub := &sse.Hub{Log: l, History: 20_000, HistoryBytes: -1, NewSet: func(name string, s *sse.Set) {
 		if name == hubSets[1] {
-			s.Snapshot = func(source *sse.EventSource) { source.Dispatch("state", "now") }
+			s.Snapshot = func(*sse.EventSource) ([]sse.Event, error) { return []sse.Event{{Type: "state", Data: "now"}}, nil }
 		}
 	}}
 	defer hub.Close()
@@ -70,13 +70,9 @@ func playHub(config []byte, in *bufio.Scanner, out *output) error {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /events", func(w http.ResponseWriter, r *http.Request) {
-		source, err := sse.Accept(w, r, &sse.AcceptOptions{KeepAlive: time.Second})
-		if err != nil {
-			return
-		}
-		defer source.Close()
-		hub.Add(source, r.URL.Query()["set"]...)
-		source.Detach()
+		sse.Serve(w, r, &sse.AcceptOptions{KeepAlive: time.Second}, func(source *sse.EventSource) {
+			hub.Add(source, r.URL.Query()["set"]...)
+		})
 	})
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
 	var running sync.WaitGroup

@@ -96,17 +96,13 @@ func (h *house) serve(l net.Listener) {
 			http.Error(w, err.Error(), http.StatusForbidden)
 			return
 		}
-		source, err := sse.Accept(w, r, nil)
-		if err != nil {
-			return
-		}
-		defer source.Close()
-		h.mu.Lock()
-		h.opened = append(h.opened, r.URL.String()+" "+r.Header.Get("Last-Event-ID"))
-		h.mu.Unlock()
-		h.tracker.Connect(source, session, "house")
-		h.group.Add(source)
-		source.Detach()
+		sse.Serve(w, r, nil, func(source *sse.EventSource) {
+			h.mu.Lock()
+			h.opened = append(h.opened, r.URL.String()+" "+r.Header.Get("Last-Event-ID"))
+			h.mu.Unlock()
+			h.tracker.Connect(source, session, "house")
+			h.group.Add(source)
+		})
 	})
 	h.server = &http.Server{Handler: mux}
 	h.served = make(chan error, 1)

@@ -70,13 +70,13 @@ func (n *node) open(ctx context.Context, o order) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for range o.Hubs {
-		h := &sse.Hub{Log: log, Init: func(_ string, s *sse.Set) {
-			s.Snapshot = func(s *sse.EventSource) {
-				s.Dispatch("snapshot", "seq=1 "+n.newcomer) //nolint:errcheck // its client is gone
+		h := &sse.Hub{Log: log, NewSet: func(_ string, s *sse.Set) {
+			s.Snapshot = func(*sse.EventSource) ([]sse.Event, error) {
+				return []sse.Event{{Type: "snapshot", Data: "seq=1 " + n.newcomer}}, nil
 			}
 		}}
 		n.hubs = append(n.hubs, h)
-		if err := h.Ready(ctx); err != nil {
+		if err := h.WaitReady(ctx); err != nil {
 			return err
 		}
 	}

@@ -42,7 +42,7 @@ func main() {
 	http.HandleFunc("GET /ready", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), time.Second)
 		defer cancel()
-		if leaving.Err() != nil || hub.Ready(ctx) != nil {
+		if leaving.Err() != nil || hub.WaitReady(ctx) != nil {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 	})
