@@ -3,109 +3,175 @@ package sse
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strings"
 	"time"
+
+	"example.org/sse/internal/listen"
+	"example.org/sse/internal/poll"
+	"example.org/sse/internal/stream"
 )
 
 const (
 	defaultKeepAlive    = 30 * time.Second
 	defaultWriteTimeout = 10 * time.Second
 	defaultBacklog      = 1 << 20
+
+	century    = 100 * 365 * 24 * time.Hour // what is longer is cut, so that no sum overflows
+	maxBacklog = math.MaxInt64 / 8
+
+	// maxURL and maxLastEventID are how much is kept of a request.
+	maxURL         = 8 << 10
+	maxLastEventID = 4 << 10
 )
 
-// AcceptOptions are the options of [Accept]. Nil is the same as the zero value.
+// AcceptOptions are the options of [Accept] and [Serve]. Nil is the same as the
+// zero value.
 type AcceptOptions struct {
 	// KeepAlive is how long a stream may be silent before it is sent a comment,
 	// which no client shows, but which keeps proxies from closing the stream
 	// and finds clients that are gone. 0: 30 s, negative: never.
 	KeepAlive time.Duration
 
-	// WriteTimeout is how long a client may take for what it is sent. One that
-	// takes longer is disconnected, with [ErrSlow]. It also replaces the
-	// server's WriteTimeout, which would end every stream. 0: 10 s, negative:
-	// for ever.
+	// WriteTimeout is how long a client may take for the next 32 KiB of what it
+	// is sent, or for the rest if that is less. A client that takes longer is
+	// disconnected, with [ErrSlow]. It replaces the server's WriteTimeout, which
+	// would end every stream. 0: 10 s, negative: no limit.
 	WriteTimeout time.Duration
 
 	// Backlog is how many bytes may wait for a client that is slower than the
 	// events. Beyond it, [EventSource.Dispatch] waits for the client, and a
 	// [Set] does what its Slow policy says; a set grants a client that still
 	// reads, if slowly, four times as much. The first event that waits does
-	// not count, so that one of any size can be sent. 0: 1 MiB.
+	// not count, so that an event of any size can be sent, and neither does a
+	// Snapshot. 0: 1 MiB, negative: no limit.
 	Backlog int
 
-	// Retry is told to the client as its reconnection time, in milliseconds,
-	// rounded up. 0: nothing is told, and browsers come back after 3 to 5 s.
+	// Retry is sent to the client as its reconnection time, in milliseconds,
+	// rounded up. 0: none is sent, and browsers reconnect after 3 to 5 s.
 	Retry time.Duration
 }
 
-// Accept answers the request with an event stream and returns its source.
+// stream returns the options with their defaults.
+func (o *AcceptOptions) stream() stream.Options {
+	if o == nil {
+		o = new(AcceptOptions)
+	}
+	backlog := int64(o.Backlog)
+	switch {
+	case backlog == 0:
+		backlog = defaultBacklog
+	case backlog < 0 || backlog > maxBacklog:
+		backlog = maxBacklog
+	}
+	return stream.Options{
+		KeepAlive:    optional(o.KeepAlive, defaultKeepAlive),
+		WriteTimeout: optional(o.WriteTimeout, defaultWriteTimeout),
+		Backlog:      backlog,
+		Retry:        optional(o.Retry, 0),
+	}
+}
+
+// optional returns a duration whose zero value is the default, and 0 for a negative
+// one.
+func optional(d, byDefault time.Duration) time.Duration {
+	if d == 0 {
+		return byDefault
+	}
+	return min(max(d, 0), century)
+}
+
+// Accept answers the request with an event stream and returns its source. It is for
+// handlers that write to the stream themselves; see [Serve] for streams that others
+// write to.
+//
+//	source, err := sse.Accept(w, r, nil)
+//	if err != nil {
+//		return // the request has been answered
+//	}
+//	defer source.Close()
 //
 // The response's head is sent at once, with a first comment, so that the
-// browser's EventSource opens. Headers that were set before stay, other than
-// those that would break the stream; Cache-Control and X-Accel-Buffering, if
-// not set, tell proxies not to hold events back.
+// browser's EventSource opens. Headers that were set before stay, except those
+// that would break the stream; Cache-Control and X-Accel-Buffering, if not set,
+// ask proxies not to hold events back.
 //
 // GET and POST are accepted. A POST's body must be read before. HEAD gets the
 // head of the response alone, and other methods a 405, OPTIONS a 204; in all
 // these cases, and with a 500 if w has no way to flush, the request has been
 // answered and the error is [ErrNotAccepted]. While the server is shutting
-// down the error is [ErrShutdown], and the client has been told to come back.
-// If the client has left already it is [ErrGone]. A handler has nothing left
-// to do but return:
+// down the error is [ErrShutdown], and the client has been asked to reconnect.
+// If the client has left already it is [ErrGone].
 //
-//	source, err := sse.Accept(w, r, nil)
-//	if err != nil {
-//		return
-//	}
-//	defer source.Close()
+// A browser reconnects whenever a stream ends. To end one for good, dispatch an
+// event at which the page closes its EventSource.
 //
-// A browser comes back whenever a stream ends. One that is complete says so by
-// an event, at which the page closes its EventSource.
-//
-// The handler must not return before it has called [EventSource.Close],
-// [EventSource.Wait] or [EventSource.Detach]: until then the source may be
-// writing to w, which belongs to the next request once the handler is gone.
+// The handler must not return before it has called [EventSource.Close] or
+// [EventSource.Wait]: until then the source may be writing to w, which belongs to
+// the next request once the handler is gone.
 func Accept(w http.ResponseWriter, r *http.Request, o *AcceptOptions) (*EventSource, error) {
+	return accept(w, r, o, false)
+}
+
+// Serve answers the request with an event stream, calls f with its source, and
+// serves the stream until it ends. It is for streams that others write to: sets,
+// hubs, timers.
+//
+//	sse.Serve(w, r, nil, func(source *sse.EventSource) { group.Add(source) })
+//
+// Serve must be the last thing that a handler does. It returns when the stream has
+// ended or, if the stream can be detached from its handler, at once; see the
+// package comment. So f should return soon, and nothing may use w, or the request's
+// context, after Serve. If f panics the stream ends, and the panic continues.
+//
+// A request that [Accept] would not accept is answered as Accept answers it, and f
+// is not called.
+func Serve(w http.ResponseWriter, r *http.Request, o *AcceptOptions, f func(*EventSource)) {
+	source, err := accept(w, r, o, true)
+	if err != nil {
+		return // answered
+	}
+	source.setUp(f)
+	source.stream.Serve()
+}
+
+// setUp calls f, and ends the stream if f does not return.
+func (s *EventSource) setUp(f func(*EventSource)) {
+	returned := false
+	defer func() {
+		if !returned {
+			s.Close()
+		}
+	}()
+	f(s)
+	returned = true
+}
+
+// accept is Accept, for a stream that may be detached or not.
+func accept(w http.ResponseWriter, r *http.Request, o *AcceptOptions, detachable bool) (*EventSource, error) {
 	if err := acceptable(w, r); err != nil {
 		return nil, err
 	}
-	if o == nil {
-		o = new(AcceptOptions)
+	conn, drain := listen.Of(r.Context()), drainOf(r)
+	setHead(w.Header())
+	if detachable && conn != nil && poll.Supported && r.ProtoMajor == 1 && r.TLS == nil {
+		w.Header().Set("Connection", "close") // it will not carry another request
 	}
 	s := &EventSource{
-		url:          r.URL.String(),
-		lastEventID:  lastEventID(r),
-		opened:       time.Now(),
-		keepAlive:    orDefault(o.KeepAlive, defaultKeepAlive),
-		writeTimeout: orDefault(o.WriteTimeout, defaultWriteTimeout),
-		backlog:      defaultBacklog,
-		retry:        max(o.Retry, 0),
+		url:         cut(r.URL.String(), maxURL),
+		lastEventID: cut(lastEventID(r), maxLastEventID),
 	}
-	if o.Backlog > 0 {
-		s.backlog = o.Backlog
-	}
-	a := attach(s, w, r)
-	setHead(w.Header())
-	w.WriteHeader(http.StatusOK)
-	head := []item{{chunk: comment}}
-	if s.retry > 0 {
-		head = append(head, item{chunk: newChunk(retryBlock(s.retry))})
-	}
-	a.turn.claim()
-	s.mu.Lock()
-	if err := a.flush(&batch{items: head}); err != nil {
-		s.shut(err)
-		a.finish()
+	s.stream.Owner = s
+	if err := s.stream.Open(w, r, o.stream(), conn, drain); err != nil {
 		return nil, err
-	}
-	s.open(r)
-	a.hand()
-	if s.ReadyState() == Closed { // the server is shutting down
-		return nil, s.Wait()
 	}
 	return s, nil
 }
+
+// cut returns the beginning of a string, and not as a part of the request, which is
+// not kept.
+func cut(s string, most int) string { return strings.Clone(s[:min(len(s), most)]) }
 
 // acceptable answers a request that gets no stream.
 func acceptable(w http.ResponseWriter, r *http.Request) error {
@@ -164,25 +230,12 @@ func setDefault(h http.Header, name, value string) {
 	}
 }
 
-// lastEventID returns what the client says it has seen last. A browser's own
-// reconnection sends the header; one that a script makes, as htmx 2 does after
-// an error, can only use the URL.
+// lastEventID returns the id of the last event that the client has seen. A
+// browser's own reconnection sends the header; one that a script makes, as htmx 2
+// does after an error, can only use the URL.
 func lastEventID(r *http.Request) string {
-	id := r.Header.Get("Last-Event-ID")
-	if id == "" {
-		id = r.URL.Query().Get("lastEventId")
+	if id := r.Header.Get("Last-Event-ID"); id != "" {
+		return id
 	}
-	return strings.Clone(id) // and not a part of the request, which is not kept
-}
-
-// open makes the source known to all that may end it.
-func (s *EventSource) open(r *http.Request) {
-	if srv, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok && srv != nil {
-		s.drain = servingDrainOf(srv)
-		if !s.drain.add(s) {
-			s.end(ErrShutdown)
-			return
-		}
-	}
-	s.attached.watch()
+	return r.URL.Query().Get("lastEventId")
 }

@@ -76,12 +76,9 @@ func TestAfterFuncWithoutStream(t *testing.T) {
 func ExampleEventSource_AfterFunc() {
 	var group sse.Set
 	http.HandleFunc("GET /events", func(w http.ResponseWriter, r *http.Request) {
-		source, err := sse.Accept(w, r, nil)
-		if err != nil {
-			return
-		}
-		source.AfterFunc(func() { group.Dispatch("left", source.URL()) })
-		group.Add(source)
-		source.Detach()
+		sse.Serve(w, r, nil, func(source *sse.EventSource) {
+			source.AfterFunc(func() { group.Dispatch("left", source.URL()) })
+			group.Add(source)
+		})
 	})
 }

@@ -1,6 +1,7 @@
 package sse
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -161,7 +162,7 @@ func (c *Client) connect(ctx context.Context, yield func(Event) bool) (worked bo
 			if errors.Is(err, ErrTooLarge) {
 				return false, err
 			}
-			return worked || time.Since(opened) >= orDefault(c.MaxRetry, defaultMaxRetry), s.lost(err)
+			return worked || time.Since(opened) >= cmp.Or(c.MaxRetry, defaultMaxRetry), s.lost(err)
 		}
 		if ctx.Err() != nil {
 			return worked, nil // the event has not been seen, so its id is not noted

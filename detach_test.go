@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"example.org/sse"
+	"example.org/sse/internal/listen"
 	"example.org/sse/internal/memhttp"
 )
 
@@ -44,33 +45,24 @@ func quietStats(t *testing.T) (stats sse.Stats) {
 // A detached stream has no goroutine, and all else it had.
 func TestDetach(t *testing.T) {
 	onlyLinux(t)
-	returned := make(chan error, 1)
+	returned := make(chan bool, 1)
 	sources := make(chan *sse.EventSource, 1)
 	site := detachedTransport.listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		source, err := sse.Accept(w, r, nil)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer source.Close() // does nothing
-		source.Dispatch("", "before")
-		returned <- source.Detach()
-		sources <- source
+		sse.Serve(w, r, nil, func(source *sse.EventSource) {
+			source.Dispatch("", "before")
+			sources <- source
+		})
+		returned <- true
 	}))
 	before := quietStats(t)
 	st := site.openURL("http://memory/path?x=1", "Last-Event-ID", "7")
-	if err := <-returned; err != nil {
-		t.Errorf("Detach returned %v", err)
-	}
+	<-returned
 	source := <-sources
 	if source.URL() != "/path?x=1" || source.LastEventID() != "7" || source.ReadyState() != sse.Open || source.Err() != nil || time.Since(source.OpenedAt()) > time.Minute {
 		t.Errorf("URL %q, LastEventID %q, state %v, error %v", source.URL(), source.LastEventID(), source.ReadyState(), source.Err())
 	}
 	if after := sse.ReadStats(); after.Detached != before.Detached+1 {
 		t.Errorf("%d detached streams, before %d", after.Detached, before.Detached)
-	}
-	if err := source.Detach(); err != nil {
-		t.Errorf("the second Detach returned %v", err)
 	}
 	time.Sleep(10 * time.Millisecond) // so that it shows when it was updated
 	if err := source.Dispatch("", "after"); err != nil || source.UpdatedAt().Sub(source.OpenedAt()) < 10*time.Millisecond {
@@ -81,7 +73,7 @@ func TestDetach(t *testing.T) {
 	go func() { waited <- source.Wait() }()
 	source.Close()
 	st.wantEnd()
-	if err := <-waited; !errors.Is(err, sse.ErrClosed) || !errors.Is(source.Detach(), sse.ErrClosed) {
+	if err := <-waited; !errors.Is(err, sse.ErrClosed) {
 		t.Errorf("ended with %v", err)
 	}
 	quietStats(t)
@@ -95,6 +87,23 @@ func (w encoding) WriteHeader(status int) {
 	w.Header().Set("Content-Encoding", "identity")
 	w.ResponseWriter.WriteHeader(status)
 }
+
+// A late writer does not flush the first time, as one that waits whether compressing
+// is worth it.
+type late struct {
+	http.ResponseWriter
+	again bool
+}
+
+func (w *late) FlushError() error {
+	if !w.again {
+		w.again = true
+		return nil
+	}
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+func (w *late) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // A limited listener's connections are more than sockets: it has to know when
 // they are closed.
@@ -122,7 +131,7 @@ func (c limitedConn) Close() error {
 }
 
 // What cannot be detached waits, says why, and is a stream like any other.
-func TestUndetached(t *testing.T) {
+func TestNotDetached(t *testing.T) {
 	onlyLinux(t)
 	var logged bytes.Buffer
 	old := slog.Default()
@@ -146,11 +155,18 @@ func TestUndetached(t *testing.T) {
 		{"Content-Encoding", through(func(w http.ResponseWriter) http.ResponseWriter { return encoding{w} }), "HTTP/1.1"},
 		{"no Hijack", through(func(w http.ResponseWriter) http.ResponseWriter { return holding{w} }), "HTTP/1.1"},
 		{"no TCP socket", func(s *httptest.Server) { s.Listener = limited{s.Listener, closed} }, "HTTP/1.1"},
+		{"no TCP socket", func(s *httptest.Server) {
+			s.Listener = sse.Listener(limited{s.Listener.(*listen.Listener).Listener, closed})
+		}, "HTTP/1.1"},
+		{"no sse.Listener", func(s *httptest.Server) { s.Listener = s.Listener.(*listen.Listener).Listener }, "HTTP/1.1"},
+		{"response held back", through(func(w http.ResponseWriter) http.ResponseWriter { return &late{ResponseWriter: w} }), "HTTP/1.1"},
 	} {
 		for _, end := range []string{"Close", "Shutdown", "the client leaves"} {
 			t.Run(tt.reason+", "+end, func(t *testing.T) {
-				handler, sources := connected(nil)
+				// Its comments are a second flush, for the late writer.
+				handler, sources := connected(&sse.AcceptOptions{KeepAlive: 50 * time.Millisecond})
 				server := httptest.NewUnstartedServer(handler)
+				server.Listener = sse.Listener(server.Listener)
 				tt.configure(server)
 				if server.URL == "" {
 					server.Start()
@@ -181,7 +197,7 @@ func TestUndetached(t *testing.T) {
 				case "Shutdown":
 					want = sse.ErrShutdown
 					group.Dispatch("", "last")
-					if err := sse.Shutdown(t.Context(), server.Config); err != nil {
+					if err := server.Config.Shutdown(t.Context()); err != nil {
 						t.Error(err)
 					}
 				default:
@@ -262,17 +278,14 @@ func TestDetachOfEnded(t *testing.T) {
 			func(s *sse.EventSource) { go s.Dispatch("", "x"); go s.Close(); go s.Wait() },
 		} {
 			result := make(chan error, 1)
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				source, err := sse.Accept(w, r, nil)
-				if err != nil {
-					return
-				}
-				end(source)
-				if err := source.Detach(); err != nil && !errors.Is(err, sse.ErrClosed) {
-					t.Errorf("Detach: %v", err)
-				}
-				go func() { result <- source.Wait() }()
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				sse.Serve(w, r, nil, func(source *sse.EventSource) {
+					end(source)
+					go func() { result <- source.Wait() }()
+				})
 			}))
+			server.Listener = sse.Listener(server.Listener)
+			server.Start()
 			response, err := http.Get(server.URL)
 			if err != nil {
 				t.Fatal(err)

@@ -106,12 +106,9 @@ func TestDescriptorsAreReused(t *testing.T) {
 	onlyLinux(t)
 	var users sse.Map[string]
 	site := detachedTransport.listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		source, err := sse.Accept(w, r, &sse.AcceptOptions{KeepAlive: time.Millisecond})
-		if err != nil {
-			return
-		}
-		users.Store(source, r.URL.Query().Get("user"))
-		source.Detach()
+		sse.Serve(w, r, &sse.AcceptOptions{KeepAlive: time.Millisecond}, func(source *sse.EventSource) {
+			users.Store(source, r.URL.Query().Get("user"))
+		})
 	}))
 	stop := make(chan bool)
 	var dispatching, visiting sync.WaitGroup

@@ -1,39 +1,43 @@
 package sse
 
-import "errors"
+import (
+	"errors"
+
+	"example.org/sse/internal/stream"
+)
 
 // Why a stream ended, or never began. [EventSource.Err], [EventSource.Wait], the
-// dispatching methods, and what reads streams return one of these, or an error
-// that wraps one; compare with [errors.Is].
+// dispatching methods, and the functions that read streams return one of these, or
+// an error that wraps one; compare with [errors.Is].
 var (
 	// ErrClosed: the program closed the source, by [EventSource.Close] or
-	// [Set.CloseAll]. A nil source answers with it too.
-	ErrClosed = errors.New("sse: event source closed")
+	// [Set.CloseAll], or the [Hub]. A nil source answers with it too.
+	ErrClosed = stream.ErrClosed
 
-	// ErrGone: the client went away, or the handler returned without Close,
-	// Wait or Detach. net/http reports both in the same way.
-	ErrGone = errors.New("sse: client gone")
+	// ErrGone: the client went away, or the handler returned without Close or
+	// Wait. net/http reports both in the same way.
+	ErrGone = stream.ErrGone
 
 	// ErrSlow: the client did not take what it was sent, either within the
 	// write timeout or before its backlog was full.
-	ErrSlow = errors.New("sse: client too slow")
+	ErrSlow = stream.ErrSlow
 
-	// ErrShutdown: the server is shutting down. Its clients have been told to
-	// come back a little later.
-	ErrShutdown = errors.New("sse: server shutting down")
+	// ErrShutdown: the server is shutting down. Its clients have been asked to
+	// reconnect a little later.
+	ErrShutdown = stream.ErrShutdown
 
 	// ErrNotAccepted: [Accept] answered the request without a stream, because
-	// of its method or because the ResponseWriter cannot flush. What it wraps
-	// says which.
+	// of its method or because the ResponseWriter cannot flush. The error that it
+	// wraps says which.
 	ErrNotAccepted = errors.New("sse: request not accepted")
 
-	// ErrInvalidEvent: an [Event] that cannot be sent as it is. The message
-	// names the field. Nothing was sent, and the stream is as it was.
+	// ErrInvalidEvent: an [Event] cannot be sent as it is. The message names the
+	// field. Nothing was sent, and the stream is as it was.
 	ErrInvalidEvent = errors.New("sse: invalid event")
 
 	// ErrTooLarge: an event that is read, or a line of one, is larger than
 	// MaxEvent; see [Decoder.Decode] and [Client.Events]. It has not been read to
-	// its end. Or one that is dispatched is larger than a shared log takes; see
-	// [Set.DispatchOnce]. Nobody got it.
+	// its end. Or an event that is dispatched is larger than a shared log takes;
+	// see [Set.DispatchOnce]. No client got it.
 	ErrTooLarge = errors.New("sse: event too large")
 )

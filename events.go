@@ -6,6 +6,8 @@ import (
 	"iter"
 	"math"
 	"time"
+
+	"example.org/sse/internal/wire"
 )
 
 // Events reads an event stream, such as the body of a response, and yields its
@@ -135,7 +137,7 @@ func (d *Decoder) field(start, end int) {
 	name, value, _ := bytes.Cut(d.lines.buf[start:end], []byte{':'})
 	if len(name) == 0 {
 		if d.OnComment != nil {
-			d.OnComment(validUTF8(string(value)))
+			d.OnComment(wire.ValidUTF8(string(value)))
 		}
 		return
 	}
@@ -147,12 +149,12 @@ func (d *Decoder) field(start, end int) {
 		d.lines.keep(end-len(value), end)
 	case "event":
 		if string(value) != d.lastType {
-			d.lastType = validUTF8(string(value))
+			d.lastType = wire.ValidUTF8(string(value))
 		}
 		d.typ = d.lastType
 	case "id":
 		if bytes.IndexByte(value, 0) < 0 {
-			d.id, d.hasID = validUTF8(string(value)), true
+			d.id, d.hasID = wire.ValidUTF8(string(value)), true
 		}
 	case "retry":
 		if t, ok := parseRetry(value); ok {
@@ -191,7 +193,7 @@ func (d *Decoder) dispatch() (Event, bool) {
 	}
 	data, ok := d.lines.take()
 	if ok {
-		e.Data = validUTF8(string(data))
+		e.Data = wire.ValidUTF8(string(data))
 	}
 	if d.typ != "" {
 		d.typ = ""

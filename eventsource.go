@@ -1,9 +1,10 @@
 package sse
 
 import (
-	"sync"
 	"sync/atomic"
 	"time"
+
+	"example.org/sse/internal/stream"
 )
 
 // ReadyState is the state of a stream, with the values of the browser's
@@ -17,46 +18,25 @@ const (
 	Closed                       // ended, or about to: what was dispatched before may still be on its way
 )
 
+// String returns "connecting", "open" or "closed".
+func (s ReadyState) String() string { return name(int(s), "connecting", "open", "closed") }
+
+func name(i int, names ...string) string {
+	if i < 0 || i >= len(names) {
+		return "invalid"
+	}
+	return names[i]
+}
+
 // An EventSource is the sending end of one event stream, the counterpart of the
-// browser's object of that name. [Accept] makes one for a request.
+// browser's object of that name. [Accept] and [Serve] make one for a request.
 //
 // Its methods may be called from any goroutine. A nil source is a closed one, and
-// so is one that Accept did not make, but for its ReadyState, [Connecting].
+// so is one that was made otherwise, except that its ReadyState is [Connecting].
 type EventSource struct {
-	mu       sync.Mutex    // of what is not said to be otherwise
-	detached *detached     // the way to the client, once the stream is detached: out
-	reason   error         // why it is ending; no event is taken once it is set
-	opened   time.Time     // for good
-	updated  time.Duration // the end of the last write of an event, after opened
-
-	members []*member // of sets
-	one     [1]*member
-	queue   []item // dispatched to this source alone
-
-	// The first membership, and detached. They are here, and not on their own,
-	// because a walk over many sources costs as much time as it touches memory.
-	first member
-	out   detached
-
-	attached *attached     // the way to the client, until the stream is detached
-	queued   int           // bytes in queue
-	room     chan struct{} // closed when the queue has been taken; nil if nobody waits
-	drainBy  time.Duration // the end of a shutdown's patience, after opened; 0 before
-	done     chan struct{} // closed when it has ended; nil until Done is called
-	after    *afterFunc    // what is called then
-	ended    bool          // nothing is written any more
-	resumed  bool          // lastEventID has served
-	order    snapshotOrder // while a set's Snapshot is called
-
-	moved atomic.Int64 // when the client last took a piece, in Unix nanoseconds
-
+	stream           stream.Stream
 	url, lastEventID string
-	keepAlive        time.Duration
-	writeTimeout     time.Duration
-	retry            time.Duration
-	backlog          int
-	drain            *drain // of the server, nil without one
-	drainAt          int    // in drain.sources, guarded by drain.mu
+	resumed          atomic.Bool // lastEventID has served
 }
 
 // Dispatch sends an event of the given type, "" for "message". It is
@@ -75,7 +55,7 @@ func (s *EventSource) Dispatch(typ, data string) error {
 // another reason than [EventSource.Close] or a shutdown.
 //
 // An event that cannot be sent is an [ErrInvalidEvent] and changes nothing.
-// Once the stream has ended the error is the one that [EventSource.Err] tells.
+// Once the stream has ended the error is that of [EventSource.Err].
 func (s *EventSource) DispatchEvent(e Event) error {
 	if !s.accepted() {
 		return ErrClosed
@@ -84,74 +64,28 @@ func (s *EventSource) DispatchEvent(e Event) error {
 	if err != nil {
 		return err
 	}
-	if err := s.pushWhenRoom(chunk); err != nil {
-		return err
-	}
-	s.write()
-	if err := s.Err(); !graceful(err) {
-		return err
-	}
-	return nil
+	return s.stream.Send(chunk)
 }
 
-// write sees to it that what is pending gets written, if need be by the caller,
-// who may wait for the client.
-func (s *EventSource) write() {
-	if a, d := s.way(); d != nil {
-		d.nudge()
-	} else {
-		a.write()
-	}
-}
-
-// nudge is write for callers that wait for nobody.
-func (s *EventSource) nudge() {
-	if a, d := s.way(); d != nil {
-		d.nudge()
-	} else {
-		a.nudge()
-	}
-}
-
-// writing reports whether the client has been sent something that it has not
-// taken yet. The caller holds s.mu.
-func (s *EventSource) writing() bool {
-	if d := s.detached; d != nil {
-		return len(d.flight) > 0
-	}
-	return !s.attached.writing.IsZero()
-}
-
-// way returns the stream's way to its client. If that is changed meanwhile, what
-// was pending before is written by whoever changes it.
-func (s *EventSource) way() (*attached, *detached) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.attached, s.detached
-}
-
-// accepted reports whether the source comes from Accept. Another one cannot be
-// used, and is no reason to panic.
-func (s *EventSource) accepted() bool { return s != nil && !s.opened.IsZero() }
+// accepted reports whether the source comes from Accept or Serve. Another one cannot
+// be used, and is no reason to panic.
+func (s *EventSource) accepted() bool { return s != nil && s.stream.Began() }
 
 // ReadyState returns [Open] until the stream is closed from either end.
 func (s *EventSource) ReadyState() ReadyState {
-	if s == nil {
-		return Closed
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	switch {
-	case s.opened.IsZero():
+	case s == nil:
+		return Closed
+	case !s.accepted():
 		return Connecting
-	case s.reason != nil:
+	case s.stream.Closed():
 		return Closed
 	}
 	return Open
 }
 
 // URL returns the URL of the request, as the server received it: in general
-// the path and the query alone.
+// the path and the query alone. A URL of more than 8 KiB is cut there.
 func (s *EventSource) URL() string {
 	if s == nil {
 		return ""
@@ -161,7 +95,8 @@ func (s *EventSource) URL() string {
 
 // LastEventID returns the id of the last event that the client has seen, by
 // its own account: the request's Last-Event-ID header, or else the query
-// parameter lastEventId. It is empty for a client that is new.
+// parameter lastEventId. It is empty for a new client. An id of more than 4 KiB is
+// cut there, and so is unknown.
 func (s *EventSource) LastEventID() string {
 	if s == nil {
 		return ""
@@ -174,7 +109,7 @@ func (s *EventSource) OpenedAt() time.Time {
 	if s == nil {
 		return time.Time{}
 	}
-	return s.opened
+	return s.stream.OpenedAt()
 }
 
 // UpdatedAt returns when an event was last written to the client, or else when
@@ -183,7 +118,66 @@ func (s *EventSource) UpdatedAt() time.Time {
 	if s == nil {
 		return time.Time{}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.opened.Add(s.updated)
+	return s.stream.UpdatedAt()
+}
+
+// Wait returns when the stream has ended, with the error of [EventSource.Err].
+// Nothing touches the ResponseWriter afterwards.
+func (s *EventSource) Wait() error {
+	if !s.accepted() {
+		return ErrClosed
+	}
+	return s.stream.Wait()
+}
+
+// Close takes no more events, sends those that wait, and ends the stream; it waits
+// for that, for the write timeout at most. Nothing touches the ResponseWriter
+// afterwards. A stream that has ended already is left as it is.
+//
+// The response itself ends when its handler returns.
+func (s *EventSource) Close() error {
+	if s.accepted() {
+		s.stream.Close()
+	}
+	return nil
+}
+
+// Done returns a channel that is closed when the stream has ended, for
+// whatever reason.
+func (s *EventSource) Done() <-chan struct{} {
+	if !s.accepted() {
+		return closed
+	}
+	return s.stream.Done()
+}
+
+var closed = func() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// Err returns nil until Done is closed, and then why the stream ended:
+// [ErrClosed], [ErrGone], [ErrSlow], [ErrShutdown], the error of a [Set]'s
+// Snapshot, or the cause of the request's context if the program gave it one.
+func (s *EventSource) Err() error {
+	if !s.accepted() {
+		return ErrClosed
+	}
+	return s.stream.Err()
+}
+
+// AfterFunc arranges to call f in its own goroutine after the stream has ended,
+// for whatever reason; [EventSource.Err] then returns it. If the stream has already
+// ended, f is called immediately. Use it to free what belongs to a stream of
+// [Serve], which has no handler that waits. Several functions may be arranged.
+//
+// Calling stop prevents the call. It reports whether it did so; it returns false
+// if f has already been started or stopped. See [context.AfterFunc].
+func (s *EventSource) AfterFunc(f func()) (stop func() bool) {
+	if !s.accepted() {
+		go f()
+		return func() bool { return false }
+	}
+	return s.stream.AfterFunc(f)
 }

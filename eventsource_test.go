@@ -228,7 +228,7 @@ func testNoSource(t *testing.T, source *sse.EventSource, state sse.ReadyState) {
 	var group sse.Set
 	var users sse.Map[int]
 	<-source.Done()
-	for name, err := range map[string]error{"Dispatch": source.Dispatch("", ""), "Wait": source.Wait(), "Detach": source.Detach(), "Err": source.Err()} {
+	for name, err := range map[string]error{"Dispatch": source.Dispatch("", ""), "Wait": source.Wait(), "Err": source.Err()} {
 		if !errors.Is(err, sse.ErrClosed) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -57,7 +57,7 @@ func leakedGoroutines() string {
 type transport struct {
 	name     string
 	http2    bool
-	detached bool // Detach detaches; else it has to wait
+	detached bool // Serve detaches; else its handler has to wait
 }
 
 var transports = []transport{{name: "HTTP/1.1"}, {name: "h2c", http2: true}, {name: "detached", detached: true}}
@@ -125,8 +125,8 @@ func (tr transport) listen(t *testing.T, handler http.Handler, configure ...func
 }
 
 func (tr transport) start(t *testing.T, handler http.Handler, l net.Listener, dial func(context.Context) (net.Conn, error), configure ...func(*http.Server)) *site {
-	if inner := handler; !tr.detached {
-		handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { inner.ServeHTTP(holding{w}, r) })
+	if tr.detached {
+		l = sse.Listener(l)
 	}
 	s := &site{
 		transport: tr,
@@ -179,20 +179,17 @@ func (s *site) openURL(url string, headers ...string) *stream {
 	return st
 }
 
-// shutdown shuts the server down, as a program does that may have detached
-// streams; one that has none uses the server's own method.
-func (s *site) shutdown() error {
-	if s.detached {
-		return sse.Shutdown(s.t.Context(), s.server)
-	}
-	return s.server.Shutdown(s.t.Context())
-}
+// shutdown shuts the server down, as any program does.
+func (s *site) shutdown() error { return s.server.Shutdown(s.t.Context()) }
 
 // smallBuffers has the kernel buffer less for each connection: else the socket
 // of a client that reads nothing takes megabytes. Much less, and TCP itself
 // stalls on loopback, whose packets are of 64 KiB.
 func smallBuffers(srv *http.Server) {
 	srv.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		if own, ok := c.(interface{ NetConn() net.Conn }); ok {
+			c = own.NetConn()
+		}
 		c.(*net.TCPConn).SetWriteBuffer(256 << 10)
 		return ctx
 	}
@@ -231,17 +228,11 @@ func (st *stream) wantEnd() {
 	}
 }
 
-// A connected handler accepts each request, hands the source out, and detaches
-// it.
+// A connected handler serves each request a stream and hands its source out.
 func connected(o *sse.AcceptOptions) (http.Handler, <-chan *sse.EventSource) {
 	sources := make(chan *sse.EventSource, 100)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		source, err := sse.Accept(w, r, o)
-		if err != nil {
-			return
-		}
-		sources <- source
-		source.Detach()
+		sse.Serve(w, r, o, func(source *sse.EventSource) { sources <- source })
 	}), sources
 }
 

@@ -9,6 +9,7 @@ import (
 	"weak"
 
 	"example.org/sse/backplane"
+	"example.org/sse/internal/eventlog"
 )
 
 // A Hub is any number of sets by name, for rooms, topics or users, on one log:
@@ -18,22 +19,22 @@ import (
 // goroutine.
 type Hub struct {
 	// History, HistoryBytes and HistoryAge bound what all sets together keep
-	// for clients that come back; see [Set]. The sets' own bounds are not used.
+	// for clients that reconnect; see [Set]. The sets' own bounds are not used.
 	History      int
 	HistoryBytes int
 	HistoryAge   time.Duration
 
-	// Log, if not nil, joins the hub to those of other processes on the same log:
-	// sets of one name are one set. What is dispatched to it goes to the log first,
-	// and from there to the members in all processes, in one order; a client that
-	// comes back to another process resumes there. Packages natslog and redislog
+	// Log, if not nil, joins the hub to the hubs of other processes on the same log:
+	// sets of one name are one set. An event that is dispatched goes to the log
+	// first, and from there to the members in all processes, in one order; a client
+	// that reconnects to another process resumes there. Packages natslog and redislog
 	// have logs on brokers.
 	//
-	// The hub follows the log in a goroutine, from the first use of a method on,
-	// until Close. Before it has the log's history, see WaitReady, and for up to 10 s if
-	// a client has seen an event that is still to come here, adding a source waits.
-	// If the log has lost events, or this process has fallen behind it by more
-	// than is kept, every member gets its set's Snapshot, or, where there is
+	// The hub follows the log in a goroutine, from the first use of a method until
+	// Close. Adding a source blocks until the hub has the log's history, see
+	// WaitReady, and for up to 10 s if the client has seen an event that has not yet
+	// arrived here. If the log has lost events, or this process has fallen behind it
+	// by more than is kept, every member gets its set's Snapshot or, if there is
 	// none, an event of type "gap" without data.
 	Log backplane.Log
 
@@ -41,63 +42,68 @@ type Hub struct {
 	// call the hub.
 	NewSet func(name string, s *Set)
 
-	mu   sync.Mutex
-	log  *log
-	sets map[string]weak.Pointer[Set]
+	mu       sync.Mutex
+	log      *eventlog.Log
+	follower *follower // nil without a Log
+	sets     map[string]weak.Pointer[Set]
 }
 
-// Set returns the set of that name. It is made at first use, and gone when
-// nobody needs it any more: it has no members, no history, and the program
-// holds it no longer.
+// Set returns the set of that name. It is made at first use, and is garbage when
+// nothing needs it any longer: it has had no members for a while, has no history,
+// and the program does not hold it.
 func (h *Hub) Set(name string) *Set {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if s := h.sets[name].Value(); s != nil {
 		return s
 	}
-	h.init()
+	h.initLocked()
 	s := new(Set)
 	if h.NewSet != nil {
 		h.NewSet(name, s)
 	}
-	s.log, s.name = h.log, name
+	s.log, s.name, s.hub = h.log, name, h.follower
 	s.init()
 	h.sets[name] = weak.Make(s)
 	runtime.AddCleanup(s, h.forget, name)
 	return s
 }
 
-// init makes the hub's log at first use. The caller holds h.mu.
-func (h *Hub) init() *log {
-	if h.log == nil {
-		h.sets = make(map[string]weak.Pointer[Set])
-		h.log = newLog(h.History, h.HistoryBytes, h.HistoryAge)
-		if h.Log != nil {
-			h.follow()
-		}
+// initLocked makes the hub's log at first use.
+func (h *Hub) initLocked() {
+	if h.log != nil {
+		return
 	}
-	return h.log
+	h.sets = make(map[string]weak.Pointer[Set])
+	h.log = eventlog.New(eventlog.Options{
+		Events: h.History, Bytes: h.HistoryBytes, Age: h.HistoryAge,
+		Many: true, Shared: h.Log != nil,
+	})
+	if h.Log != nil {
+		h.follower = follow(h)
+	}
 }
 
-// start is init for callers without a lock.
-func (h *Hub) start() *log {
+// start is initLocked for callers without the lock.
+func (h *Hub) start() (*eventlog.Log, *follower) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.init()
+	h.initLocked()
+	return h.log, h.follower
 }
 
-// WaitReady waits until the hub has the history of its Log, so that a client which has
-// been served elsewhere can resume here. A process that is new should not be sent
-// requests before, and one that has missed something not until it has caught up.
+// WaitReady waits until the hub has the history of its Log, so that a client which
+// has been served elsewhere can resume here. A new process should not be sent
+// requests before, and a process that has missed events not until it has caught up.
 // It returns the context's error if that is done first, and [ErrClosed] after
 // Close. A hub without a Log is always ready.
 func (h *Hub) WaitReady(ctx context.Context) error {
-	f := h.start().shared
+	_, f := h.start()
 	if f == nil {
 		return nil
 	}
-	if err := f.wait(ctx, func() bool { return f.live }); err != nil {
-		return fmt.Errorf("sse: the log has not been read yet: %w", err)
+	if err := f.wait(ctx, backplane.Cursor{}); err != nil {
+		return fmt.Errorf("sse: hub not ready: %w", err)
 	}
 	return nil
 }
@@ -105,10 +111,8 @@ func (h *Hub) WaitReady(ctx context.Context) error {
 // Cursor returns the position in the Log up to which the hub has delivered every
 // event. It is the zero Cursor for a hub without a Log.
 func (h *Hub) Cursor() backplane.Cursor {
-	l := h.start()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.at
+	l, _ := h.start()
+	return l.Cursor()
 }
 
 // WaitFor waits until the hub has delivered every event up to c. Use it before
@@ -116,19 +120,18 @@ func (h *Hub) Cursor() backplane.Cursor {
 // the context's error if that is done first, and [ErrClosed] after Close. It
 // returns at once for the zero Cursor, and for a hub without a Log.
 func (h *Hub) WaitFor(ctx context.Context, c backplane.Cursor) error {
-	l := h.start()
-	if l.shared == nil || c.Seq == 0 {
+	_, f := h.start()
+	if f == nil || c.Seq == 0 {
 		return nil
 	}
-	return l.shared.wait(ctx, func() bool { return l.shared.live && l.at.Seq >= c.Seq })
+	return f.wait(ctx, c)
 }
 
-// Close has the hub follow its Log no longer, and waits for what is going on.
-// Streams stay open, but nothing comes from the log any more, and dispatching
-// returns [ErrClosed]. Shut the server down before. A hub without a Log has
-// nothing to close.
+// Close stops following the Log and waits for work in progress. Streams stay open,
+// but no events come from the log any longer, and dispatching returns [ErrClosed].
+// Shut the server down first. A hub without a Log has nothing to close.
 func (h *Hub) Close() error {
-	if f := h.start().shared; f != nil {
+	if _, f := h.start(); f != nil {
 		f.cancel()
 		f.running.Wait()
 	}
@@ -165,22 +168,24 @@ func (h *Hub) Len() int {
 
 // Add adds a source to several sets at once and reports whether it joined any;
 // see [Set.Add]. A source that resumes gets what it missed in all of them, in
-// one order. Added one by one, it would resume in the first alone. Names that
-// come from the client should be checked, and counted: each makes a set.
+// one order. Added to one set after the other, it would resume in the first alone.
+// Names that come from the client should be checked, and counted: each makes a set.
 func (h *Hub) Add(source *EventSource, names ...string) bool {
-	var sets []*Set
-	for _, name := range names {
-		sets = append(sets, h.Set(name)) // may call NewSet, and so comes first
+	sets := make([]*Set, len(names))
+	for i, name := range names {
+		sets[i] = h.Set(name) // may panic, in NewSet
 	}
-	var members []*member
+	j := join{source: source}
 	for _, s := range sets {
 		if m := s.enter(source, nil); m != nil {
-			members = append(members, m)
+			j.sets, j.members = append(j.sets, s), append(j.members, m)
 		}
 	}
-	if len(members) == 0 {
+	if len(j.members) == 0 {
 		return false
 	}
-	join(source, members)
+	var f *follower
+	j.log, f = h.start()
+	j.begin(f)
 	return true
 }

@@ -20,13 +20,9 @@ import (
 // rooms serves a hub: a stream of the sets that the query names; see at.
 func rooms(hub *sse.Hub) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		source, err := sse.Accept(w, r, nil)
-		if err != nil {
-			return
-		}
-		defer source.Close()
-		hub.Add(source, r.URL.Query()["in"]...)
-		source.Detach()
+		sse.Serve(w, r, nil, func(source *sse.EventSource) {
+			hub.Add(source, r.URL.Query()["in"]...)
+		})
 	})
 }
 

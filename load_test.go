@@ -223,15 +223,12 @@ func shutdownUnderLoad(t *testing.T, tr transport) {
 	const streams, large, stalled = 1000, 20, 10
 	var group, some sse.Set
 	site := tr.listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		source, err := sse.Accept(w, r, nil)
-		if err != nil {
-			return
-		}
-		group.Add(source)
-		if group.Len() <= large+stalled {
-			some.Add(source)
-		}
-		source.Detach()
+		sse.Serve(w, r, nil, func(source *sse.EventSource) {
+			group.Add(source)
+			if group.Len() <= large+stalled {
+				some.Add(source)
+			}
+		})
 	}))
 	address := dialAddr(t, site)
 	var bodies []io.Reader

@@ -16,7 +16,10 @@ type Map[T any] struct {
 }
 
 func (m *Map[T]) set() *Set {
-	m.once.Do(func() { m.members.History = -1 })
+	m.once.Do(func() {
+		m.members.History = -1
+		m.members.init()
+	})
 	return &m.members
 }
 
@@ -29,7 +32,10 @@ func (m *Map[T]) Store(source *EventSource, value T) bool {
 
 // Load returns the source's value; ok is false if the map does not have it.
 func (m *Map[T]) Load(source *EventSource) (value T, ok bool) {
-	v, ok := m.set().value(source)
+	if !source.accepted() {
+		return value, false
+	}
+	v, ok := m.set().group.Value(&source.stream)
 	value, _ = v.(T) // a nil interface has no type to assert
 	return value, ok
 }
@@ -37,6 +43,12 @@ func (m *Map[T]) Load(source *EventSource) (value T, ok bool) {
 // Delete takes a source out of the map and leaves it open. It reports whether
 // the source was in it.
 func (m *Map[T]) Delete(source *EventSource) bool { return m.set().Delete(source) }
+
+// Has reports whether the map has the source.
+func (m *Map[T]) Has(source *EventSource) bool { return m.set().Has(source) }
+
+// Clear takes all sources out of the map and leaves them open.
+func (m *Map[T]) Clear() { m.set().Clear() }
 
 // Len returns the number of sources.
 func (m *Map[T]) Len() int { return m.set().Len() }
@@ -62,11 +74,11 @@ func (m *Map[T]) Dispatch(typ, data string) (int, error) { return m.set().Dispat
 // DispatchEvent sends an event to all sources; see [Set.DispatchEvent].
 func (m *Map[T]) DispatchEvent(e Event) (int, error) { return m.set().DispatchEvent(e) }
 
-// DispatchFunc sends each source an event of its own, or none: what view
-// returns for the source and its value. It returns how many sources were sent
-// one. It waits for no client, as [Set.DispatchEvent]; one for which too much
-// waits is closed, with [ErrSlow]. Events that cannot be sent are left out, and the error joins what
-// is wrong with them.
+// DispatchFunc sends each source an event of its own, or none: view returns it for
+// the source and its value. It returns the number of sources that were sent an
+// event. Like [Set.DispatchEvent] it waits for no client; a source whose backlog is
+// full is closed with [ErrSlow]. Invalid events are skipped, and the returned error
+// joins theirs.
 func (m *Map[T]) DispatchFunc(view func(*EventSource, T) (Event, bool)) (int, error) {
 	n, largest := 0, 0
 	var errs []error
@@ -78,47 +90,20 @@ func (m *Map[T]) DispatchFunc(view func(*EventSource, T) (Event, bool)) (int, er
 		chunk, err := e.chunk()
 		if err != nil {
 			errs = append(errs, err)
-		} else if source.offer(chunk) {
+		} else if source.stream.Offer(chunk) {
 			n++
 			largest = max(largest, len(chunk))
 		}
 	}
 	if n > 0 {
-		m.set().pace(largest)
+		g := &m.set().group
+		g.Deliver()
+		g.Pace(int64(largest))
 	}
 	return n, errors.Join(errs...)
 }
 
-// pace is the part of DispatchEvent that slows a program down, after up to so
-// many bytes for each member.
-func (s *Set) pace(bytes int) {
-	s.log.mu.Lock()
-	s.offered += int64(bytes)
-	calm := s.tooFast()
-	s.log.mu.Unlock()
-	s.startDelivery()
-	wait(calm)
-}
-
-// value returns a member's value.
-func (s *Set) value(source *EventSource) (value any, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	m := s.find(source)
-	if m == nil {
-		return nil, false
-	}
-	return m.value, true
-}
-
-// setValue replaces a member's value, and reports whether there is such a
-// member.
+// setValue replaces a member's value, and reports whether there is such a member.
 func (s *Set) setValue(source *EventSource, value any) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	m := s.find(source)
-	if m != nil {
-		m.value = value
-	}
-	return m != nil
+	return source.accepted() && s.group.SetValue(&source.stream, value)
 }

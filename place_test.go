@@ -32,7 +32,7 @@ func TestQuietSet(t *testing.T) {
 				st := site.openURL(at("quiet"))
 				synctest.Wait()
 				hub.Set("quiet").Dispatch("", "0")
-				id, moves := "", 0
+				id := ""
 				for round := range 5 {
 					for i := range 35 {
 						hub.Set("busy").Dispatch("", strconv.Itoa(i))
@@ -44,8 +44,9 @@ func TestQuietSet(t *testing.T) {
 						if err != nil {
 							break
 						}
-						if id = e.id; e.typ == "last-event-id" {
-							moves++
+						id = e.id
+						if e.typ == "last-event-id" {
+							t.Errorf("an event that brings an id alone")
 						}
 					}
 					st = site.openURL(at("quiet"), "Last-Event-ID", id)
@@ -53,9 +54,6 @@ func TestQuietSet(t *testing.T) {
 					if snapshots != 1 {
 						t.Fatalf("after round %d it has not resumed", round)
 					}
-				}
-				if moves < 10 || moves > 20 {
-					t.Errorf("%d new ids for 175 events elsewhere, of which 10 are kept", moves)
 				}
 				hub.Set("quiet").Dispatch("", "1")
 				st.want("message|1")

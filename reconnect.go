@@ -1,6 +1,7 @@
 package sse
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -101,12 +102,12 @@ func (c *Client) comesBack() bool {
 
 // wait returns how long to wait after so many failures in a row.
 func (c *Client) wait(failures int) time.Duration {
-	base := orDefault(c.Retry, defaultRetry)
+	base := cmp.Or(c.Retry, defaultRetry)
 	if c.retry >= 0 {
 		base = c.retry
 	}
 	base = max(base, minRetry)
-	most := orDefault(c.MaxRetry, defaultMaxRetry)
+	most := cmp.Or(c.MaxRetry, defaultMaxRetry)
 	for ; failures > 1 && base < most; failures-- {
 		base += min(base, most-base)
 	}

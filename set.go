@@ -5,8 +5,10 @@ import (
 	"iter"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
+
+	"example.org/sse/internal/eventlog"
+	"example.org/sse/internal/stream"
 )
 
 // SlowPolicy is what a [Set] does with a member for which more than its
@@ -16,16 +18,19 @@ type SlowPolicy int
 const (
 	// CloseSlow ends the stream with [ErrSlow]. The client reconnects, and
 	// resumes where it was if the set's history reaches back so far.
-	CloseSlow SlowPolicy = iota
+	CloseSlow = SlowPolicy(stream.CloseSlow)
 
-	// SkipSlow drops the events that wait, but for the newest.
-	SkipSlow
+	// SkipSlow drops the events that wait, except the newest.
+	SkipSlow = SlowPolicy(stream.SkipSlow)
 
 	// LatestPerKey sends, of the events that wait for a member and have the
 	// same key, only the last; not only once the backlog is full. A member for
 	// which more than its backlog is left then is closed, as by CloseSlow.
-	LatestPerKey
+	LatestPerKey = SlowPolicy(stream.LatestPerKey)
 )
+
+// String returns "close", "skip" or "latest".
+func (p SlowPolicy) String() string { return name(int(p), "close", "skip", "latest") }
 
 // A Set is a group of sources that are sent the same events. The zero value is
 // ready to use; the exported fields may be set before first use and not after.
@@ -39,7 +44,7 @@ const (
 // names the last event it has seen, first gets all those that it missed.
 type Set struct {
 	// History, HistoryBytes and HistoryAge bound what is kept for clients that
-	// come back: by count, 0: 1024 events; by size, 0: 1 MiB; by age, 0: 5
+	// reconnect: by count, 0: 1024 events; by size, 0: 1 MiB; by age, 0: 5
 	// minutes. A negative HistoryBytes or HistoryAge is no bound; with a
 	// negative History nothing is kept, and events get no ids.
 	History      int
@@ -52,46 +57,35 @@ type Set struct {
 	// Key returns an event's key for LatestPerKey. Nil: the event's type.
 	Key func(Event) string
 
-	// Snapshot, if not nil, is called by Add for a source that cannot resume:
-	// a new one, or one whose last event is no longer kept, came from another
+	// Snapshot, if not nil, is called by Add for a source that cannot resume: a
+	// new one, or one whose last event is no longer kept, came from another
 	// process, or is nonsense. It returns the state as it is now. The events
 	// dispatched to the set meanwhile follow it, so that none is missed; some of
-	// them may be part of that state already. An error ends the source's stream, so
-	// that its client tries again.
+	// them may be part of that state already. It should not dispatch to the
+	// source: that waits for Snapshot to return. An error ends the source's
+	// stream, so that its client tries again.
 	Snapshot func(*EventSource) ([]Event, error)
 
 	// AcceptOptions are the options that ServeHTTP accepts requests with.
 	AcceptOptions *AcceptOptions
 
-	once sync.Once
-	log  *log   // assigned by once, or by the Hub
-	name string // in the Hub
+	once  sync.Once
+	log   *eventlog.Log // assigned by once, or by the Hub
+	topic eventlog.Topic
+	group stream.Group
 
-	total   atomic.Int64  // bytes dispatched so far
-	skipped atomic.Uint64 // events, by SkipSlow
-
-	delivery turn // to walk the members
-
-	mu      sync.Mutex // before log.mu, before EventSource.mu
-	members []*member
-
-	// Guarded by log.mu.
-	tail    *entry // the empty one
-	newest  *entry // in the history
-	open    int    // members that are counted
-	walked  int64  // total, at the last walk over the members
-	offered int64  // bytes given to each member apart since then, by a Map
-	behind  bool   // the members are, for want of processor time
-	calm    chan struct{}
+	name string    // in the Hub
+	hub  *follower // of a Hub with a Log
 }
 
 // init returns the set's log, made at first use.
-func (s *Set) init() *log {
+func (s *Set) init() *eventlog.Log {
 	s.once.Do(func() {
 		if s.log == nil {
-			s.log = newLog(s.History, s.HistoryBytes, s.HistoryAge)
+			s.log = eventlog.New(eventlog.Options{Events: s.History, Bytes: s.HistoryBytes, Age: s.HistoryAge})
 		}
-		s.tail = new(entry)
+		s.topic.Open(s.log)
+		s.group.Topic, s.group.Slow = &s.topic, stream.SlowPolicy(s.Slow)
 	})
 	return s.log
 }
@@ -107,39 +101,41 @@ func (s *Set) Dispatch(typ, data string) (int, error) {
 // It never waits for a client: the event is encoded, added to the set's log,
 // and each member is sent it at the member's own pace. A program that
 // dispatches faster than the machine can write is slowed down a little, by at
-// most 20 ms a call.
+// most 20 ms a call; see the package comment.
 //
-// An event that cannot be sent is an [ErrInvalidEvent], and nobody gets it.
+// An event that cannot be sent is an [ErrInvalidEvent], and no client gets it.
 //
 // In a [Hub] with a Log the members in other processes get it too, and are not
 // counted; it waits for the log, for 10 s at most. See [Set.DispatchOnce].
 func (s *Set) DispatchEvent(e Event) (int, error) {
-	l := s.init()
-	if l.shared != nil {
-		ctx, cancel := context.WithTimeout(l.shared.ctx, dispatchTimeout)
+	s.init()
+	if s.hub != nil {
+		ctx, cancel := context.WithTimeout(s.hub.ctx, dispatchTimeout)
 		defer cancel()
 		return s.DispatchOnce(ctx, "", e)
 	}
 	return s.dispatch("", e)
 }
 
-// DispatchOnce is [Set.DispatchEvent] with a context, and with a name for this
-// dispatch: a second one of that name, however long the history reaches back, or
-// for two minutes on a [Hub]'s Log from whichever process, sends nothing. An
-// empty name is none.
+// DispatchOnce is DispatchEvent with a context and an idempotency key. If an event
+// with the same key was dispatched to the set before, DispatchOnce does nothing and
+// returns nil. Keys are remembered as long as the event is in the history; with a
+// Hub's Log, for at least two minutes, across all processes. An empty key turns
+// this off.
 //
-// On a Hub's Log it returns once the log has taken the event, which then
-// reaches the members in all processes, in the log's order. An error that wraps
-// [backplane.ErrUnknown] says that it is not known whether it has: the context
-// was done before. The event can be dispatched again under the same name. With
-// any other error nobody gets it: [ErrInvalidEvent]; [ErrTooLarge] beyond 256 KiB
-// with the set's name; [ErrClosed] after [Hub.Close].
-func (s *Set) DispatchOnce(ctx context.Context, name string, e Event) (int, error) {
-	l := s.init()
-	if l.shared == nil {
-		return s.dispatch(name, e)
+// On a Hub's Log it returns once the log has accepted the event and it has come
+// back to this process; the event reaches the members in all processes, in the log's
+// order. An error that wraps [backplane.ErrUnknown] means the outcome is unknown, or
+// the order: the context ended before the log answered, or before the event came
+// back. Retry with the same key. With any other error no client gets the event:
+// [ErrInvalidEvent]; [ErrTooLarge] beyond 256 KiB with the set's name; [ErrClosed]
+// after [Hub.Close].
+func (s *Set) DispatchOnce(ctx context.Context, key string, e Event) (int, error) {
+	s.init()
+	if s.hub == nil {
+		return s.dispatch(key, e)
 	}
-	if err := l.shared.dispatch(ctx, name, s.name, e); err != nil {
+	if err := s.hub.dispatch(ctx, key, s.name, e); err != nil {
 		return 0, err
 	}
 	return s.Len(), nil
@@ -147,24 +143,14 @@ func (s *Set) DispatchOnce(ctx context.Context, name string, e Event) (int, erro
 
 // dispatch is DispatchOnce on a log in memory.
 func (s *Set) dispatch(once string, e Event) (int, error) {
-	buf, err := e.encode(idRoom)
+	encoded, err := e.encode()
 	if err != nil {
 		return 0, err
 	}
-	l := s.log
-	key := s.key(e)
-	l.mu.Lock()
-	n := s.open
-	var calm <-chan struct{}
-	again := once != "" && l.has(s, once)
-	if !again {
-		l.append(s, buf, about{key: key, id: e.ID, once: once})
-		calm = s.tooFast()
-	}
-	l.mu.Unlock()
-	if n > 0 && !again {
-		s.startDelivery()
-		wait(calm)
+	n, appended := s.topic.Append(eventlog.Event{Encoded: encoded, Key: s.key(e), ID: e.ID, Once: once})
+	if appended && n > 0 {
+		s.group.Deliver()
+		s.group.Pace(0)
 	}
 	return n, nil
 }
@@ -180,14 +166,15 @@ func (s *Set) key(e Event) string {
 	return e.Type
 }
 
-// Add adds a source and reports whether it did: not if the source is nil, has
-// ended, or is a member already.
+// Add adds a source and reports whether it did; it does not if the source is nil,
+// has ended, or is a member already.
 //
 // The source resumes after the event that its [EventSource.LastEventID] names,
 // if the set still keeps all that followed; otherwise it begins with the
 // set's Snapshot, if there is one, and the next event. The id serves once: a
-// source that is deleted and added again begins anew. In a [Hub] with a Log, Add
-// may wait: see there.
+// source that is deleted and added again begins like a new one. If Snapshot fails,
+// the source ends, and if it panics, Add does too. In a [Hub] with a Log, Add may
+// block; see [Hub.Log].
 func (s *Set) Add(source *EventSource) bool { return s.add(source, nil) }
 
 func (s *Set) add(source *EventSource, value any) bool {
@@ -195,43 +182,45 @@ func (s *Set) add(source *EventSource, value any) bool {
 	if m == nil {
 		return false
 	}
-	join(source, []*member{m})
+	j := join{source: source, log: s.log, sets: []*Set{s}, members: []*stream.Member{m}}
+	j.begin(s.hub)
 	return true
+}
+
+// enter makes the source a member without a place in the log.
+func (s *Set) enter(source *EventSource, value any) *stream.Member {
+	if !source.accepted() {
+		return nil
+	}
+	s.init()
+	return s.group.Enter(&source.stream, value)
 }
 
 // Delete takes a source out of the set and leaves it open. It reports whether
 // the source was a member. Events dispatched before still reach it.
 func (s *Set) Delete(source *EventSource) bool {
-	m := s.member(source)
-	return m != nil && m.delete()
+	return source.accepted() && s.group.Delete(&source.stream)
 }
 
 // Has reports whether the source is a member.
 func (s *Set) Has(source *EventSource) bool {
-	m := s.member(source)
-	if m == nil {
-		return false
-	}
-	s.log.mu.Lock()
-	defer s.log.mu.Unlock()
-	return m.counted // from then on it is sent what is dispatched
+	return source.accepted() && s.group.Has(&source.stream)
 }
 
 // Len returns the number of members.
 func (s *Set) Len() int {
-	l := s.init()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return s.open
+	s.init()
+	return s.topic.Readers()
 }
 
 // All returns an iterator over the members, in no particular order. Members
-// may be added and deleted, closed too, while it goes on: it yields those that
-// it began with, less those that have left.
+// may be added and deleted, closed too, while it runs: it yields those that
+// it began with, except those that have left.
 func (s *Set) All() iter.Seq[*EventSource] {
 	return func(yield func(*EventSource) bool) {
-		for _, m := range s.list() {
-			if s.Has(m.source) && !yield(m.source) {
+		for _, m := range s.group.Members() {
+			source := m.Stream().Owner.(*EventSource)
+			if s.Has(source) && !yield(source) {
 				return
 			}
 		}
@@ -240,38 +229,23 @@ func (s *Set) All() iter.Seq[*EventSource] {
 
 // Clear takes all sources out of the set and leaves them open.
 func (s *Set) Clear() {
-	for _, m := range s.list() {
-		m.delete()
+	for _, m := range s.group.Members() {
+		s.group.Delete(m.Stream())
 	}
 }
 
 // CloseAll closes all members, without waiting for it: each is sent what still
 // waits for it, and then its Done channel is closed.
-func (s *Set) CloseAll() {
-	for _, m := range s.list() {
-		m.source.end(ErrClosed)
-	}
-}
+func (s *Set) CloseAll() { s.group.CloseAll() }
 
 // Skipped returns how many events, counted once for each member that did not
 // get them, were dropped by [SkipSlow].
-func (s *Set) Skipped() uint64 { return s.skipped.Load() }
+func (s *Set) Skipped() uint64 { return s.group.Skipped() }
 
-// ServeHTTP answers a request with a stream of the set's events:
+// ServeHTTP answers a request with a stream of the set's events. It is [Serve] with
+// [Set.Add]:
 //
 //	http.Handle("GET /events", &group)
 func (s *Set) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	Serve(w, r, s.AcceptOptions, func(source *EventSource) { s.Add(source) })
-}
-
-func (s *Set) list() []*member {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return append([]*member(nil), s.members...)
-}
-
-func (s *Set) member(source *EventSource) *member {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.find(source)
 }

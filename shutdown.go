@@ -7,47 +7,54 @@ import (
 	"net/http"
 	"os/signal"
 	"runtime"
-	"slices"
 	"sync"
 	"syscall"
+	"time"
 	"weak"
+
+	"example.org/sse/internal/listen"
+	"example.org/sse/internal/stream"
 )
 
-// drainGrace is how long ListenAndServe waits for requests that are being
-// answered: longer than the streams take, shorter than what usually sends the
-// signal is willing to wait.
-const drainGrace = 2 * drainTimeout
+// shutdownTimeout is how long ListenAndServe waits for requests in progress: longer
+// than the streams take, shorter than what usually sends the signal is willing to
+// wait.
+const shutdownTimeout = 2 * stream.DrainTimeout
 
 // ListenAndServe serves until ctx is done or the process gets a SIGTERM or an
-// interrupt, and then shuts the server down: it takes no more connections,
-// ends the streams, and waits for what is being answered, for 10 seconds at
-// most; connections that a browser has opened in reserve are closed. A second signal ends the process at once.
+// interrupt, and then shuts the server down: it accepts no more connections,
+// ends the streams, and waits for requests in progress, for 10 seconds at most;
+// spare connections, which browsers open, are closed. A second signal ends the
+// process at once.
 //
-// It serves TLS if srv.TLSConfig has a certificate. It returns nil after a
-// complete shutdown, the error of [http.Server.Shutdown] after another, or
-// that of listening. It is the only function of this package that touches
-// signals; a program that has its own way to call srv.Shutdown does not need
-// it.
+// It listens at srv.Addr, with [Listener], and serves TLS if srv.TLSConfig has a
+// certificate. It returns nil after a complete shutdown, the error of
+// [http.Server.Shutdown] after an incomplete one, or an error of listening. It is
+// the only function of this package that handles signals; a program that calls
+// srv.Shutdown itself does not need it.
 func ListenAndServe(ctx context.Context, srv *http.Server) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	drainOf(srv)
-	var spare spares
+	var spare spareConns
 	spare.watch(srv)
+	l, err := net.Listen("tcp", address(srv))
+	if err != nil {
+		return err
+	}
 	served := make(chan error, 1)
-	go func() { served <- listenAndServe(srv) }()
+	go func() { served <- serve(srv, Listener(l)) }()
 	select {
 	case err := <-served:
 		return err
 	case <-ctx.Done():
 	}
 	stop() // from here on a signal does what it does by default
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainGrace)
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
 	closing, done := context.WithCancel(grace)
 	var running sync.WaitGroup
 	running.Go(func() { spare.close(closing) })
-	err := Shutdown(grace, srv)
+	err = srv.Shutdown(grace)
 	done()
 	running.Wait()
 	if err != nil {
@@ -59,137 +66,121 @@ func ListenAndServe(ctx context.Context, srv *http.Server) error {
 	return err
 }
 
-// Shutdown is srv.Shutdown, which ends all streams of the server, and then waits
-// for those that [EventSource.Detach] has detached, too: srv.Shutdown does not
-// know them. A program that ends after srv.Shutdown alone may cut them short. If
-// ctx is done before, its error is returned.
-func Shutdown(ctx context.Context, srv *http.Server) error {
-	d, _ := drainOf(srv)
-	err := srv.Shutdown(ctx)
-	d.start() // if it has not begun yet
-	return errors.Join(err, d.wait(ctx))
-}
-
-func listenAndServe(srv *http.Server) error {
-	if c := srv.TLSConfig; c != nil && (len(c.Certificates) > 0 || c.GetCertificate != nil || c.GetConfigForClient != nil) {
-		return srv.ListenAndServeTLS("", "")
+func address(srv *http.Server) string {
+	switch {
+	case srv.Addr != "":
+		return srv.Addr
+	case hasCertificate(srv):
+		return ":https"
 	}
-	return srv.ListenAndServe()
+	return ":http"
 }
 
-// A drain ends the streams of one server when that shuts down.
-type drain struct {
-	mu      sync.Mutex
-	over    bool
-	sources []*EventSource
-	empty   chan struct{} // closed when there is none; nil if nobody waits
+func serve(srv *http.Server, l net.Listener) error {
+	if hasCertificate(srv) {
+		return srv.ServeTLS(l, "", "")
+	}
+	return srv.Serve(l)
 }
 
-// drains finds the drain of a server, for as long as the server exists.
-var drains sync.Map // of weak.Pointer[http.Server] to *drain
+func hasCertificate(srv *http.Server) bool {
+	c := srv.TLSConfig
+	return c != nil && (len(c.Certificates) > 0 || c.GetCertificate != nil || c.GetConfigForClient != nil)
+}
 
-// drainOf returns the server's drain, and whether it was made and registered
-// just now.
-func drainOf(srv *http.Server) (d *drain, made bool) {
+// Listener returns a listener for [http.Server.Serve] that accepts connections from
+// l, and enables what the package can do only if it knows the connections:
+//
+//   - Streams of [Serve] are detached from their handlers; see the package comment.
+//   - [http.Server.Shutdown] waits for detached streams as well.
+//   - A client that acknowledges nothing for the stream's write timeout, for example
+//     because its network was cut, is disconnected (on Linux). On other listeners
+//     the system takes a quarter of an hour to notice.
+//
+// Closing the listener, as Shutdown and Close of an http.Server do, ends the streams
+// on its connections. After that its Accept returns, and so Shutdown or Close, once
+// the detached streams have ended, after 5 s at most.
+//
+// A listener around it must not limit or count connections by what they transfer:
+// streams on connections that are wrapped are not detached. A connection that it
+// accepts has the method NetConn, which returns that of l.
+func Listener(l net.Listener) net.Listener {
+	return &listen.Listener{Listener: l, Drain: new(stream.Drain), Patience: stream.DrainTimeout}
+}
+
+// drains are those of servers with other listeners, for as long as a server exists.
+var drains sync.Map // of weak.Pointer[http.Server] to *stream.Drain
+
+// drainOf returns the drain that ends the streams of the request's listener or
+// server, nil if it has neither. A server is known from its first stream on. If that
+// begins when the server is shutting down already, nothing ends it, unless the
+// server has a Listener.
+func drainOf(r *http.Request) *stream.Drain {
+	if conn := listen.Of(r.Context()); conn != nil {
+		return conn.Listener().Drain.(*stream.Drain)
+	}
+	srv, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
+	if !ok || srv == nil {
+		return nil
+	}
 	key := weak.Make(srv)
-	found, ok := drains.Load(key)
-	if !ok {
-		found, ok = drains.LoadOrStore(key, new(drain))
+	if d, ok := drains.Load(key); ok {
+		return d.(*stream.Drain)
 	}
-	d = found.(*drain)
-	if !ok {
-		srv.RegisterOnShutdown(d.start)
+	d, known := drains.LoadOrStore(key, new(stream.Drain))
+	if !known {
+		srv.RegisterOnShutdown(d.(*stream.Drain).Start)
 		runtime.AddCleanup(srv, func(key weak.Pointer[http.Server]) { drains.Delete(key) }, key)
 	}
-	return d, !ok
+	return d.(*stream.Drain)
 }
 
-// servingDrainOf returns the drain of a server that is answering a request.
-func servingDrainOf(srv *http.Server) *drain {
-	d, made := drainOf(srv)
-	if made && isShutDown(srv) {
-		d.start() // it was too late to register
-	}
-	return d
+// spareAge is how old a connection without a request must be to be closed at a
+// shutdown: the request of a younger one may be on its way.
+const spareAge = 500 * time.Millisecond
+
+// spareConns are connections on which no request has come. Browsers open them in
+// reserve, and [http.Server.Shutdown] waits for each until it is five seconds old.
+type spareConns struct {
+	mu     sync.Mutex
+	opened map[net.Conn]time.Time
 }
 
-// isShutDown asks a server that is serving whether it is shutting down, in the
-// one way that net/http offers: such a server refuses to serve. (One that does
-// not serve yet must not be asked: it would take this for the time to set up
-// its protocols.) One with a BaseContext is not asked either, since that would
-// be called with a listener that it does not know; the streams of such a server
-// do not end by themselves if the first of them all begins during the shutdown.
-func isShutDown(srv *http.Server) bool {
-	return srv.BaseContext == nil && errors.Is(srv.Serve(noListener{}), http.ErrServerClosed)
-}
-
-// A noListener has no connections.
-type noListener struct{}
-
-func (noListener) Accept() (net.Conn, error) { return nil, net.ErrClosed }
-func (noListener) Close() error              { return nil }
-func (noListener) Addr() net.Addr            { return &net.TCPAddr{} }
-
-// add takes the source in. It reports whether the server still takes streams.
-func (d *drain) add(s *EventSource) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.over {
-		s.drainAt = -1
-		return false
-	}
-	s.drainAt = len(d.sources)
-	d.sources = append(d.sources, s)
-	return true
-}
-
-func (d *drain) remove(s *EventSource) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if s.drainAt < 0 {
-		return
-	}
-	last := len(d.sources) - 1
-	d.sources[s.drainAt] = d.sources[last]
-	d.sources[s.drainAt].drainAt = s.drainAt
-	d.sources[last] = nil
-	if d.sources = d.sources[:last]; last > 0 {
-		return
-	}
-	d.sources = nil // a slice does not shrink by itself
-	if d.empty != nil {
-		close(d.empty)
-		d.empty = nil
+// watch adds to the server's ConnState hook. It must be called before the server
+// serves.
+func (s *spareConns) watch(srv *http.Server) {
+	s.opened = make(map[net.Conn]time.Time)
+	hook := srv.ConnState
+	srv.ConnState = func(c net.Conn, state http.ConnState) {
+		s.mu.Lock()
+		if state == http.StateNew {
+			s.opened[c] = time.Now()
+		} else {
+			delete(s.opened, c)
+		}
+		s.mu.Unlock()
+		if hook != nil {
+			hook(c, state)
+		}
 	}
 }
 
-// start ends all streams. It waits for none.
-func (d *drain) start() {
-	d.mu.Lock()
-	d.over = true
-	sources := slices.Clone(d.sources)
-	d.mu.Unlock()
-	for _, s := range sources {
-		s.end(ErrShutdown)
-	}
-}
-
-// wait waits until there are no streams.
-func (d *drain) wait(ctx context.Context) error {
-	d.mu.Lock()
-	if len(d.sources) == 0 {
-		d.mu.Unlock()
-		return nil
-	}
-	if d.empty == nil {
-		d.empty = make(chan struct{})
-	}
-	empty := d.empty
-	d.mu.Unlock()
-	select {
-	case <-empty:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+// close closes spare connections as they get old enough, until the context is done.
+func (s *spareConns) close(ctx context.Context) {
+	tick := time.NewTicker(spareAge / 5)
+	defer tick.Stop()
+	for {
+		s.mu.Lock()
+		for c, opened := range s.opened {
+			if time.Since(opened) >= spareAge {
+				c.Close() //nolint:errcheck // its goroutine finds out, and takes it out
+			}
+		}
+		s.mu.Unlock()
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
 	}
 }

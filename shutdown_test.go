@@ -108,6 +108,9 @@ func TestShutdownOfLoops(t *testing.T) {
 func TestAcceptDuringShutdown(t *testing.T) {
 	for _, first := range []bool{false, true} {
 		overEach(t, func(t *testing.T, tr transport) {
+			if first && !tr.detached {
+				t.Skip("net/http does not say that a server is shutting down; sse.Listener does")
+			}
 			var accepted error
 			arrived := make(chan bool)
 			proceed := make(chan bool)

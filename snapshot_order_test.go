@@ -51,6 +51,10 @@ func TestGapFirst(t *testing.T) {
 		synctest.Wait()
 		go hub.Add(source, "a")
 		synctest.Wait()
-		st.want("state|"+large, "gap|", "last-event-id|")
+		st.want("state|" + large)
+		e, err := st.next()
+		if err != nil || e.typ != "gap" || e.id == "" {
+			t.Errorf("got %+v, error %v; want a gap with an id", e, err)
+		}
 	})
 }

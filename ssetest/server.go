@@ -2,6 +2,7 @@ package ssetest
 
 import (
 	"context"
+	"example.org/sse"
 	"fmt"
 	"maps"
 	"net"
@@ -11,7 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"example.org/sse"
 	"example.org/sse/internal/memhttp"
 )
 
@@ -112,7 +112,7 @@ func serve(handler http.Handler, host string, l net.Listener, dial func(context.
 	})
 	go func() {
 		defer close(s.served)
-		_ = s.http.Serve(l) // until it is closed
+		_ = s.http.Serve(sse.Listener(l)) // until it is closed
 	}()
 	return s
 }
@@ -218,10 +218,15 @@ func (s *Server) Close() {
 		defer time.AfterFunc(stallGrace, func() { s.cut(false) }).Stop()
 		ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
 		defer cancel()
-		_ = sse.Shutdown(ctx, s.http) // what it leaves over is cut
+		cut := func() {
+			s.cut(true) // first, so that their ends tell who it was
+			s.disconnect(nil)
+		}
+		// Shutdown waits for detached streams, however long the context is.
+		defer time.AfterFunc(closeGrace, cut).Stop()
+		_ = s.http.Shutdown(ctx)
 		s.wait(ctx)
-		s.cut(true) // first, so that their ends tell who it was
-		s.disconnect(nil)
+		cut()
 		s.http.Close()
 		ctx, cancel = context.WithTimeout(context.Background(), closeGrace)
 		defer cancel()

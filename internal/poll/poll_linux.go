@@ -70,10 +70,10 @@ const (
 const notSent = 128 << 10
 
 func setUserTimeout(fd int, d time.Duration) error {
-	if d <= 0 {
-		return nil
+	var ms time.Duration
+	if d > 0 {
+		ms = max(d/time.Millisecond, 1)
 	}
-	ms := max(d/time.Millisecond, 1)
 	return os.NewSyscallError("setsockopt", syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, tcpUserTimeout, int(min(ms, 1<<31-1))))
 }
 

@@ -1,15 +1,15 @@
-package sse
+package stream
 
 import "sync/atomic"
 
-// A turn lets one goroutine at a time do a piece of work, and sees to it that
-// none is forgotten: whoever has something to do calls claim, after which it,
-// or the goroutine that has the turn, will look at what there is to do.
+// A turn lets one goroutine at a time do a piece of work, and forgets none: after
+// a call of claim the caller, or the goroutine that has the turn, looks at what
+// there is to do.
 type turn struct{ state atomic.Int32 }
 
 const (
 	turnFree  int32 = iota
-	turnTaken       // somebody has it
+	turnTaken       // a goroutine has it
 	turnAgain       // and must look again
 )
 
@@ -31,8 +31,8 @@ func (t *turn) claim() bool {
 	}
 }
 
-// yield gives the turn back, unless somebody has called claim meanwhile: then
-// it reports false, and the caller still has the turn and must look again.
+// yield gives the turn back, unless claim has been called meanwhile: then it
+// reports false, and the caller still has the turn and must look again.
 func (t *turn) yield() bool {
 	if t.state.CompareAndSwap(turnTaken, turnFree) {
 		return true

@@ -1,4 +1,4 @@
-package sse
+package stream
 
 import (
 	"errors"
@@ -10,12 +10,12 @@ import (
 	"example.org/sse/internal/poll"
 )
 
-// shardStreams is for how many detached streams there is another shard, as long
-// as there are processors.
+// shardStreams is the number of detached streams per shard, as long as there are
+// processors.
 const shardStreams = 2000
 
 // A shard is a goroutine that looks after a number of detached streams: it is
-// told when a client leaves, or can take more, and sees to keep-alives and
+// notified when a client leaves, or can take more, and handles keep-alives and
 // timeouts. It ends when the last of its streams does.
 type shard struct {
 	network poll.Network
@@ -30,22 +30,22 @@ type shard struct {
 	next  time.Time // when tick has to be called
 }
 
-// A slot is a stream's place in a shard. The generation tells an event for the
-// stream that is there from one for its predecessor.
+// A slot is a stream's place in a shard. The generation distinguishes an event for
+// the stream that is there from one for its predecessor.
 type slot struct {
 	stream     *detached
 	generation uint32
 }
 
-// shards are all there are.
+// shards are all shards of the process, by network.
 var shards struct {
 	mu sync.Mutex
 	of map[poll.Network][]*shard
 }
 
-// join finds the stream a shard, the one with the fewest streams. The caller
-// holds source.mu, and so nothing happens to the stream before it is ready.
-func (d *detached) join(network poll.Network) error {
+// joinLocked gives the stream to the shard with the fewest streams. Since the
+// caller holds stream.mu, nothing happens to the stream before it is ready.
+func (d *detached) joinLocked(network poll.Network) error {
 	shards.mu.Lock()
 	defer shards.mu.Unlock()
 	all := shards.of[network]
@@ -118,7 +118,7 @@ func (sh *shard) add(d *detached) error {
 		sh.remove(d)
 		return err
 	}
-	if s := d.source; s.keepAlive > 0 {
+	if s := d.stream; s.keepAlive > 0 {
 		sh.wake(s.opened.Add(d.wrote+s.keepAlive), s.keepAlive)
 	}
 	return nil
@@ -138,7 +138,7 @@ func (sh *shard) remove(d *detached) {
 	}
 }
 
-// find returns the stream that the token was given to, if it is still there.
+// find returns the stream that has the token, if it is still there.
 func (sh *shard) find(token uint64) *detached {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -148,8 +148,8 @@ func (sh *shard) find(token uint64) *detached {
 	return nil
 }
 
-// wake sees to it that tick is called at that time, or later by a part of the
-// interval, so that there are not more ticks than needed.
+// wake has tick called at that time, or later by a part of the interval, so that
+// there are not more ticks than needed.
 func (sh *shard) wake(at time.Time, interval time.Duration) {
 	step := max(interval/64, time.Millisecond)
 	if over := at.Sub(sh.born) % step; over > 0 {
@@ -169,7 +169,7 @@ func (sh *shard) wake(at time.Time, interval time.Duration) {
 // run looks after the shard's streams until there is none.
 func (sh *shard) run() {
 	events := make([]poll.Event, 128)
-	var r round
+	var w writer
 	var streams []*detached
 	for {
 		sh.mu.Lock()
@@ -184,29 +184,29 @@ func (sh *shard) run() {
 			sh.fail(err)
 			continue
 		}
-		r.now = time.Now()
+		w.now = time.Now()
 		for _, e := range events[:n] {
 			if d := sh.find(e.Token); d != nil {
-				d.ready(e, &r)
+				d.ready(e, &w)
 			}
 		}
-		if !next.IsZero() && !r.now.Before(next) {
-			streams = sh.tick(streams[:0], &r)
+		if !next.IsZero() && !w.now.Before(next) {
+			streams = sh.tick(streams[:0], &w)
 		}
-		r.forget()
+		w.forget()
 	}
 	sh.retire()
 	sh.poller.Close()
 }
 
-// tick calls that of each stream. It returns the list, to be used again.
-func (sh *shard) tick(streams []*detached, r *round) []*detached {
+// tick calls tick of each stream. It returns the list, to be used again.
+func (sh *shard) tick(streams []*detached, w *writer) []*detached {
 	streams = sh.streams(streams)
 	sh.mu.Lock()
 	sh.next = time.Time{}
 	sh.mu.Unlock()
 	for _, d := range streams {
-		if next, interval := d.tick(r); !next.IsZero() {
+		if next, interval := d.tick(w); !next.IsZero() {
 			sh.wake(next, interval)
 		}
 	}
@@ -226,13 +226,13 @@ func (sh *shard) streams(list []*detached) []*detached {
 	return list
 }
 
-// fail ends all streams, since nothing can be told about them any more.
+// fail ends all streams, since their sockets can no longer be watched.
 func (sh *shard) fail(err error) {
 	for _, d := range sh.streams(nil) {
-		d.source.mu.Lock()
+		d.stream.mu.Lock()
 		if d.lingering {
-			d.close(true)
+			d.closeLocked(true)
 		}
-		d.settle(d.lost(err), time.Now())
+		d.settle(d.lostLocked(err), time.Now())
 	}
 }

@@ -9,10 +9,10 @@ import (
 	"example.org/sse/backplane"
 )
 
-// An envelope is an event of a set as it stands in a shared log: a version, and
-// then the set's name and the event's parts, each after its length. Processes
-// that do not know a version leave the event out, and count it all the same: they
-// can be replaced one by one.
+// An envelope is an event of a set as a shared log has it: a version, and then the
+// set's name and the event's parts, each after its length. Processes that do not
+// know a version skip the event, and count it all the same: they can be replaced
+// one by one.
 const envelopeVersion = 1
 
 // maxSetName is how many bytes the name of a set on a shared log may have.
@@ -26,7 +26,7 @@ func seal(name string, e Event) ([]byte, error) {
 		return nil, err
 	}
 	if len(name) > maxSetName {
-		return nil, fmt.Errorf("%w: for a set whose name has %d bytes, of %d at most", ErrInvalidEvent, len(name), maxSetName)
+		return nil, fmt.Errorf("%w: the set's name is %d bytes long, limit %d", ErrInvalidEvent, len(name), maxSetName)
 	}
 	parts := [...]string{name, e.Type, e.ID, e.Data}
 	size := 1 + binary.MaxVarintLen64
@@ -34,7 +34,7 @@ func seal(name string, e Event) ([]byte, error) {
 		size += binary.MaxVarintLen64 + len(part)
 	}
 	if size > backplane.MaxData {
-		return nil, fmt.Errorf("%w: %d bytes with its set's name, and a log takes %d", ErrTooLarge, size, backplane.MaxData)
+		return nil, fmt.Errorf("%w: %d bytes with the set's name, limit of a log %d", ErrTooLarge, size, backplane.MaxData)
 	}
 	b := append(make([]byte, 0, size), envelopeVersion)
 	b = binary.AppendUvarint(b, uint64(e.Retry/time.Nanosecond)) //nolint:gosec // check has found it not to be negative

@@ -1,0 +1,221 @@
+package sse
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"example.org/sse/backplane"
+	"example.org/sse/internal/eventlog"
+	"example.org/sse/internal/wire"
+)
+
+const (
+	// dispatchTimeout is how long a dispatch without a context waits for a log.
+	dispatchTimeout = 10 * time.Second
+
+	// aheadTimeout is how long a client may wait that has seen an event which has
+	// not arrived in this process yet.
+	aheadTimeout = 10 * time.Second
+
+	// retryPause is the time between two attempts to follow a log.
+	retryPause = time.Second
+)
+
+// A follower copies the events of a hub's Log, which processes share, into the hub's
+// log in memory. Members are sent nothing that has not come from there.
+type follower struct {
+	hub    *Hub
+	source backplane.Log
+	log    *eventlog.Log
+
+	ids  string // the beginning of this process's ids
+	next atomic.Uint64
+
+	ctx     context.Context // done when the hub is closed
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+}
+
+// follow starts a follower for the hub. The caller holds hub.mu, and so the follower
+// waits for it before it makes the first set.
+func follow(h *Hub) *follower {
+	f := &follower{hub: h, source: h.Log, log: h.log, ids: rand.Text() + "/"}
+	f.ctx, f.cancel = context.WithCancel(context.Background())
+	f.running.Go(f.run)
+	return f
+}
+
+// run follows the log until the hub is closed.
+func (f *follower) run() {
+	after := backplane.Oldest
+	for {
+		err := f.source.Follow(f.ctx, after, f.receive)
+		switch {
+		case f.ctx.Err() != nil:
+			return
+		case errors.Is(err, backplane.ErrGap):
+			slog.Warn("sse: gap in log; resending snapshots")
+			f.gap()
+		default:
+			slog.Warn("sse: following the log failed; retrying", "error", err)
+		}
+		after = f.log.Cursor()
+		select {
+		case <-time.After(retryPause):
+		case <-f.ctx.Done():
+			return
+		}
+	}
+}
+
+// receive copies a batch of events and delivers them.
+func (f *follower) receive(batch []backplane.Entry, live bool) error {
+	sets := make(map[*Set]bool)
+	for _, entry := range batch {
+		set, e := f.open(entry)
+		if set == nil {
+			f.log.Pass(entry.Cursor) // it counts all the same
+			continue
+		}
+		if n, _ := set.topic.Append(e); n > 0 {
+			sets[set] = true
+		}
+	}
+	if live {
+		f.log.SetLive(true)
+	}
+	for set := range sets {
+		set.group.Deliver()
+	}
+	for set := range sets {
+		if set.group.Pace(0) {
+			break
+		}
+	}
+	return nil
+}
+
+// open returns an entry's event and its set. The set is nil if the entry is of a
+// later version, or the program's NewSet panics. If its Key panics, the event has a
+// key of its own.
+func (f *follower) open(entry backplane.Entry) (set *Set, event eventlog.Event) {
+	name, e, err := unseal(entry.Data)
+	if err != nil {
+		return nil, event
+	}
+	event = eventlog.Event{Encoded: wire.Event(e).Encode(eventlog.Headroom), ID: e.ID, Cursor: entry.Cursor}
+	event.Key = "\x00" + entry.Cursor.String()
+	defer func() {
+		if p := recover(); p != nil {
+			slog.Error("sse: NewSet or Key panicked", "set", name, "panic", p)
+		}
+	}()
+	set = f.hub.Set(name)
+	event.Key = set.key(e)
+	return set, event
+}
+
+// gap has every member go on from a snapshot, and forgets the history: no client can
+// resume from before the gap. A member is first sent what was dispatched before.
+func (f *follower) gap() {
+	f.log.SetLive(false) // from now on no source joins
+	joins := make(map[*EventSource]*join)
+	for _, s := range f.hub.all() {
+		for _, m := range s.group.Members() {
+			source := m.Stream().Owner.(*EventSource)
+			if !s.Has(source) {
+				continue
+			}
+			j := joins[source]
+			if j == nil {
+				j = &join{source: source, log: f.log}
+				joins[source] = j
+			}
+			j.sets, j.members = append(j.sets, s), append(j.members, m)
+		}
+	}
+	f.log.Forget()
+	for source, j := range joins {
+		hold := source.stream.Hold()
+		f.running.Go(func() { j.again(f, hold) })
+	}
+}
+
+// await waits until the log is live, and has the event that the client names as its
+// last one, for some time at least. It reports false if the stream ends before, or
+// the hub is closed. A nil follower is always ready.
+func (f *follower) await(source *EventSource, id string) bool {
+	if f == nil {
+		return true
+	}
+	seen, _ := backplane.ParseCursor(id)
+	var late <-chan time.Time
+	for {
+		live, at, changed := f.log.Progress()
+		if live && seen.Seq <= at.Seq {
+			return true
+		}
+		if live && late == nil {
+			timer := time.NewTimer(aheadTimeout)
+			defer timer.Stop()
+			late = timer.C
+		}
+		select {
+		case <-changed:
+		case <-late:
+			seen.Seq = 0
+		case <-source.Done():
+			return false
+		case <-f.ctx.Done():
+			return false
+		}
+	}
+}
+
+// wait waits until the log is live and has got to a position.
+func (f *follower) wait(ctx context.Context, c backplane.Cursor) error {
+	for {
+		live, at, changed := f.log.Progress()
+		if live && at.Seq >= c.Seq {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-f.ctx.Done():
+			return ErrClosed
+		}
+	}
+}
+
+// dispatch appends an event to the shared log, and waits for it to come back: what
+// one goroutine sends to a set, and then to a source of it, arrives in this order.
+func (f *follower) dispatch(ctx context.Context, key, name string, e Event) error {
+	data, err := seal(name, e)
+	if err != nil {
+		return err
+	}
+	if f.ctx.Err() != nil {
+		return ErrClosed
+	}
+	id := "0/" + f.ids + strconv.FormatUint(f.next.Add(1), 36)
+	if key != "" {
+		id = "1/" + key
+	}
+	c, err := f.source.Append(ctx, id, data)
+	if err != nil {
+		return fmt.Errorf("sse: dispatch: %w", err)
+	}
+	if err := f.wait(ctx, c); err != nil && err != ErrClosed {
+		return fmt.Errorf("sse: the log took the event, which has not come back yet: %w: %w", backplane.ErrUnknown, err)
+	}
+	return nil
+}

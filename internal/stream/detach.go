@@ -1,0 +1,167 @@
+package stream
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"example.org/sse/internal/eventlog"
+	"example.org/sse/internal/poll"
+	"example.org/sse/internal/wire"
+)
+
+// Serve serves the stream until it ends, or detaches it from the handler, which
+// must return then.
+func (s *Stream) Serve() {
+	a, _ := s.way()
+	if o := a.obstacle(); o != noObstacle {
+		o.report(a.r)
+		s.Wait()
+		return
+	}
+	if !a.claimForDetach() {
+		s.Wait()
+		return
+	}
+	s.mu.Lock()
+	live := a.unwatchLocked() && s.reason == nil
+	s.mu.Unlock()
+	if !live {
+		a.run()
+		s.Wait()
+		return
+	}
+	hijacked, _, err := a.control.Hijack() // what the client has sent is not used
+	if err != nil {
+		noHijack.report(a.r)
+		a.watch()
+		a.run()
+		s.Wait()
+		return
+	}
+	if hijacked != net.Conn(a.conn) {
+		noSocket.report(a.r) // it is wrapped in one that may count, or throttle
+		a.serveHijacked(hijacked)
+		return
+	}
+	socket, network, err := a.conn.Detach(s.writeTimeout)
+	if err != nil {
+		noSocket.report(a.r)
+		a.serveHijacked(hijacked)
+		return
+	}
+	s.detach(socket, network)
+}
+
+// claimForDetach gets the turn to write, and keeps it. It reports false if the
+// stream has ended.
+func (a *attached) claimForDetach() bool {
+	a.detaching.Store(true)
+	defer a.detaching.Store(false)
+	a.parked.Store(true)
+	if !a.turn.claim() { // then from the goroutine that is writing
+		_, ok := <-a.wake
+		return ok
+	}
+	return true
+}
+
+// detach makes the socket the stream's way to its client. The caller has the turn
+// to write.
+func (s *Stream) detach(socket poll.Socket, network poll.Network) {
+	s.mu.Lock()
+	a, d := s.attached, &s.own
+	*d = detached{stream: s, socket: socket, open: true, wrote: time.Since(s.opened)}
+	err := d.joinLocked(network)
+	if err == nil {
+		if s.drain != nil {
+			s.drain.addDetached()
+		}
+		counts.attached.Add(-1)
+		counts.detached.Add(1)
+		s.attached, s.detached = nil, d
+		if s.reason != nil && graceful(s.reason) { // just now, and nothing was written since
+			s.queue = append(s.queue, eventlog.Item{Chunk: wire.LastChunk})
+		}
+	}
+	s.mu.Unlock()
+	if a.r.MultipartForm != nil {
+		_ = a.r.MultipartForm.RemoveAll() // net/http forgets it with the connection
+	}
+	if err != nil {
+		d.socket.Close(true)
+		s.setReason(fmt.Errorf("%w: %w", ErrGone, err))
+		a.finish()
+		return
+	}
+	close(a.wake) // of others in Wait; the turn is not given back
+	d.nudge()
+}
+
+// obstacle returns what keeps the stream from being detached, as far as that is
+// known before the connection is taken over.
+func (a *attached) obstacle() obstacle {
+	switch {
+	case !poll.Supported:
+		return notLinux
+	case a.r.TLS != nil:
+		return overTLS
+	case a.r.ProtoMajor != 1:
+		return overHTTP2
+	case !a.r.ProtoAtLeast(1, 1):
+		return overHTTP10
+	case a.conn == nil:
+		return noListener
+	case a.w.Header().Get("Content-Encoding") != "":
+		return encoded
+	case a.conn.Written() == a.before:
+		return heldBack // by a ResponseWriter that flushes later, or never
+	}
+	return noObstacle
+}
+
+// report counts and logs why a stream is not detached.
+func (o obstacle) report(r *http.Request) {
+	counts.notDetached[o].Add(1)
+	slog.Debug("sse: stream not detached", "reason", o.String(), "path", r.URL.Path)
+}
+
+// serveHijacked serves the stream, in its handler, over a connection that has been
+// taken over from net/http.
+func (a *attached) serveHijacked(conn net.Conn) {
+	s := a.stream
+	w := hijackedWriter{conn}
+	s.mu.Lock()
+	a.w, a.control = w, http.NewResponseController(w)
+	s.mu.Unlock()
+	a.watch()
+	a.run()
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		_, _ = io.Copy(io.Discard, conn)
+		s.End(ErrGone) // does nothing if it is we who have closed it
+	}()
+	if graceful(s.Wait()) {
+		_, _ = conn.Write(wire.LastChunk) // with the deadline that finish has set
+	}
+	_ = conn.Close()
+	<-left
+}
+
+// A hijackedWriter is the ResponseWriter of a connection that no longer is
+// net/http's.
+type hijackedWriter struct{ net.Conn }
+
+func (h hijackedWriter) Header() http.Header { return nil }
+func (h hijackedWriter) WriteHeader(int)     {}
+func (h hijackedWriter) Flush()              {}
+func (h hijackedWriter) Write(p []byte) (int, error) {
+	if _, err := h.Conn.Write(wire.NewChunk(p)); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}

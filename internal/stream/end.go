@@ -1,0 +1,136 @@
+package stream
+
+import (
+	"math"
+	"math/rand/v2"
+	"time"
+
+	"example.org/sse/internal/eventlog"
+	"example.org/sse/internal/wire"
+)
+
+// DrainTimeout is how long a client may take for what it is sent once the server
+// is shutting down, unless its write timeout is shorter.
+const DrainTimeout = 5 * time.Second
+
+// handlerTimeout is how long a handler may go on after its stream has ended for
+// the response to end cleanly.
+const handlerTimeout = time.Minute
+
+// Wait returns when the stream has ended, with the reason. Nothing touches the
+// ResponseWriter afterwards.
+func (s *Stream) Wait() error {
+	if a, d := s.way(); d == nil {
+		a.parked.Store(true)
+		for range a.wake {
+			a.run()
+		}
+	}
+	<-s.Done()
+	return s.Err()
+}
+
+// Close takes no more events, sends what waits, and ends the stream. It waits for
+// that, for the write timeout at most.
+func (s *Stream) Close() {
+	s.setReason(ErrClosed)
+	s.write()
+	s.Wait()
+}
+
+// End ends the stream, if nothing has ended it before. It never blocks.
+func (s *Stream) End(reason error) {
+	s.setReason(reason)
+	s.nudge()
+}
+
+// graceful reports whether a stream that ends for that reason still gets what was
+// dispatched before.
+func graceful(reason error) bool { return reason == ErrClosed || reason == ErrShutdown }
+
+// setReason decides that the stream ends. Whoever writes next ends it.
+func (s *Stream) setReason(reason error) {
+	s.mu.Lock()
+	if reason == ErrShutdown && s.drainBy == 0 {
+		s.drainBy = time.Since(s.opened) + DrainTimeout
+		if s.detached != nil {
+			s.detached.hurryLocked()
+		} else {
+			s.attached.hurryLocked()
+		}
+	}
+	if s.reason != nil {
+		s.mu.Unlock()
+		return
+	}
+	s.reason = reason
+	s.holds = nil // a snapshot that is still being made comes too late
+	if graceful(reason) {
+		s.queue = s.takeLocked(nil, math.MaxInt64)
+		if reason == ErrShutdown {
+			s.queue = append(s.queue, eventlog.Item{Chunk: wire.Retry(s.reconnectAfter())})
+		}
+		if s.detached != nil {
+			s.queue = append(s.queue, eventlog.Item{Chunk: wire.LastChunk})
+		}
+	} else {
+		s.queue = nil
+		if reason == ErrSlow && s.attached != nil {
+			s.attached.abortLocked()
+		}
+	}
+	s.wakeLocked()
+	members := s.members
+	s.members = nil
+	s.mu.Unlock()
+	for _, m := range members {
+		m.group.remove(m)
+		s.mu.Lock()
+		m.leftLocked()
+		s.mu.Unlock()
+	}
+}
+
+// deadlineLocked returns when a client must have taken something of a write that
+// begins now.
+func (s *Stream) deadlineLocked(now time.Time) time.Time {
+	var d time.Time
+	if s.writeTimeout > 0 {
+		d = now.Add(s.writeTimeout)
+	}
+	if by := s.opened.Add(s.drainBy); s.drainBy != 0 && (d.IsZero() || by.Before(d)) {
+		d = by
+	}
+	return d
+}
+
+// reconnectAfter returns when a client should reconnect to a server that is being
+// restarted: not all clients at once, and not before it may be up again, since
+// Firefox gives up for good when a connection is refused.
+func (s *Stream) reconnectAfter() time.Duration {
+	base := s.retry
+	if base == 0 {
+		base = time.Second
+	}
+	if most := time.Duration(math.MaxInt64 - 4*time.Second); base > most {
+		base = most
+	}
+	return base + rand.N(4*time.Second)
+}
+
+// signalEnd wakes all that wait for the end: nothing is written any more.
+func (s *Stream) signalEnd() {
+	s.mu.Lock()
+	s.ended = true
+	s.queue, s.queued = nil, 0
+	done, after := s.done, s.after
+	s.after = nil
+	s.mu.Unlock()
+	if s.drain != nil {
+		s.drain.remove(s)
+	}
+	if done != nil {
+		close(done)
+	}
+	after.call()
+}

@@ -1,0 +1,180 @@
+package stream
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"example.org/sse/internal/eventlog"
+)
+
+// A Group is the members of a set, and delivers the set's events to them. Topic
+// and Slow must be set before first use.
+type Group struct {
+	Topic *eventlog.Topic
+	Slow  SlowPolicy
+
+	skipped  atomic.Uint64
+	delivery turn // to walk over the members
+
+	mu      sync.Mutex // before Log.mu, before Stream.mu
+	members []*Member
+
+	pace pace
+}
+
+// Skipped returns how many events were dropped by SkipSlow.
+func (g *Group) Skipped() uint64 { return g.skipped.Load() }
+
+// Deliver has a goroutine walk over the members after this call. It waits for
+// nobody.
+func (g *Group) Deliver() {
+	if g.delivery.claim() {
+		go g.deliver()
+	}
+}
+
+// deliver walks over the members until all of them know of all events: it has
+// each written to, and checks that none is too far behind. The caller has the turn.
+func (g *Group) deliver() {
+	for {
+		if g.walk() {
+			time.Sleep(paceTick)
+		} else if g.delivery.yield() {
+			return
+		}
+	}
+}
+
+// walk visits each member once and reports whether dispatching should wait.
+func (g *Group) walk() (behind bool) {
+	total := g.Topic.Total()
+	w := walk{group: g}
+	g.mu.Lock()
+	w.rest = len(g.members)
+	more := w.rest / walkMembers
+	g.mu.Unlock()
+	var others sync.WaitGroup
+	for range min((runtime.GOMAXPROCS(0)+1)/2, 1+more) - 1 {
+		others.Go(w.run)
+	}
+	w.run()
+	others.Wait()
+	waiting, taking := 0, 0
+	for _, m := range w.late {
+		switch m.progress() {
+		case ready:
+			waiting++
+		case moving:
+			taking++
+		}
+		g.limit(m)
+	}
+	behind = waiting > 0 || taking >= paceMany && taking > 15*w.well
+	g.pace.walked(g.Topic, total, behind)
+	return behind
+}
+
+const (
+	// walkMembers is the number of members per extra walking goroutine, on half of
+	// the processors at most: the rest are for those who read, and for the program.
+	walkMembers = 2000
+
+	// walkStep is how many members a goroutine visits at a time.
+	walkStep = 64
+)
+
+// A walk is one round of visits to a group's members.
+type walk struct {
+	group *Group
+
+	// Guarded by group.mu.
+	rest int // the members before it have not been visited
+	well int // members that are not late
+	late []*Member
+}
+
+// run visits members until there are no more.
+func (w *walk) run() {
+	out := writers.Get().(*writer)
+	defer out.release()
+	var step [walkStep]*Member
+	var late []*Member
+	for {
+		n := w.next(step[:])
+		if n == 0 {
+			return
+		}
+		out.now = time.Now()
+		late = late[:0]
+		for _, m := range step[:n] {
+			if m.visit(out) {
+				late = append(late, m)
+			}
+		}
+		w.note(n, late)
+	}
+}
+
+// next fills in the members to visit, and returns how many. They are taken from
+// the end: when a member leaves, the last one takes its place, and of two places
+// the later is visited first.
+func (w *walk) next(step []*Member) int {
+	w.group.mu.Lock()
+	defer w.group.mu.Unlock()
+	end := min(w.rest, len(w.group.members))
+	w.rest = max(end-len(step), 0)
+	return copy(step, w.group.members[w.rest:end])
+}
+
+func (w *walk) note(visited int, late []*Member) {
+	w.group.mu.Lock()
+	defer w.group.mu.Unlock()
+	w.well += visited - len(late)
+	w.late = append(w.late, late...)
+}
+
+// visit writes to the member's stream, or wakes the goroutine that does, and
+// reports whether much waits all the same.
+func (m *Member) visit(out *writer) (late bool) {
+	s := m.stream
+	s.mu.Lock()
+	if d := s.detached; d != nil {
+		err := d.writeLocked(out)
+		late = len(d.flight) > 0 && m.lateLocked()
+		d.settle(err, out.now)
+		return late
+	}
+	defer s.mu.Unlock()
+	if a := s.attached; a.turn.claim() {
+		a.start()
+		return false
+	}
+	return m.lateLocked()
+}
+
+// lateLocked reports whether much waits for the member's stream.
+func (m *Member) lateLocked() bool {
+	s := m.stream
+	return m.group != nil && s.waitingLocked() > min(s.backlog/4, paceLate)
+}
+
+// progress reports how the writing to the member gets on. A stream that is held
+// waits for neither its client nor a processor.
+func (m *Member) progress() progress {
+	s := m.stream
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.holds) > 0 || s.reason != nil {
+		return reading
+	}
+	return s.progressLocked()
+}
+
+// CloseAll ends the streams of all members. It waits for none.
+func (g *Group) CloseAll() {
+	for _, m := range g.Members() {
+		m.stream.End(ErrClosed)
+	}
+}

@@ -1,0 +1,324 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"example.org/sse/internal/eventlog"
+	"example.org/sse/internal/listen"
+	"example.org/sse/internal/wire"
+)
+
+// Why a stream ends. Package sse documents them.
+var (
+	ErrClosed   = errors.New("sse: closed")
+	ErrGone     = errors.New("sse: client gone")
+	ErrSlow     = errors.New("sse: client too slow")
+	ErrShutdown = errors.New("sse: server shutting down")
+)
+
+// Options are those of a stream. Zero is no keep-alive, no timeout, no backlog and
+// no reconnection time.
+type Options struct {
+	KeepAlive    time.Duration
+	WriteTimeout time.Duration
+	Backlog      int64
+	Retry        time.Duration
+}
+
+// A Stream is one event stream. Open begins it. Its methods may be called by any
+// goroutine.
+//
+// All that is touched when an event is written is in one object, and the fields
+// that are used together stand together: a walk over many streams costs as much
+// time as it touches memory.
+type Stream struct {
+	Owner any // of the stream; immutable
+
+	mu       sync.Mutex    // guards all fields except where noted
+	detached *detached     // the way to the client, once the stream is detached: own
+	reason   error         // why it is ending; no event is taken once it is set
+	opened   time.Time     // immutable
+	updated  time.Duration // the end of the last write of an event, after opened
+
+	members []*Member // of groups
+	one     [1]*Member
+	queue   []eventlog.Item // dispatched to this stream alone, by stamp
+	holds   []uint64        // stamps that nothing passes; see Hold
+
+	first Member   // the first membership
+	own   detached // the detached way
+
+	attached *attached     // the way to the client, until the stream is detached
+	queued   int64         // bytes in queue that count against the backlog
+	room     chan struct{} // closed when the queue has been taken, or at the end; nil if nobody waits
+	drainBy  time.Duration // the end of a shutdown's patience, after opened; 0 before
+	done     chan struct{} // closed when it has ended; nil until Done is called
+	after    *afterFunc    // called then
+	moved atomic.Int64 // when the client last took a piece while more waited, after opened
+
+	keepAlive    time.Duration
+	writeTimeout time.Duration
+	retry        time.Duration
+	backlog      int64
+	drain        *Drain // nil without a server
+	drainAt      int32  // in drain.streams, guarded by drain.mu
+	ended        bool   // nothing is written any more
+	joined       bool   // first is in use, or was
+}
+
+// Open begins the stream as the response to a request: it sends the
+// head of the response, whose headers w has, and a comment. Conn is the request's connection, nil if no
+// [listen.Listener] has accepted it; the drain may be nil. If the stream cannot
+// begin, or ends at once, Open returns why, and nothing touches w afterwards.
+func (s *Stream) Open(w http.ResponseWriter, r *http.Request, o Options, conn *listen.Conn, drain *Drain) error {
+	s.opened = time.Now()
+	s.keepAlive, s.writeTimeout, s.backlog, s.retry = o.KeepAlive, o.WriteTimeout, o.Backlog, o.Retry
+	a := attach(s, w, r, conn)
+	w.WriteHeader(http.StatusOK)
+	a.turn.claim()
+	// The drain comes first: from here on a shutdown bounds whatever may block.
+	draining := drain != nil && !drain.add(s)
+	head := []eventlog.Item{{Chunk: wire.Comment}}
+	if s.retry > 0 {
+		head = append(head, eventlog.Item{Chunk: wire.Retry(s.retry)})
+	}
+	a.watch()
+	s.mu.Lock()
+	if err := a.flush(&batch{items: head}); err != nil {
+		s.setReason(err)
+		a.finish()
+		return s.Err()
+	}
+	if draining {
+		s.End(ErrShutdown)
+	}
+	a.hand()
+	if s.Closed() {
+		return s.Wait()
+	}
+	return nil
+}
+
+// Began reports whether Open has been called.
+func (s *Stream) Began() bool { return !s.opened.IsZero() }
+
+// OpenedAt returns when the stream began.
+func (s *Stream) OpenedAt() time.Time { return s.opened }
+
+// UpdatedAt returns when an event was last written, or else when the stream began.
+func (s *Stream) UpdatedAt() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.opened.Add(s.updated)
+}
+
+// Closed reports whether the stream is ending or has ended.
+func (s *Stream) Closed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reason != nil
+}
+
+// Send sends an event to this client alone. It may write to the client itself, or
+// wait for room in the backlog, for the write timeout at most; then the stream
+// ends.
+func (s *Stream) Send(c wire.Chunk) error {
+	if err := s.pushWhenRoom(c); err != nil {
+		return err
+	}
+	s.write()
+	if err := s.Err(); !graceful(err) {
+		return err
+	}
+	return nil
+}
+
+// Offer is Send for callers that wait for nobody: a stream whose backlog is full
+// ends. It reports whether the event was taken.
+func (s *Stream) Offer(c wire.Chunk) bool {
+	s.mu.Lock()
+	if s.reason != nil {
+		s.mu.Unlock()
+		return false
+	}
+	if s.fullLocked(int64(len(c))) {
+		s.mu.Unlock()
+		s.End(ErrSlow)
+		return false
+	}
+	s.pushLocked(c)
+	s.mu.Unlock()
+	s.nudge()
+	return true
+}
+
+// write gets what is pending written, if need be by the caller, who may wait for
+// the client.
+func (s *Stream) write() {
+	if a, d := s.way(); d != nil {
+		d.nudge()
+	} else {
+		a.write()
+	}
+}
+
+// nudge is like write but never blocks.
+func (s *Stream) nudge() {
+	if a, d := s.way(); d != nil {
+		d.nudge()
+	} else {
+		a.nudge()
+	}
+}
+
+// way returns the stream's way to its client. If that is changed meanwhile, what
+// was pending before is written by the goroutine that changes it.
+func (s *Stream) way() (*attached, *detached) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.attached, s.detached
+}
+
+// A progress says what a stream waits for.
+type progress int
+
+const (
+	stalled progress = iota // for the client, which has taken nothing lately
+	reading                 // for the client, which has only begun to take what it gets
+	moving                  // for the client, which takes what it gets
+	ready                   // for a processor, to write
+)
+
+const (
+	// readingFor is how long a client that has taken nothing still counts as
+	// reading. The scheduler is fair in the long run only: on a busy machine a
+	// goroutine may be ready for a second before it runs.
+	readingFor = 2 * time.Second
+
+	// movingFor is how long a client that has taken something counts as moving.
+	movingFor = 50 * time.Millisecond
+
+	// readingBacklogs is how many backlogs may wait for a client that reads.
+	readingBacklogs = 4
+)
+
+// progressLocked reports how the writing gets on.
+func (s *Stream) progressLocked() progress {
+	var since time.Duration // when the write in progress began
+	switch {
+	case s.detached != nil && len(s.detached.flight) > 0:
+		since = s.detached.since
+	case s.detached == nil && !s.attached.writing.IsZero():
+		since = s.attached.writing.Sub(s.opened)
+	default:
+		return ready
+	}
+	now, moved := time.Since(s.opened), time.Duration(s.moved.Load())
+	switch {
+	case moved > since && now-moved < movingFor:
+		return moving
+	case now-max(moved, since) < readingFor:
+		return reading
+	}
+	return stalled
+}
+
+// limitLocked returns how many bytes may wait for the client.
+func (s *Stream) limitLocked() int64 {
+	if s.progressLocked() == stalled {
+		return s.backlog
+	}
+	return readingBacklogs * s.backlog
+}
+
+// fullLocked reports whether so many bytes more are too many. While a snapshot is
+// made nothing is: the client could not take it.
+func (s *Stream) fullLocked(more int64) bool {
+	return len(s.holds) == 0 && len(s.queue) > 0 && s.waitingLocked()+more > s.limitLocked()
+}
+
+// An afterFunc is what is to be called once a stream has ended.
+type afterFunc struct {
+	f    func()
+	next *afterFunc
+}
+
+// AfterFunc arranges to call f in its own goroutine once the stream has ended. It
+// has the form of [context.AfterFunc].
+func (s *Stream) AfterFunc(f func()) (stop func() bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		go f()
+		return func() bool { return false }
+	}
+	a := &afterFunc{f: f, next: s.after}
+	s.after = a
+	return func() bool { return s.cancel(a) }
+}
+
+func (s *Stream) cancel(a *afterFunc) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for at := &s.after; *at != nil; at = &(*at).next {
+		if *at == a {
+			*at = a.next
+			return true
+		}
+	}
+	return false
+}
+
+// call calls the functions, in the order in which they were arranged, each in its
+// own goroutine.
+func (a *afterFunc) call() {
+	if a != nil {
+		a.next.call()
+		go a.f()
+	}
+}
+
+// Done returns a channel that is closed when the stream has ended.
+func (s *Stream) Done() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return closed
+	}
+	if s.done == nil {
+		s.done = make(chan struct{})
+	}
+	return s.done
+}
+
+var closed = func() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// Err returns nil until Done is closed, and then why the stream ended.
+func (s *Stream) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return s.reason
+	}
+	return nil
+}
+
+// expired reports whether a deadline, if there is one, has passed.
+func expired(deadline time.Time) bool { return !deadline.IsZero() && !time.Now().Before(deadline) }
+
+// cause returns why a context is done, nil if only because its request is over.
+func cause(ctx context.Context) error {
+	if err := context.Cause(ctx); err != context.Canceled {
+		return err
+	}
+	return nil
+}
