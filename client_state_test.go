@@ -170,7 +170,7 @@ func TestClientState(t *testing.T) {
 			t.Error(err)
 		}
 		want(sse.Closed, "2")
-		if got, want := fmt.Sprint(hooks), "[open 200 1 comment hello error EOF true 0]"; got != want {
+		if got, want := fmt.Sprint(hooks), "[open 200 open comment hello error EOF true connecting]"; got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	})

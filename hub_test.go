@@ -182,10 +182,24 @@ func TestHubForgets(t *testing.T) {
 	st.close()
 	eventually(t, 5*time.Second, "the member is gone", func() bool { return hub.Set("members").Len() == 0 })
 	hub.Set("other").Dispatch("", "x")
-	collect("without members", 1)
+	collect("without members, for a while", 2)
 	if hub.Set("history"); made["history"] != 2 {
-		t.Errorf("a set that was forgotten is made again: %d times", made["history"])
+		t.Errorf("a set that was forgotten was made %d times, want 2", made["history"])
 	}
+}
+
+// A set without members is held for as long as history is, and no longer.
+func TestHubForgetsIdle(t *testing.T) {
+	hub := sse.Hub{HistoryAge: 100 * time.Millisecond}
+	for i := range 20 {
+		st := transports[i%len(transports)].serve(t, rooms(&hub)).openURL(at(strconv.Itoa(i)))
+		eventually(t, 5*time.Second, "a member", func() bool { return hub.Set(strconv.Itoa(i)).Len() == 1 })
+		st.close()
+	}
+	eventually(t, 20*time.Second, "no set is left", func() bool {
+		runtime.GC()
+		return hub.Len() == 0
+	})
 }
 
 // A name that is used again while its former set is being collected stays.

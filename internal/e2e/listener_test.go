@@ -46,6 +46,9 @@ func (l *listener) missed(e sse.Event) {
 		}
 	}
 	l.pos = 0
+	if c, ok := backplane.ParseCursor(e.ID); ok && e.ID != l.id {
+		l.pos, l.id, l.begun = c.Seq, e.ID, true // the last of what a newcomer is sent has the id
+	}
 }
 
 // message takes an event SET:WRITER-NUMBER.
