@@ -159,6 +159,9 @@ func (a *attached) flush(b *batch) error {
 	s.mu.Unlock()
 
 	err := b.writeTo(a)
+	if a.ctx.Err() != nil && a.r.ProtoMajor == 1 {
+		a.spoil()
+	}
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -179,6 +182,22 @@ func (a *attached) flush(b *batch) error {
 		s.updated = a.wrote.Sub(s.opened)
 	}
 	return nil
+}
+
+// spoil makes the connection useless, since the request's context was done while it
+// was written to. Either the client is gone, or the handler has returned without
+// Close or Wait: then the response is torn, and another one must not follow it.
+func (a *attached) spoil() {
+	if a.conn != nil {
+		_ = a.conn.Close()
+		return
+	}
+	expire := func() {
+		_ = a.control.SetReadDeadline(time.Unix(1, 0))
+		_ = a.control.SetWriteDeadline(time.Unix(1, 0))
+	}
+	expire()
+	time.AfterFunc(time.Second, expire) // net/http resets them once, between requests
 }
 
 // deadlineLocked returns when the client must have taken the next piece of the
