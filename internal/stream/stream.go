@@ -59,7 +59,7 @@ type Stream struct {
 	drainBy  time.Duration // the end of a shutdown's patience, after opened; 0 before
 	done     chan struct{} // closed when it has ended; nil until Done is called
 	after    *afterFunc    // called then
-	moved atomic.Int64 // when the client last took a piece while more waited, after opened
+	moved    atomic.Int64  // when the client last took a piece while more waited, after opened
 
 	keepAlive    time.Duration
 	writeTimeout time.Duration
