@@ -5,7 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
+
+	"example.org/sse/internal/wire"
 )
 
 // An Event is one message of a stream: what the browser hands to its listeners
@@ -46,7 +47,7 @@ func (e Event) encode(headroom int) ([]byte, error) {
 	if err := e.check(); err != nil {
 		return nil, err
 	}
-	data := validUTF8(e.Data)
+	data := wire.ValidUTF8(e.Data)
 	hasCR := strings.IndexByte(data, '\r') >= 0
 	lines := 1 + strings.Count(data, "\n")
 	if hasCR {
@@ -65,10 +66,10 @@ func (e Event) encode(headroom int) ([]byte, error) {
 	}
 	b := make([]byte, headroom, size)
 	if e.ID != "" {
-		b = appendField(b, "id: ", validUTF8(e.ID))
+		b = appendField(b, "id: ", wire.ValidUTF8(e.ID))
 	}
 	if e.typed() {
-		b = appendField(b, "event: ", validUTF8(e.Type))
+		b = appendField(b, "event: ", wire.ValidUTF8(e.Type))
 	}
 	if e.Retry > 0 {
 		b = appendRetry(b, e.Retry)
@@ -150,55 +151,4 @@ func cutLine(data string, hasCR bool) (line, rest string, more bool) {
 		return data[:i], data[i+2:], true
 	}
 	return data[:i], data[i+1:], true
-}
-
-// validUTF8 returns s with each maximal subpart of an ill-formed sequence
-// replaced by U+FFFD: what a browser would make of it, whose decoder counts so
-// (https://encoding.spec.whatwg.org/#utf-8-decoder; Unicode 16, section 3.9).
-// strings.ToValidUTF8 makes one of a whole run instead.
-func validUTF8(s string) string {
-	if utf8.ValidString(s) {
-		return s
-	}
-	var b strings.Builder
-	b.Grow(len(s))
-	for s != "" {
-		r, n := utf8.DecodeRuneInString(s)
-		if r == utf8.RuneError && n == 1 {
-			n = illFormed(s)
-		}
-		b.WriteRune(r)
-		s = s[n:]
-	}
-	return b.String()
-}
-
-// illFormed returns the length of the maximal subpart that s begins with: the
-// longest start of a well-formed sequence, or one byte. (Unicode 16, table 3-7.)
-func illFormed(s string) int {
-	low, high, need := byte(0x80), byte(0xBF), 0
-	switch c := s[0]; {
-	case c >= 0xC2 && c <= 0xDF:
-		need = 1
-	case c >= 0xE0 && c <= 0xEF:
-		need = 2
-		if c == 0xE0 {
-			low = 0xA0 // below: overlong
-		} else if c == 0xED {
-			high = 0x9F // above: surrogates
-		}
-	case c >= 0xF0 && c <= 0xF4:
-		need = 3
-		if c == 0xF0 {
-			low = 0x90 // below: overlong
-		} else if c == 0xF4 {
-			high = 0x8F // above: beyond U+10FFFF
-		}
-	}
-	n := 1
-	for n <= need && n < len(s) && s[n] >= low && s[n] <= high {
-		low, high = 0x80, 0xBF
-		n++
-	}
-	return n
 }
