@@ -20,7 +20,7 @@ func TestClientLoops(t *testing.T) {
 		client.ResumeAfter = "0"
 		for range client.Events(t.Context()) {
 			for e, err := range client.Events(t.Context()) {
-				if err == nil || !strings.Contains(err.Error(), "a loop over this Client's Events runs already") {
+				if err == nil || !strings.Contains(err.Error(), "is already running") {
 					t.Errorf("got %+v, error %v within a loop", e, err)
 				}
 			}

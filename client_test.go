@@ -149,9 +149,9 @@ func TestClientBadRequests(t *testing.T) {
 		{"URL: parse", &sse.Client{URL: "http://a b/"}},
 		{"the Timeout of Client.HTTPClient, 1s, would end every stream", &sse.Client{URL: "http://memory/", HTTPClient: &http.Client{Timeout: time.Second}}},
 		{"invalid method", &sse.Client{URL: "http://memory/", Method: "A B"}},
-		{`"a b" cannot be sent`, &sse.Client{URL: "http://memory/", Header: http.Header{"a b": {"x"}}}},
-		{`"" cannot be sent`, &sse.Client{URL: "http://memory/", Header: http.Header{"": {"x"}}}},
-		{"the value of header Authorization cannot be sent: it has a control byte", &sse.Client{URL: "http://memory/", Header: http.Header{"Authorization": {"ok", "Bearer x\n"}}}},
+		{`invalid header name "a b"`, &sse.Client{URL: "http://memory/", Header: http.Header{"a b": {"x"}}}},
+		{`invalid header name ""`, &sse.Client{URL: "http://memory/", Header: http.Header{"": {"x"}}}},
+		{"the value of header Authorization contains a control byte", &sse.Client{URL: "http://memory/", Header: http.Header{"Authorization": {"ok", "Bearer x\n"}}}},
 		{"GetBody: fails", &sse.Client{URL: "http://memory/", GetBody: func() (io.Reader, error) { return nil, fails }}},
 		{"OnRequest: fails", &sse.Client{URL: "http://memory/", OnRequest: func(*http.Request) error { return fails }}},
 	} {
