@@ -98,15 +98,15 @@ func (s *connection) open(response *http.Response) {
 func (s *connection) events(yield func(Event) bool) (worked bool, err error) {
 	for {
 		e, err := s.decoder.Decode()
-		switch {
-		case err != nil:
+		if err != nil {
 			s.publish()
 			if errors.Is(err, ErrTooLarge) {
 				return false, err
 			}
 			lasted := time.Since(s.opened) >= cmp.Or(s.client.MaxRetry, defaultMaxRetry)
 			return worked || lasted, s.lost(err)
-		case s.loop.Err() != nil:
+		}
+		if s.loop.Err() != nil {
 			return worked, nil // the program has not seen the event, so its id is not published
 		}
 		s.publish()
