@@ -107,7 +107,7 @@ func (s *connection) events(yield func(Event) bool) (worked bool, err error) {
 			return worked || lasted, s.lost(err)
 		}
 		if s.loop.Err() != nil {
-			return worked, nil // the program has not seen the event, so its id is not published
+			return worked, context.Cause(s.loop) // the program has not seen the event, so its id is not published
 		}
 		s.publish()
 		worked = true

@@ -67,7 +67,8 @@ func TestClientRedirect(t *testing.T) {
 				t.Fatalf("%d %s: got %q, error %v, from %s; want one event from /there", tt.status, tt.to, events, err, opened)
 			}
 			first, r := here.got()[0], there.got()[0]
-			if first.Header.Get("Authorization") == "" || !strings.Contains(first.Header.Get("Cookie"), "jar=secret") || !strings.Contains(first.Header.Get("Cookie"), "own=secret") {
+			cookie := first.Header.Get("Cookie")
+			if first.Header.Get("Authorization") == "" || !strings.Contains(cookie, "jar=secret") || !strings.Contains(cookie, "own=secret") {
 				t.Errorf("%d %s: the first request has %v; want all secrets", tt.status, tt.to, first.Header)
 			}
 			for name, want := range map[string]string{"Last-Event-Id": "7", "Accept": "text/event-stream", "Cache-Control": "no-cache", "X-Mine": "a"} {

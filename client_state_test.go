@@ -82,7 +82,12 @@ func TestClientCloses(t *testing.T) {
 		client := sse.Client{URL: "http://memory/", Retry: -1, MaxEvent: 10}
 		client.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 			requested = append(requested, r.Context())
-			return &http.Response{StatusCode: tt.status, Header: http.Header{"Content-Type": {"text/event-stream"}}, Body: &body{strings.NewReader(tt.body), &closed}, Request: r}, nil
+			return &http.Response{
+				StatusCode: tt.status,
+				Header:     http.Header{"Content-Type": {"text/event-stream"}},
+				Body:       &body{strings.NewReader(tt.body), &closed},
+				Request:    r,
+			}, nil
 		})}
 		for range client.Events(t.Context()) {
 			if tt.leave {
@@ -90,7 +95,8 @@ func TestClientCloses(t *testing.T) {
 			}
 		}
 		if closed != 1 || len(requested) != 1 || requested[0].Err() == nil {
-			t.Errorf("%s: got %d bodies closed and %d requests, want 1 each, with a context that is done", tt.what, closed, len(requested))
+			t.Errorf("%s: got %d bodies closed and %d requests, want 1 each, with a context that is done",
+				tt.what, closed, len(requested))
 		}
 	}
 }

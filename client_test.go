@@ -101,21 +101,24 @@ func TestClientStops(t *testing.T) {
 	} {
 		overEach(t, func(t *testing.T, tr transport) {
 			script, client := tr.scripted(t, slices.Repeat([]http.HandlerFunc{tt.answer}, 11)...)
-			client.OnError = func(err error, _ time.Duration) { t.Errorf("reconnects after %v, want no reconnect", err) }
+			client.OnError = func(err error, _ time.Duration) { t.Errorf("got a reconnect after %v, want none", err) }
 			start := time.Now()
 			events, err := all(t, t.Context(), client)
 			if len(events) > 0 || time.Since(start) > time.Second {
 				t.Errorf("got events %q, after %v; want none, within a second", events, time.Since(start))
 			}
-			if (err == nil) != (tt.message == "") || err != nil && (!strings.Contains(err.Error(), tt.message) || !strings.HasPrefix(err.Error(), "sse: ")) {
+			if (err == nil) != (tt.message == "") ||
+				err != nil && (!strings.Contains(err.Error(), tt.message) || !strings.HasPrefix(err.Error(), "sse: ")) {
 				t.Errorf("got error %v, want %q", err, tt.message)
 			}
 			var refused *sse.ResponseError
 			if errors.As(err, &refused) != (tt.status > 0) {
 				t.Fatalf("got error %v, want a ResponseError: %v", err, tt.status > 0)
 			}
-			if refused != nil && (refused.StatusCode != tt.status || refused.Header.Get("Date") == "" || len(refused.Body) > 4<<10 || tt.status == 500 && len(refused.Body) < 4<<10) {
-				t.Errorf("got %d, %v, %d bytes; want %d, a Date, at most 4 KiB", refused.StatusCode, refused.Header, len(refused.Body), tt.status)
+			if refused != nil && (refused.StatusCode != tt.status || refused.Header.Get("Date") == "" ||
+				len(refused.Body) > 4<<10 || tt.status == 500 && len(refused.Body) < 4<<10) {
+				t.Errorf("got %d, %v, %d bytes; want %d, a Date, at most 4 KiB",
+					refused.StatusCode, refused.Header, len(refused.Body), tt.status)
 			}
 			if n := len(script.got()); n != 1 && !strings.Contains(tt.message, "redirect") {
 				t.Errorf("got %d requests, want 1", n)
@@ -155,7 +158,7 @@ func TestClientBadRequests(t *testing.T) {
 		{"OnRequest: fails", &sse.Client{URL: "http://memory/", OnRequest: func(*http.Request) error { return fails }}},
 	} {
 		tt.client.OnError = func(err error, _ time.Duration) {
-			t.Errorf("%s: reconnects after %v, want no reconnect", tt.message, err)
+			t.Errorf("%s: got a reconnect after %v, want none", tt.message, err)
 		}
 		events, err := all(t, t.Context(), tt.client)
 		if len(events) > 0 || err == nil || !strings.Contains(err.Error(), tt.message) || !strings.HasPrefix(err.Error(), "sse: ") {
@@ -236,10 +239,11 @@ func TestClientOnce(t *testing.T) {
 		overEach(t, func(t *testing.T, tr transport) {
 			script, client := tr.scripted(t, tt.answer)
 			client.Method, client.Retry = tt.client.Method, tt.client.Retry
-			client.OnError = func(err error, _ time.Duration) { t.Errorf("reconnects after %v, want no reconnect", err) }
+			client.OnError = func(err error, _ time.Duration) { t.Errorf("got a reconnect after %v, want none", err) }
 			events, err := all(t, t.Context(), client)
 			if len(events) != 1 || (err == nil) != tt.clean || len(script.got()) != 1 {
-				t.Errorf("got %q, error %v, %d requests; want one event, no error: %v, one request", events, err, len(script.got()), tt.clean)
+				t.Errorf("got %q, error %v, %d requests; want one event, no error: %v, one request",
+					events, err, len(script.got()), tt.clean)
 			}
 			if !tt.clean && !strings.HasPrefix(err.Error(), "sse: ") {
 				t.Errorf("got %v, want the prefix sse", err)

@@ -19,37 +19,40 @@ import (
 // After each connection the client waits at least for the time in want, and at most
 // for one and a half times that time.
 func TestClientWaits(t *testing.T) {
+	type waits = []time.Duration
+	type handlers = []http.HandlerFunc
 	const s, ms = time.Second, time.Millisecond
+	whole := answers(200, "id: 5\nretry: 500\n", "Content-Type", "text/event-stream", "Content-Length", "17")
 	event, none, cut := says("data: x\n\n"), says(":\n"), breaks()
-	times := func(n int, a http.HandlerFunc) []http.HandlerFunc { return slices.Repeat([]http.HandlerFunc{a}, n) }
+	lasts := func(d time.Duration) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			none(w, r)
+			time.Sleep(d)
+		}
+	}
+	times := func(n int, a http.HandlerFunc) handlers { return slices.Repeat(handlers{a}, n) }
 	for _, tt := range []struct {
 		what    string
 		client  *sse.Client
-		answers []http.HandlerFunc
-		want    []time.Duration
+		answers handlers
+		want    waits
 	}{
-		{"by default", &sse.Client{}, times(3, event), []time.Duration{3 * s, 3 * s, 3 * s}},
-		{"Retry", &sse.Client{Retry: s}, times(2, event), []time.Duration{s, s}},
-		{"the server's time", &sse.Client{}, []http.HandlerFunc{says("retry: 500\ndata: x\n\n"), event}, []time.Duration{500 * ms, 500 * ms}},
-		{"the server's time, without a blank line", &sse.Client{}, []http.HandlerFunc{says("retry: 500\n"), event}, []time.Duration{500 * ms, 500 * ms}},
-		{"the server's time, before the connection breaks", &sse.Client{}, []http.HandlerFunc{breaks("retry: 500\nretry: 1"), event}, []time.Duration{500 * ms, 500 * ms}},
-		{"the server's time, in one piece with the end", &sse.Client{}, []http.HandlerFunc{answers(200, "id: 5\nretry: 500\n", "Content-Type", "text/event-stream", "Content-Length", "17"), event}, []time.Duration{500 * ms, 500 * ms}},
-		{"a server's time that is too short", &sse.Client{}, []http.HandlerFunc{says("retry: 0\ndata: x\n\n"), event}, []time.Duration{100 * ms, 100 * ms}},
-		{"a Retry that is too short", &sse.Client{Retry: 1}, times(1, event), []time.Duration{100 * ms}},
-		{"a server's time beyond MaxRetry", &sse.Client{}, []http.HandlerFunc{says("retry: 60000\n"), cut, cut}, []time.Duration{60 * s, 60 * s, 60 * s}},
-		{"doubled with each failure", &sse.Client{}, times(6, cut), []time.Duration{3 * s, 6 * s, 12 * s, 24 * s, 30 * s, 30 * s}},
-		{"doubled without an event", &sse.Client{Retry: s}, times(3, none), []time.Duration{s, 2 * s, 4 * s}},
-		{"reset by an event", &sse.Client{}, []http.HandlerFunc{cut, cut, event, cut, cut, event}, []time.Duration{3 * s, 6 * s, 3 * s, 3 * s, 6 * s, 3 * s}},
-		{"doubled up to MaxRetry", &sse.Client{Retry: s, MaxRetry: 3 * s}, times(4, cut), []time.Duration{s, 2 * s, 3 * s, 3 * s}},
-		{"never doubled", &sse.Client{Retry: s, MaxRetry: -1}, times(4, cut), []time.Duration{s, s, s, s}},
-		{"reset by a long connection", &sse.Client{Retry: s}, []http.HandlerFunc{cut, cut, func(w http.ResponseWriter, r *http.Request) {
-			says(":\n")(w, r)
-			time.Sleep(30 * s)
-		}, cut}, []time.Duration{s, 2 * s, s, s}},
-		{"not reset by a short connection", &sse.Client{Retry: s}, []http.HandlerFunc{cut, cut, func(w http.ResponseWriter, r *http.Request) {
-			says(":\n")(w, r)
-			time.Sleep(29 * s)
-		}, cut}, []time.Duration{s, 2 * s, 4 * s, 8 * s}},
+		{"by default", &sse.Client{}, times(3, event), waits{3 * s, 3 * s, 3 * s}},
+		{"Retry", &sse.Client{Retry: s}, times(2, event), waits{s, s}},
+		{"the server's time", &sse.Client{}, handlers{says("retry: 500\ndata: x\n\n"), event}, waits{500 * ms, 500 * ms}},
+		{"the server's time, without a blank line", &sse.Client{}, handlers{says("retry: 500\n"), event}, waits{500 * ms, 500 * ms}},
+		{"the server's time, before the connection breaks", &sse.Client{}, handlers{breaks("retry: 500\nretry: 1"), event}, waits{500 * ms, 500 * ms}},
+		{"the server's time, in one piece with the end", &sse.Client{}, handlers{whole, event}, waits{500 * ms, 500 * ms}},
+		{"a server's time that is too short", &sse.Client{}, handlers{says("retry: 0\ndata: x\n\n"), event}, waits{100 * ms, 100 * ms}},
+		{"a Retry that is too short", &sse.Client{Retry: 1}, times(1, event), waits{100 * ms}},
+		{"a server's time beyond MaxRetry", &sse.Client{}, handlers{says("retry: 60000\n"), cut, cut}, waits{60 * s, 60 * s, 60 * s}},
+		{"doubled with each failure", &sse.Client{}, times(6, cut), waits{3 * s, 6 * s, 12 * s, 24 * s, 30 * s, 30 * s}},
+		{"doubled without an event", &sse.Client{Retry: s}, times(3, none), waits{s, 2 * s, 4 * s}},
+		{"reset by an event", &sse.Client{}, handlers{cut, cut, event, cut, cut, event}, waits{3 * s, 6 * s, 3 * s, 3 * s, 6 * s, 3 * s}},
+		{"doubled up to MaxRetry", &sse.Client{Retry: s, MaxRetry: 3 * s}, times(4, cut), waits{s, 2 * s, 3 * s, 3 * s}},
+		{"never doubled", &sse.Client{Retry: s, MaxRetry: -1}, times(4, cut), waits{s, s, s, s}},
+		{"reset by a long connection", &sse.Client{Retry: s}, handlers{cut, cut, lasts(30 * s), cut}, waits{s, 2 * s, s, s}},
+		{"not reset by a short connection", &sse.Client{Retry: s}, handlers{cut, cut, lasts(29 * s), cut}, waits{s, 2 * s, 4 * s, 8 * s}},
 	} {
 		t.Run(tt.what, func(t *testing.T) {
 			overEach(t, func(t *testing.T, tr transport) {
@@ -57,7 +60,9 @@ func TestClientWaits(t *testing.T) {
 				client.Retry, client.MaxRetry = tt.client.Retry, tt.client.MaxRetry
 				var hooked []time.Duration
 				var at []time.Time
-				client.OnError = func(_ error, wait time.Duration) { hooked, at = append(hooked, wait), append(at, time.Now()) }
+				client.OnError = func(_ error, wait time.Duration) {
+					hooked, at = append(hooked, wait), append(at, time.Now())
+				}
 				if _, err := all(t, t.Context(), client); err != nil {
 					t.Error(err)
 				}
@@ -83,9 +88,8 @@ func TestClientJitter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		waits := map[time.Duration]int{}
 		for range 200 {
-			client := sse.Client{URL: "http://memory/", HTTPClient: &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
-				return nil, errors.New("refused")
-			})}}
+			refuse := roundTrip(func(*http.Request) (*http.Response, error) { return nil, errors.New("refused") })
+			client := sse.Client{URL: "http://memory/", HTTPClient: &http.Client{Transport: refuse}}
 			ctx, cancel := context.WithCancel(t.Context())
 			client.OnError = func(_ error, wait time.Duration) {
 				waits[wait/(300*time.Millisecond)]++
@@ -184,10 +188,12 @@ func TestClientCancel(t *testing.T) {
 						}
 					}
 					if events != tt.events || last != reason || time.Since(start) != max(tt.after, 0) {
-						t.Errorf("got %d events, error %v, after %v; want %d, %v, %v", events, last, time.Since(start), tt.events, reason, max(tt.after, 0))
+						t.Errorf("got %d events, error %v, after %v; want %d, %v, %v",
+							events, last, time.Since(start), tt.events, reason, max(tt.after, 0))
 					}
 					if client.LastEventID() != tt.id || client.ReadyState() != sse.Closed {
-						t.Errorf("got last event ID %q, state %v; want %q, Closed", client.LastEventID(), client.ReadyState(), tt.id)
+						t.Errorf("got last event ID %q, state %v; want %q, Closed",
+							client.LastEventID(), client.ReadyState(), tt.id)
 					}
 					synctest.Wait()
 					for _, r := range script.got() {
@@ -222,6 +228,7 @@ func TestClientIdleTimeout(t *testing.T) {
 			w.(http.Flusher).Flush()
 		}
 	}
+	silent := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 	const limit = 10 * time.Second
 	for _, tt := range []struct {
 		what   string
@@ -231,7 +238,7 @@ func TestClientIdleTimeout(t *testing.T) {
 	}{
 		{"silence in the stream", stays("data: x\n\n"), true, limit},
 		{"silence in a line", stays("data: x\n\ndata: y"), true, limit},
-		{"silence before the answer", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, true, limit},
+		{"silence before the answer", silent, true, limit},
 		{"an answer in time", func(w http.ResponseWriter, r *http.Request) {
 			time.Sleep(limit - 1)
 			stays("data: x\n\n")(w, r)

@@ -82,7 +82,8 @@ func compare(t *testing.T, how, stream string, r io.Reader, limit int) {
 		return a.data == b.data && a.has == b.has && slices.Equal(a.lines, b.lines)
 	})
 	if !same || !errors.Is(err, wantErr) {
-		t.Fatalf("%.200q, limit %d, %s: got %.500s, error %v; want %.500s, %v", stream, limit, how, show(got), err, show(want), wantErr)
+		t.Fatalf("%.200q, limit %d, %s: got %.500s, error %v; want %.500s, %v",
+			stream, limit, how, show(got), err, show(want), wantErr)
 	}
 }
 
@@ -108,7 +109,11 @@ func FuzzLines(f *testing.F) {
 func TestLinesLarge(t *testing.T) {
 	x := strings.Repeat("x", 1<<20)
 	many := strings.Repeat(":0123456789\r\n", 10_000)
-	for _, stream := range []string{":" + x + "\n\n:y\n\n", x + "\n:" + x + "\n" + x + "\n:y\n\n:z\n\n", many + "\n" + many + "\n"} {
+	for _, stream := range []string{
+		":" + x + "\n\n:y\n\n",
+		x + "\n:" + x + "\n" + x + "\n:y\n\n:z\n\n",
+		many + "\n" + many + "\n",
+	} {
 		for seed := range uint64(3) {
 			compare(t, "in pieces", stream, pieces(stream, seed), math.MaxInt)
 		}
