@@ -298,7 +298,7 @@ func TestDecodeErrors(t *testing.T) {
 		{"an error", io.MultiReader(strings.NewReader("data: x\n\ndata: y\n"), iotest.ErrReader(broken)), broken},
 		{"an error with data", iotest.DataErrReader(io.MultiReader(strings.NewReader("data: x\n\ndata: y\n"), iotest.ErrReader(broken))), broken},
 		{"an unexpected end", io.MultiReader(strings.NewReader("data: x\n\ndata: y\n"), iotest.ErrReader(io.ErrUnexpectedEOF)), io.ErrUnexpectedEOF},
-		{"nothing, for ever", io.MultiReader(strings.NewReader("data: x\n\ndata: y\n"), readFunc(func([]byte) (int, error) { return 0, nil })), io.ErrNoProgress},
+		{"a reader without progress", io.MultiReader(strings.NewReader("data: x\n\ndata: y\n"), readFunc(func([]byte) (int, error) { return 0, nil })), io.ErrNoProgress},
 		{"the end", strings.NewReader("data: x\n\ndata: y\n"), io.EOF},
 	} {
 		d := sse.NewDecoder(tt.r)
