@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// A Client reads an event stream over HTTP, and comes back whenever it ends, as
+// A Client reads an event stream over HTTP and reconnects whenever it ends, as
 // the browser's EventSource does:
 //
 //	client := sse.Client{URL: "https://example.org/events"}
@@ -20,111 +20,116 @@ import (
 //		fmt.Println(event.Type, event.Data)
 //	}
 //
-// All fields but URL may be left zero. They must not be changed while a loop
-// over [Client.Events] runs. The hooks are called by the loop's goroutine, one
-// at a time, and a stream waits for them as it does for the loop.
+// All fields except URL may be zero. They must not be changed while a loop over
+// [Client.Events] runs. The loop's goroutine calls the hooks, one at a time, and
+// reads nothing from the stream while a hook or the loop's body runs.
 type Client struct {
-	// URL is where the stream is, http or https.
+	// URL is the URL of the stream, http or https.
 	URL string
 
-	// HTTPClient sends the requests: nil is [http.DefaultClient]. Its Timeout must be
-	// 0, as it would end every stream; IdleTimeout and the loop's context are
-	// what to use instead. Redirects, cookies and proxies are its business, and
-	// so is which headers follow a redirect to another host: Authorization and
-	// Cookie do not, others do.
+	// HTTPClient sends the requests; nil means [http.DefaultClient]. Its Timeout
+	// must be 0, because it would end every stream: use IdleTimeout and the
+	// loop's context instead. HTTPClient handles redirects, cookies and proxies,
+	// and decides which headers follow a redirect to another host: Authorization
+	// and Cookie do not, others do.
 	HTTPClient *http.Client
 
-	// Method is GET if empty, or POST if there is a GetBody.
+	// Method is the method of the requests. If empty, it is POST if GetBody is
+	// set, and GET otherwise.
 	Method string
 
-	// Header is sent with each request. Accept and Cache-Control are set as
-	// browsers do, if they are not in it, and Last-Event-ID is the client's.
+	// Header is sent with each request. Unless it sets Accept and Cache-Control,
+	// the client sends the browsers' values. The client always sets Last-Event-ID
+	// itself.
 	Header http.Header
 
 	// GetBody, if not nil, returns the body of each request. Without it a POST or
-	// PATCH is sent once: when its stream ends the loop does, too. If GetBody
-	// fails, so does the loop.
+	// PATCH is sent only once, and the loop ends with its stream. An error of
+	// GetBody ends the loop.
 	GetBody func() (io.Reader, error)
 
-	// ResumeAfter is the last event ID that the first loop begins with, of an
-	// event that was seen before. The server is asked for what follows it.
+	// ResumeAfter is the last event ID that the first loop begins with: the id of
+	// the last event that was seen before. The server is asked for the events
+	// after it.
 	ResumeAfter string
 
-	// Retry is the reconnection time: how long to wait before the next request,
-	// until the server tells another. It is 100 ms at least, whoever tells it,
-	// and is doubled with each further attempt in a row that brings no event;
-	// and up to half as much again is added at random, so that not all clients
-	// of a server come back at once. 0: 3 s, negative: the client does not come
-	// back, and the loop ends with the stream.
+	// Retry is the reconnection time: how long to wait before the next request.
+	// A time that the server sends replaces it; less than 100 ms, from either,
+	// counts as 100 ms. The wait doubles with each further attempt in a row that
+	// brings no event, and a random time of up to half of it is added, so that
+	// the clients of a server do not all reconnect at once. 0: 3 s, negative: the
+	// client does not reconnect, and the loop ends with the stream.
 	Retry time.Duration
 
-	// MaxRetry ends the doubling. A connection that lasted as long counts as
-	// one that brought an event. 0: 30 s, negative: nothing is doubled.
+	// MaxRetry is where the doubling ends. A connection that lasted at least as
+	// long counts as one that brought an event. 0: 30 s, negative: no doubling.
 	MaxRetry time.Duration
 
-	// IdleTimeout is how long the server may be silent, before its answer and
-	// in the stream, until the connection is given up and another one is made.
-	// Every byte counts, those of comments too: it should be twice what the
-	// server's keep-alive is, which is 30 s for this package's. The time that
-	// the loop's body takes does not count. 0 or negative: for ever.
+	// IdleTimeout is how long the server may be silent, before its response and
+	// in the stream, before the client gives up the connection and reconnects.
+	// Every byte counts, comments included, so IdleTimeout should be twice the
+	// server's keep-alive interval, which is 30 s for this package. The time that
+	// the loop's body takes does not count. 0 or negative: no limit.
 	IdleTimeout time.Duration
 
-	// MaxEvent is how many bytes an event may have; see [Decoder].
+	// MaxEvent is the maximum size of an event in bytes; see [Decoder].
 	MaxEvent int
 
 	// OnRequest is called with each request before it is sent, to add what must
-	// be fresh each time, such as a token. Its error ends the loop.
+	// be new each time, such as a token. An error ends the loop.
 	OnRequest func(*http.Request) error
 
-	// OnOpen is called when the server has answered with a stream. The body of
-	// the response is not to be read.
+	// OnOpen is called when the server has responded with a stream. It must not
+	// read the body of the response.
 	OnOpen func(*http.Response)
 
-	// OnError is called with each error after which the client comes back, and
-	// how long it will wait before: io.EOF if the server ended the stream, as
-	// servers do, [os.ErrDeadlineExceeded] within one for the IdleTimeout, or
-	// net/http's.
+	// OnError is called with each error after which the client reconnects, and
+	// with the wait before that. The error is io.EOF if the server ended the
+	// stream, as servers do, wraps [os.ErrDeadlineExceeded] after IdleTimeout,
+	// and otherwise comes from net/http.
 	OnError func(err error, wait time.Duration)
 
 	// OnComment is called with each comment; see [Decoder].
 	OnComment func(text string)
 
-	mu          sync.Mutex
-	running     bool // a loop
-	began       bool // and so ResumeAfter has been used
+	mu          sync.Mutex // guards the fields below
+	running     bool       // a loop is running
+	began       bool       // a loop has begun, so ResumeAfter has been used
 	state       ReadyState
 	lastEventID string
-	retry       time.Duration // what the server told, or else negative
+	retry       time.Duration // the reconnection time that the server sent; negative if none
 }
 
-// Events connects to the server and yields the stream's events as they come,
-// those of the next connection after those of the last, for as long as the loop
-// runs. Each is decoded as [Decoder.Decode] says. Leaving the loop closes the
+// Events connects to the server and yields the events of the stream as they
+// arrive, followed by the events of the next connection, for as long as the loop
+// runs. [Decoder.Decode] says how each is decoded. Leaving the loop closes the
 // connection.
 //
-// A connection that fails, ends or falls silent is made anew: after a wait (see
-// Retry), with the header Last-Event-ID, which the server needs to go on where
-// it stopped. An id that is empty, or that Event says cannot be sent, has no
-// header. [Client.OnError] hears of it, the loop does not.
+// When a connection fails, ends or falls silent, the client waits (see Retry) and
+// reconnects with the header Last-Event-ID, from which the server knows where to
+// resume. The header is left out if the id is empty or contains what an [Event]
+// may not have in its ID. [Client.OnError] is called with the error; the loop
+// does not see it.
 //
-// What ends the loop is yielded as its last pair, with a zero event:
+// The loop ends with one of these errors, which is yielded as the last pair, with
+// a zero event:
 //
-//   - A *[ResponseError]: the server answered with another status than 200 and
-//     204, or with what is no event stream.
-//   - An [ErrTooLarge]: an event has more than MaxEvent bytes. Coming back for
-//     it would be no use.
-//   - An error of the request: the URL is none, a header cannot be sent, HTTPClient
-//     has a Timeout, a redirect leads nowhere, or OnRequest or GetBody failed.
-//   - [context.Cause] of the context, once it is done: at once, whatever the
-//     loop waits for. No event follows, and no hook is called.
-//   - If the client does not come back, what the connection failed with.
+//   - A *[ResponseError]: the server responded with a status other than 200 and
+//     204, or not with an event stream.
+//   - An [ErrTooLarge]: an event has more than MaxEvent bytes. Reconnecting would
+//     not help.
+//   - An error of the request: the URL is invalid, a header cannot be sent,
+//     HTTPClient has a Timeout or cannot follow a redirect, or OnRequest or
+//     GetBody failed.
+//   - [context.Cause] of the context, as soon as the context is done, whatever the
+//     loop is waiting for. No event follows, and no hook is called.
+//   - The error of the connection, if the client does not reconnect.
 //
-// No error at all is yielded after a 204, by which a server says that there is
-// no more to come, and at the end of a stream that the client does not come
-// back for.
+// The loop ends without an error after a 204, which means that there are no more
+// events, and at the end of a stream if the client does not reconnect.
 //
-// One loop may run at a time. The next one goes on after the last event that
-// was yielded, which is a way to reconnect at once.
+// Only one loop may run at a time. The next loop continues after the last event
+// that was yielded, so starting one is a way to reconnect at once.
 //
 // https://html.spec.whatwg.org/multipage/server-sent-events.html#sse-processing-model
 func (c *Client) Events(ctx context.Context) iter.Seq2[Event, error] {
@@ -141,17 +146,17 @@ func (c *Client) Events(ctx context.Context) iter.Seq2[Event, error] {
 }
 
 // ReadyState returns [Open] while there is a stream, [Connecting] before the
-// first one and while the client is about to come back, and [Closed] when the
-// loop has ended. Any goroutine may call it.
+// first stream and while the client is about to reconnect, and [Closed] after the
+// loop has ended. It may be called from any goroutine.
 func (c *Client) ReadyState() ReadyState {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.state
 }
 
-// LastEventID returns the last event ID: the one of the event that was yielded
-// last, unless the server has told another since, or ResumeAfter. Any goroutine
-// may call it.
+// LastEventID returns the last event ID: the id of the event that was yielded
+// last, or an id that the server has sent since without an event, or ResumeAfter
+// if there is neither. It may be called from any goroutine.
 func (c *Client) LastEventID() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -21,7 +21,8 @@ import (
 	"example.org/sse"
 )
 
-// Where a redirect leads to gets what it needs, and no secrets of another host's.
+// The target of a redirect gets the headers that it needs, but no secrets meant for
+// another host.
 func TestClientRedirect(t *testing.T) {
 	body := func() (io.Reader, error) { return io.LimitReader(strings.NewReader("body"), 4), nil }
 	for _, tt := range []struct {
@@ -63,11 +64,12 @@ func TestClientRedirect(t *testing.T) {
 				client.GetBody = body
 			}
 			if events, err := all(t, t.Context(), &client); len(events) != 1 || err != nil || opened != "/there" {
-				t.Fatalf("%d %s: got %q, error %v, of %s", tt.status, tt.to, events, err, opened)
+				t.Fatalf("%d %s: got %q, error %v, from %s; want one event from /there", tt.status, tt.to, events, err, opened)
 			}
 			first, r := here.got()[0], there.got()[0]
-			if first.Header.Get("Authorization") == "" || !strings.Contains(first.Header.Get("Cookie"), "jar=secret") || !strings.Contains(first.Header.Get("Cookie"), "own=secret") {
-				t.Errorf("the first request has %v", first.Header)
+			cookie := first.Header.Get("Cookie")
+			if first.Header.Get("Authorization") == "" || !strings.Contains(cookie, "jar=secret") || !strings.Contains(cookie, "own=secret") {
+				t.Errorf("%d %s: the first request has %v; want all secrets", tt.status, tt.to, first.Header)
 			}
 			for name, want := range map[string]string{"Last-Event-Id": "7", "Accept": "text/event-stream", "Cache-Control": "no-cache", "X-Mine": "a"} {
 				if got := r.Header.Get(name); got != want {
@@ -75,22 +77,22 @@ func TestClientRedirect(t *testing.T) {
 				}
 			}
 			if got := r.Header.Get("Authorization") != "" && strings.Contains(r.Header.Get("Cookie"), "jar=secret"); got != tt.secrets {
-				t.Errorf("%d %s: got %v", tt.status, tt.to, r.Header)
+				t.Errorf("%d %s: got %v, want the secrets: %v", tt.status, tt.to, r.Header, tt.secrets)
 			}
 			if !tt.secrets && strings.Contains(fmt.Sprint(r.Header), "secret") {
-				t.Errorf("%d %s: got %v", tt.status, tt.to, r.Header)
+				t.Errorf("%d %s: got %v, want no secrets", tt.status, tt.to, r.Header)
 			}
 			if r.Method != tt.redirect || r.Method == "POST" && r.body != "body" {
-				t.Errorf("%d %s: got %s %q", tt.status, tt.to, r.Method, r.body)
+				t.Errorf("%d %s: got %s %q, want %s with its body", tt.status, tt.to, r.Method, r.body, tt.redirect)
 			}
 			if again := here.got()[1]; again.URL.Path != "/" || again.Method != first.Method {
-				t.Errorf("came back with %s %s", again.Method, again.URL)
+				t.Errorf("reconnected with %s %s, want %s /", again.Method, again.URL, first.Method)
 			}
 		})
 	}
 }
 
-// Compressed events are there when the server flushes them.
+// A compressed event is yielded as soon as the server flushes it.
 func TestClientGzip(t *testing.T) {
 	overEachSocket(t, func(t *testing.T, tr transport) {
 		next := make(chan bool)
@@ -119,18 +121,18 @@ func TestClientGzip(t *testing.T) {
 		n := 0
 		for e, err := range client.Events(ctx) {
 			if err != nil || len(e.Data) != n*1000 {
-				t.Fatalf("event %d: got %d bytes, error %v", n, len(e.Data), err)
+				t.Fatalf("event %d: got %d bytes, error %v; want %d", n, len(e.Data), err, n*1000)
 			}
 			n++
 			next <- true
 		}
 		if n != 5 {
-			t.Errorf("%d events", n)
+			t.Errorf("got %d events, want 5", n)
 		}
 	})
 }
 
-// addr returns where a site on a socket listens.
+// addr returns the address on which a site listens.
 func addr(t *testing.T, s *site) string {
 	conn, err := s.dial(t.Context())
 	if err != nil {
@@ -140,7 +142,7 @@ func addr(t *testing.T, s *site) string {
 	return conn.RemoteAddr().String()
 }
 
-// A server that is not there yet, and one that goes away in the middle.
+// The client connects to a server that starts later, and to one that restarts.
 func TestClientRestartedServer(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -152,7 +154,7 @@ func TestClientRestartedServer(t *testing.T) {
 	serve := func(answer http.HandlerFunc) *http.Server {
 		l, err := net.Listen("tcp", address)
 		if err != nil {
-			t.Skip(err) // somebody took the port
+			t.Skip(err) // another process took the port
 		}
 		srv := &http.Server{Handler: answer}
 		go srv.Serve(l)
@@ -187,11 +189,11 @@ func TestClientRestartedServer(t *testing.T) {
 		srv.Close()
 	}
 	if got := fmt.Sprintf("%q", ids); got != `["" "1" "2"]` {
-		t.Errorf("asked for what follows %s", got)
+		t.Errorf(`got the Last-Event-IDs %s, want ["" "1" "2"]`, got)
 	}
 }
 
-// A real server's streams: 10,000 lines of data, a 100 MiB event, a page.
+// A server on a real socket sends an event of 100 MiB, a page, and a 404.
 func TestClientSockets(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/large", func(w http.ResponseWriter, _ *http.Request) {
@@ -208,23 +210,23 @@ func TestClientSockets(t *testing.T) {
 		defer cancel()
 		client := sse.Client{URL: base + "/large", HTTPClient: site.client}
 		if events, err := all(t, ctx, &client); len(events) != 1 || !errors.Is(err, sse.ErrTooLarge) || client.LastEventID() != "1" {
-			t.Errorf("large: got %d events, error %v", len(events), err)
+			t.Errorf("large: got %d events, error %v, id %q; want one, ErrTooLarge, %q", len(events), err, client.LastEventID(), "1")
 		}
 		client = sse.Client{URL: base + "/large", HTTPClient: site.client, MaxEvent: 1000}
 		if events, err := all(t, ctx, &client); len(events) != 1 || !errors.Is(err, sse.ErrTooLarge) || !strings.Contains(err.Error(), "1000") {
-			t.Errorf("with a limit: got %d events, error %v", len(events), err)
+			t.Errorf("with a limit: got %d events, error %v; want one, ErrTooLarge with 1000", len(events), err)
 		}
 		for path, status := range map[string]int{"/page": 200, "/none": 404} {
 			client = sse.Client{URL: base + path, HTTPClient: site.client}
 			var refused *sse.ResponseError
 			if events, err := all(t, ctx, &client); len(events) > 0 || !errors.As(err, &refused) || refused.StatusCode != status {
-				t.Errorf("%s: got %q, error %v", path, events, err)
+				t.Errorf("%s: got %q, error %v; want a ResponseError with %d", path, events, err, status)
 			}
 		}
 	})
 }
 
-// The default client, over and over, leaves nothing behind.
+// 100 loops of the default client leave no goroutine behind.
 func TestClientLeavesNothing(t *testing.T) {
 	server := httptest.NewServer(stays("data: x\n\n"))
 	defer server.Close()
@@ -241,8 +243,7 @@ func TestClientLeavesNothing(t *testing.T) {
 	eventually(t, 5*time.Second, "its goroutines have ended", func() bool { return runtime.NumGoroutine() <= before+2 })
 }
 
-// Both ends of this package: a set, whose server is shut down and started again,
-// and a client that misses nothing and gets nothing twice.
+// A client of a Set whose server restarts misses no event and gets none twice.
 func TestClientOfSet(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {
 		var group sse.Set
@@ -264,7 +265,7 @@ func TestClientOfSet(t *testing.T) {
 		n := 0
 		for e, err := range client.Events(t.Context()) {
 			if err != nil || e.Data != fmt.Sprint(n) || e.Type != "n" || e.ID == "" {
-				t.Fatalf("event %d: got %+v, error %v", n, e, err)
+				t.Fatalf("got %+v, error %v; want event %d with an id", e, err, n)
 			}
 			if n++; n == 100 {
 				break
@@ -272,7 +273,7 @@ func TestClientOfSet(t *testing.T) {
 		}
 		synctest.Wait()
 		if group.Len() != 0 {
-			t.Errorf("%d members after the client left", group.Len())
+			t.Errorf("got %d members after the client left, want 0", group.Len())
 		}
 	})
 }

@@ -13,8 +13,8 @@ import (
 	"example.org/sse"
 )
 
-// A script serves the nth request with its nth answer, and those after the last
-// with a 204. It remembers them.
+// A script serves the nth request with its nth answer, and requests after the last
+// answer with a 204. It records the requests.
 type script struct {
 	answers []http.HandlerFunc
 
@@ -60,7 +60,7 @@ func (s *script) lastEventIDs() (ids []string) {
 	return ids
 }
 
-// says answers with a stream of some pieces, each flushed, and ends it.
+// says returns a handler that sends a stream in pieces, flushes each, and ends it.
 func says(pieces ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -73,7 +73,7 @@ func says(pieces ...string) http.HandlerFunc {
 	}
 }
 
-// stays is says, and then waits for the client to leave.
+// stays is like says, but then waits for the client to leave.
 func stays(pieces ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		says(pieces...)(w, r)
@@ -81,7 +81,7 @@ func stays(pieces ...string) http.HandlerFunc {
 	}
 }
 
-// breaks is says, and then breaks the connection.
+// breaks is like says, but then breaks the connection.
 func breaks(pieces ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		says(pieces...)(w, r)
@@ -89,7 +89,8 @@ func breaks(pieces ...string) http.HandlerFunc {
 	}
 }
 
-// answers answers with a status and, as pairs, headers.
+// answers returns a handler that responds with a status, a body and pairs of header
+// name and value.
 func answers(status int, body string, headers ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		for i := 0; i < len(headers); i += 2 {
@@ -100,31 +101,31 @@ func answers(status int, body string, headers ...string) http.HandlerFunc {
 	}
 }
 
-// scripted serves a script in memory, and returns a client of it.
+// scripted serves a script in memory and returns a client for it.
 func (tr transport) scripted(t *testing.T, answers ...http.HandlerFunc) (*script, *sse.Client) {
 	s := &script{answers: answers}
 	return s, &sse.Client{URL: "http://memory/", HTTPClient: tr.serve(t, s).client}
 }
 
-// all runs a loop to its end, and returns its events, and its error, which it
-// checks to be the last pair.
+// all runs a loop to its end and returns its events and its error. It checks that
+// the error is the last pair.
 func all(t *testing.T, ctx context.Context, c *sse.Client) (events []string, err error) { //nolint:revive // t comes first
 	t.Helper()
 	for e, failure := range c.Events(ctx) {
 		if err != nil {
-			t.Errorf("after error %v there was another pair: %+v, %v", err, e, failure)
+			t.Errorf("got the pair %+v, %v after the error %v, want no more", e, failure, err)
 		}
 		if err = failure; err == nil {
 			events = append(events, show(e))
 		} else if e != (sse.Event{}) {
-			t.Errorf("with error %v there was an event: %+v", err, e)
+			t.Errorf("got the event %+v with the error %v, want a zero event", e, err)
 		}
 		if err != nil && c.ReadyState() != sse.Closed {
-			t.Errorf("state %v with the last error", c.ReadyState())
+			t.Errorf("got state %v with the last error, want Closed", c.ReadyState())
 		}
 	}
 	if c.ReadyState() != sse.Closed {
-		t.Errorf("state %v after the loop", c.ReadyState())
+		t.Errorf("got state %v after the loop, want Closed", c.ReadyState())
 	}
 	return events, err
 }

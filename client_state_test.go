@@ -13,24 +13,24 @@ import (
 	"example.org/sse"
 )
 
-// One loop at a time; the next one goes on where it was left.
+// Only one loop runs at a time, and the next one continues where it stopped.
 func TestClientLoops(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {
 		script, client := tr.scripted(t, stays("id: 1\ndata: x\n\nid: 2\ndata: y\n\n"), stays("data: z\n\n"))
 		client.ResumeAfter = "0"
 		for range client.Events(t.Context()) {
 			for e, err := range client.Events(t.Context()) {
-				if err == nil || !strings.Contains(err.Error(), "a loop over this Client's Events runs already") {
-					t.Errorf("got %+v, error %v within a loop", e, err)
+				if err == nil || !strings.Contains(err.Error(), "is already running") {
+					t.Errorf("got %+v, error %v in a loop within a loop; want one that it is already running", e, err)
 				}
 			}
 			if client.ReadyState() != sse.Open {
-				t.Errorf("state %v in the loop", client.ReadyState())
+				t.Errorf("got state %v in the loop, want Open", client.ReadyState())
 			}
 			break
 		}
 		if client.ReadyState() != sse.Closed {
-			t.Errorf("state %v after the loop", client.ReadyState())
+			t.Errorf("got state %v after the loop, want Closed", client.ReadyState())
 		}
 		synctest.Wait()
 		if first := script.got()[0]; first.Context().Err() == nil {
@@ -39,17 +39,17 @@ func TestClientLoops(t *testing.T) {
 		start := time.Now()
 		for e, err := range client.Events(t.Context()) {
 			if show(e) != "message|z|1" || err != nil || time.Since(start) > 0 {
-				t.Errorf("got %+v, error %v, after %v", e, err, time.Since(start))
+				t.Errorf("got %+v, error %v, after %v; want z with the id 1 at once", e, err, time.Since(start))
 			}
 			break
 		}
 		if got := strings.Join(script.lastEventIDs(), " "); got != "0 1" {
-			t.Errorf("asked for what follows %s", got)
+			t.Errorf("got the Last-Event-IDs %s, want 0 1", got)
 		}
 	})
 }
 
-// A loop that is left although there is an error to tell is not told.
+// A loop that is left while an error is pending is not called with the error.
 func TestClientLeftAndCanceled(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {
 		_, client := tr.scripted(t, stays("data: x\n\n"))
@@ -62,7 +62,7 @@ func TestClientLeftAndCanceled(t *testing.T) {
 	})
 }
 
-// However a connection ends, its body is closed and its context done, with any
+// However a connection ends, its body is closed and its context is done, with any
 // transport.
 func TestClientCloses(t *testing.T) {
 	for _, tt := range []struct {
@@ -82,7 +82,12 @@ func TestClientCloses(t *testing.T) {
 		client := sse.Client{URL: "http://memory/", Retry: -1, MaxEvent: 10}
 		client.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 			requested = append(requested, r.Context())
-			return &http.Response{StatusCode: tt.status, Header: http.Header{"Content-Type": {"text/event-stream"}}, Body: &body{strings.NewReader(tt.body), &closed}, Request: r}, nil
+			return &http.Response{
+				StatusCode: tt.status,
+				Header:     http.Header{"Content-Type": {"text/event-stream"}},
+				Body:       &body{strings.NewReader(tt.body), &closed},
+				Request:    r,
+			}, nil
 		})}
 		for range client.Events(t.Context()) {
 			if tt.leave {
@@ -90,7 +95,8 @@ func TestClientCloses(t *testing.T) {
 			}
 		}
 		if closed != 1 || len(requested) != 1 || requested[0].Err() == nil {
-			t.Errorf("%s: %d closed, of %d", tt.what, closed, len(requested))
+			t.Errorf("%s: got %d bodies closed and %d requests, want 1 each, with a context that is done",
+				tt.what, closed, len(requested))
 		}
 	}
 }
@@ -105,7 +111,7 @@ func (b *body) Close() error {
 	return nil
 }
 
-// A loop whose body panics closes what there is to close.
+// A panic in the loop's body closes the connection.
 func TestClientPanics(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {
 		script, client := tr.scripted(t, stays("data: x\n\n"))
@@ -117,12 +123,12 @@ func TestClientPanics(t *testing.T) {
 		}()
 		synctest.Wait()
 		if script.got()[0].Context().Err() == nil || client.ReadyState() != sse.Closed {
-			t.Errorf("the connection is still open, state %v", client.ReadyState())
+			t.Errorf("the connection is still open, or the state %v is not Closed", client.ReadyState())
 		}
 	})
 }
 
-// What can be seen from outside the loop while it waits.
+// The state and the last event ID can be read from outside while the loop waits.
 func TestClientState(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {
 		answer, say := make(chan bool), make(chan string)
@@ -146,7 +152,7 @@ func TestClientState(t *testing.T) {
 			t.Helper()
 			synctest.Wait()
 			if client.ReadyState() != state || client.LastEventID() != id {
-				t.Errorf("state %v, id %q; want %v, %q", client.ReadyState(), client.LastEventID(), state, id)
+				t.Errorf("got state %v, id %q; want %v, %q", client.ReadyState(), client.LastEventID(), state, id)
 			}
 		}
 		want(sse.Connecting, "")

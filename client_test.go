@@ -14,8 +14,7 @@ import (
 	"example.org/sse"
 )
 
-// Connections in a row: what each stream says of the id, and what the request
-// after it does.
+// Each request has the Last-Event-ID that the streams before it have left.
 func TestClientResumes(t *testing.T) {
 	for _, tt := range []struct {
 		first   string
@@ -39,7 +38,7 @@ func TestClientResumes(t *testing.T) {
 			client.ResumeAfter = tt.first
 			client.Header = http.Header{"Last-Event-Id": {"mine"}}
 			if id := client.LastEventID(); id != tt.first {
-				t.Errorf("last event ID %q before the loop, want %q", id, tt.first)
+				t.Errorf("got last event ID %q before the loop, want %q", id, tt.first)
 			}
 			if _, err := all(t, t.Context(), client); err != nil {
 				t.Error(err)
@@ -51,8 +50,8 @@ func TestClientResumes(t *testing.T) {
 	}
 }
 
-// Events of one connection follow those of the one before; one that was not
-// finished is dropped.
+// The events of a connection follow the events of the connection before. An
+// unfinished event is dropped.
 func TestClientEvents(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {
 		_, client := tr.scripted(t,
@@ -66,12 +65,12 @@ func TestClientEvents(t *testing.T) {
 			t.Errorf("got %q, error %v; want %q", got, err, want)
 		}
 		if len(lost) != 3 || lost[0] != "EOF" || lost[1] == "EOF" || lost[2] != "EOF" {
-			t.Errorf("hook got %q", lost)
+			t.Errorf("OnError got %q, want EOF, another error, and EOF", lost)
 		}
 	})
 }
 
-// What ends the loop is an error that says why, or none.
+// The error that ends the loop says why.
 func TestClientStops(t *testing.T) {
 	long := strings.Repeat("x", 10000)
 	for _, tt := range []struct {
@@ -102,24 +101,27 @@ func TestClientStops(t *testing.T) {
 	} {
 		overEach(t, func(t *testing.T, tr transport) {
 			script, client := tr.scripted(t, slices.Repeat([]http.HandlerFunc{tt.answer}, 11)...)
-			client.OnError = func(err error, _ time.Duration) { t.Errorf("comes back after %v", err) }
+			client.OnError = func(err error, _ time.Duration) { t.Errorf("got a reconnect after %v, want none", err) }
 			start := time.Now()
 			events, err := all(t, t.Context(), client)
 			if len(events) > 0 || time.Since(start) > time.Second {
-				t.Errorf("events %q, after %v", events, time.Since(start))
+				t.Errorf("got events %q, after %v; want none, within a second", events, time.Since(start))
 			}
-			if (err == nil) != (tt.message == "") || err != nil && (!strings.Contains(err.Error(), tt.message) || !strings.HasPrefix(err.Error(), "sse: ")) {
-				t.Errorf("got error %v, want %s", err, tt.message)
+			if (err == nil) != (tt.message == "") ||
+				err != nil && (!strings.Contains(err.Error(), tt.message) || !strings.HasPrefix(err.Error(), "sse: ")) {
+				t.Errorf("got error %v, want %q", err, tt.message)
 			}
 			var refused *sse.ResponseError
 			if errors.As(err, &refused) != (tt.status > 0) {
-				t.Fatalf("got error %v", err)
+				t.Fatalf("got error %v, want a ResponseError: %v", err, tt.status > 0)
 			}
-			if refused != nil && (refused.StatusCode != tt.status || refused.Header.Get("Date") == "" || len(refused.Body) > 4<<10 || tt.status == 500 && len(refused.Body) < 4<<10) {
-				t.Errorf("got %d, %v, %d bytes", refused.StatusCode, refused.Header, len(refused.Body))
+			if refused != nil && (refused.StatusCode != tt.status || refused.Header.Get("Date") == "" ||
+				len(refused.Body) > 4<<10 || tt.status == 500 && len(refused.Body) < 4<<10) {
+				t.Errorf("got %d, %v, %d bytes; want %d, a Date, at most 4 KiB",
+					refused.StatusCode, refused.Header, len(refused.Body), tt.status)
 			}
 			if n := len(script.got()); n != 1 && !strings.Contains(tt.message, "redirect") {
-				t.Errorf("%d requests", n)
+				t.Errorf("got %d requests, want 1", n)
 			}
 		})
 	}
@@ -127,13 +129,13 @@ func TestClientStops(t *testing.T) {
 		overEach(t, func(t *testing.T, tr transport) {
 			_, client := tr.scripted(t, answers(200, "data: x\n\n", "Content-Type", typ))
 			if events, err := all(t, t.Context(), client); len(events) != 1 || err != nil {
-				t.Errorf("%s: got %q, error %v", typ, events, err)
+				t.Errorf("%s: got %q, error %v; want one event", typ, events, err)
 			}
 		})
 	}
 }
 
-// What no request can be made of is an error at once.
+// A client that cannot make a request returns an error at once.
 func TestClientBadRequests(t *testing.T) {
 	fails := errors.New("fails")
 	for _, tt := range []struct {
@@ -149,24 +151,26 @@ func TestClientBadRequests(t *testing.T) {
 		{"URL: parse", &sse.Client{URL: "http://a b/"}},
 		{"the Timeout of Client.HTTPClient, 1s, would end every stream", &sse.Client{URL: "http://memory/", HTTPClient: &http.Client{Timeout: time.Second}}},
 		{"invalid method", &sse.Client{URL: "http://memory/", Method: "A B"}},
-		{`"a b" cannot be sent`, &sse.Client{URL: "http://memory/", Header: http.Header{"a b": {"x"}}}},
-		{`"" cannot be sent`, &sse.Client{URL: "http://memory/", Header: http.Header{"": {"x"}}}},
-		{"the value of header Authorization cannot be sent: it has a control byte", &sse.Client{URL: "http://memory/", Header: http.Header{"Authorization": {"ok", "Bearer x\n"}}}},
+		{`invalid header name "a b"`, &sse.Client{URL: "http://memory/", Header: http.Header{"a b": {"x"}}}},
+		{`invalid header name ""`, &sse.Client{URL: "http://memory/", Header: http.Header{"": {"x"}}}},
+		{"the value of header Authorization contains a control byte", &sse.Client{URL: "http://memory/", Header: http.Header{"Authorization": {"ok", "Bearer x\n"}}}},
 		{"GetBody: fails", &sse.Client{URL: "http://memory/", GetBody: func() (io.Reader, error) { return nil, fails }}},
 		{"OnRequest: fails", &sse.Client{URL: "http://memory/", OnRequest: func(*http.Request) error { return fails }}},
 	} {
-		tt.client.OnError = func(err error, _ time.Duration) { t.Errorf("%s: comes back after %v", tt.message, err) }
+		tt.client.OnError = func(err error, _ time.Duration) {
+			t.Errorf("%s: got a reconnect after %v, want none", tt.message, err)
+		}
 		events, err := all(t, t.Context(), tt.client)
 		if len(events) > 0 || err == nil || !strings.Contains(err.Error(), tt.message) || !strings.HasPrefix(err.Error(), "sse: ") {
 			t.Errorf("got %q, error %v; want %s", events, err, tt.message)
 		}
 		if strings.HasSuffix(tt.message, "fails") && !errors.Is(err, fails) {
-			t.Errorf("%v does not wrap the error", err)
+			t.Errorf("got %v, want an error that wraps %v", err, fails)
 		}
 	}
 }
 
-// What a request looks like, and the next one.
+// Each request has the method, the body and the headers of the client.
 func TestClientRequest(t *testing.T) {
 	json := func() (io.Reader, error) { return strings.NewReader(`{"hello": "world"}`), nil }
 	for _, tt := range []struct {
@@ -196,11 +200,11 @@ func TestClientRequest(t *testing.T) {
 				t.Error(err)
 			}
 			if !maps.EqualFunc(client.Header, kept, slices.Equal) {
-				t.Errorf("the client's header was changed: %v", client.Header)
+				t.Errorf("the client changed its Header: got %v, want %v", client.Header, kept)
 			}
 			requests := script.got()
 			if len(requests) != 3 {
-				t.Fatalf("%d requests", len(requests))
+				t.Fatalf("got %d requests, want 3", len(requests))
 			}
 			for i, r := range requests {
 				if r.Method != tt.method || r.body != tt.body {
@@ -219,7 +223,7 @@ func TestClientRequest(t *testing.T) {
 	}
 }
 
-// A client that must not ask again does not.
+// A client that must not repeat its request does not.
 func TestClientOnce(t *testing.T) {
 	for _, tt := range []struct {
 		client *sse.Client
@@ -235,13 +239,14 @@ func TestClientOnce(t *testing.T) {
 		overEach(t, func(t *testing.T, tr transport) {
 			script, client := tr.scripted(t, tt.answer)
 			client.Method, client.Retry = tt.client.Method, tt.client.Retry
-			client.OnError = func(err error, _ time.Duration) { t.Errorf("comes back after %v", err) }
+			client.OnError = func(err error, _ time.Duration) { t.Errorf("got a reconnect after %v, want none", err) }
 			events, err := all(t, t.Context(), client)
 			if len(events) != 1 || (err == nil) != tt.clean || len(script.got()) != 1 {
-				t.Errorf("got %q, error %v, after %d requests", events, err, len(script.got()))
+				t.Errorf("got %q, error %v, %d requests; want one event, no error: %v, one request",
+					events, err, len(script.got()), tt.clean)
 			}
 			if !tt.clean && !strings.HasPrefix(err.Error(), "sse: ") {
-				t.Errorf("got %v", err)
+				t.Errorf("got %v, want the prefix sse", err)
 			}
 		})
 	}

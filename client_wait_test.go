@@ -16,61 +16,66 @@ import (
 	"example.org/sse"
 )
 
-// How long the client waits after each connection: at least so long, and at most
-// half as long again.
+// After each connection the client waits at least for the time in want, and at most
+// for one and a half times that time.
 func TestClientWaits(t *testing.T) {
+	type waits = []time.Duration
+	type handlers = []http.HandlerFunc
 	const s, ms = time.Second, time.Millisecond
+	whole := answers(200, "id: 5\nretry: 500\n", "Content-Type", "text/event-stream", "Content-Length", "17")
 	event, none, cut := says("data: x\n\n"), says(":\n"), breaks()
-	times := func(n int, a http.HandlerFunc) []http.HandlerFunc { return slices.Repeat([]http.HandlerFunc{a}, n) }
+	lasts := func(d time.Duration) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			none(w, r)
+			time.Sleep(d)
+		}
+	}
+	times := func(n int, a http.HandlerFunc) handlers { return slices.Repeat(handlers{a}, n) }
 	for _, tt := range []struct {
 		what    string
 		client  *sse.Client
-		answers []http.HandlerFunc
-		want    []time.Duration
+		answers handlers
+		want    waits
 	}{
-		{"by itself", &sse.Client{}, times(3, event), []time.Duration{3 * s, 3 * s, 3 * s}},
-		{"as it is set to", &sse.Client{Retry: s}, times(2, event), []time.Duration{s, s}},
-		{"as the server tells", &sse.Client{}, []http.HandlerFunc{says("retry: 500\ndata: x\n\n"), event}, []time.Duration{500 * ms, 500 * ms}},
-		{"as the server tells without a blank line", &sse.Client{}, []http.HandlerFunc{says("retry: 500\n"), event}, []time.Duration{500 * ms, 500 * ms}},
-		{"as the server tells before it breaks off", &sse.Client{}, []http.HandlerFunc{breaks("retry: 500\nretry: 1"), event}, []time.Duration{500 * ms, 500 * ms}},
-		{"as the server tells in one piece with the end", &sse.Client{}, []http.HandlerFunc{answers(200, "id: 5\nretry: 500\n", "Content-Type", "text/event-stream", "Content-Length", "17"), event}, []time.Duration{500 * ms, 500 * ms}},
-		{"not in no time", &sse.Client{}, []http.HandlerFunc{says("retry: 0\ndata: x\n\n"), event}, []time.Duration{100 * ms, 100 * ms}},
-		{"not in no time of its own either", &sse.Client{Retry: 1}, times(1, event), []time.Duration{100 * ms}},
-		{"as the server tells, beyond the limit of doubling", &sse.Client{}, []http.HandlerFunc{says("retry: 60000\n"), cut, cut}, []time.Duration{60 * s, 60 * s, 60 * s}},
-		{"double with each failure", &sse.Client{}, times(6, cut), []time.Duration{3 * s, 6 * s, 12 * s, 24 * s, 30 * s, 30 * s}},
-		{"double without an event", &sse.Client{Retry: s}, times(3, none), []time.Duration{s, 2 * s, 4 * s}},
-		{"from the beginning after an event", &sse.Client{}, []http.HandlerFunc{cut, cut, event, cut, cut, event}, []time.Duration{3 * s, 6 * s, 3 * s, 3 * s, 6 * s, 3 * s}},
-		{"double up to the limit", &sse.Client{Retry: s, MaxRetry: 3 * s}, times(4, cut), []time.Duration{s, 2 * s, 3 * s, 3 * s}},
-		{"never double", &sse.Client{Retry: s, MaxRetry: -1}, times(4, cut), []time.Duration{s, s, s, s}},
-		{"from the beginning after a long connection", &sse.Client{Retry: s}, []http.HandlerFunc{cut, cut, func(w http.ResponseWriter, r *http.Request) {
-			says(":\n")(w, r)
-			time.Sleep(30 * s)
-		}, cut}, []time.Duration{s, 2 * s, s, s}},
-		{"on after a short one", &sse.Client{Retry: s}, []http.HandlerFunc{cut, cut, func(w http.ResponseWriter, r *http.Request) {
-			says(":\n")(w, r)
-			time.Sleep(29 * s)
-		}, cut}, []time.Duration{s, 2 * s, 4 * s, 8 * s}},
+		{"by default", &sse.Client{}, times(3, event), waits{3 * s, 3 * s, 3 * s}},
+		{"Retry", &sse.Client{Retry: s}, times(2, event), waits{s, s}},
+		{"the server's time", &sse.Client{}, handlers{says("retry: 500\ndata: x\n\n"), event}, waits{500 * ms, 500 * ms}},
+		{"the server's time, without a blank line", &sse.Client{}, handlers{says("retry: 500\n"), event}, waits{500 * ms, 500 * ms}},
+		{"the server's time, before the connection breaks", &sse.Client{}, handlers{breaks("retry: 500\nretry: 1"), event}, waits{500 * ms, 500 * ms}},
+		{"the server's time, in one piece with the end", &sse.Client{}, handlers{whole, event}, waits{500 * ms, 500 * ms}},
+		{"a server's time that is too short", &sse.Client{}, handlers{says("retry: 0\ndata: x\n\n"), event}, waits{100 * ms, 100 * ms}},
+		{"a Retry that is too short", &sse.Client{Retry: 1}, times(1, event), waits{100 * ms}},
+		{"a server's time beyond MaxRetry", &sse.Client{}, handlers{says("retry: 60000\n"), cut, cut}, waits{60 * s, 60 * s, 60 * s}},
+		{"doubled with each failure", &sse.Client{}, times(6, cut), waits{3 * s, 6 * s, 12 * s, 24 * s, 30 * s, 30 * s}},
+		{"doubled without an event", &sse.Client{Retry: s}, times(3, none), waits{s, 2 * s, 4 * s}},
+		{"reset by an event", &sse.Client{}, handlers{cut, cut, event, cut, cut, event}, waits{3 * s, 6 * s, 3 * s, 3 * s, 6 * s, 3 * s}},
+		{"doubled up to MaxRetry", &sse.Client{Retry: s, MaxRetry: 3 * s}, times(4, cut), waits{s, 2 * s, 3 * s, 3 * s}},
+		{"never doubled", &sse.Client{Retry: s, MaxRetry: -1}, times(4, cut), waits{s, s, s, s}},
+		{"reset by a long connection", &sse.Client{Retry: s}, handlers{cut, cut, lasts(30 * s), cut}, waits{s, 2 * s, s, s}},
+		{"not reset by a short connection", &sse.Client{Retry: s}, handlers{cut, cut, lasts(29 * s), cut}, waits{s, 2 * s, 4 * s, 8 * s}},
 	} {
 		t.Run(tt.what, func(t *testing.T) {
 			overEach(t, func(t *testing.T, tr transport) {
 				script, client := tr.scripted(t, tt.answers...)
 				client.Retry, client.MaxRetry = tt.client.Retry, tt.client.MaxRetry
-				var told []time.Duration
+				var hooked []time.Duration
 				var at []time.Time
-				client.OnError = func(_ error, wait time.Duration) { told, at = append(told, wait), append(at, time.Now()) }
+				client.OnError = func(_ error, wait time.Duration) {
+					hooked, at = append(hooked, wait), append(at, time.Now())
+				}
 				if _, err := all(t, t.Context(), client); err != nil {
 					t.Error(err)
 				}
-				if len(told) != len(tt.want) {
-					t.Fatalf("waited %v, want %v", told, tt.want)
+				if len(hooked) != len(tt.want) {
+					t.Fatalf("waited %v, want %v", hooked, tt.want)
 				}
 				requests := script.got()
 				for i, want := range tt.want {
-					if told[i] < want || told[i] > want+want/2 {
-						t.Errorf("waited %v, want %v", told, tt.want)
+					if hooked[i] < want || hooked[i] > want+want/2 {
+						t.Errorf("waited %v, want %v", hooked, tt.want)
 					}
-					if waited := requests[i+1].at.Sub(at[i]); waited != told[i] {
-						t.Errorf("waited %v instead of %v", waited, told[i])
+					if waited := requests[i+1].at.Sub(at[i]); waited != hooked[i] {
+						t.Errorf("waited %v, want %v as OnError got", waited, hooked[i])
 					}
 				}
 			})
@@ -78,14 +83,13 @@ func TestClientWaits(t *testing.T) {
 	}
 }
 
-// Clients that lost one server do not come back at once.
+// Clients that lost the same server do not all reconnect at once.
 func TestClientJitter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		waits := map[time.Duration]int{}
 		for range 200 {
-			client := sse.Client{URL: "http://memory/", HTTPClient: &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
-				return nil, errors.New("refused")
-			})}}
+			refuse := roundTrip(func(*http.Request) (*http.Response, error) { return nil, errors.New("refused") })
+			client := sse.Client{URL: "http://memory/", HTTPClient: &http.Client{Transport: refuse}}
 			ctx, cancel := context.WithCancel(t.Context())
 			client.OnError = func(_ error, wait time.Duration) {
 				waits[wait/(300*time.Millisecond)]++
@@ -95,7 +99,7 @@ func TestClientJitter(t *testing.T) {
 		}
 		for tenth := range 5 {
 			if n := waits[10+time.Duration(tenth)]; n < 15 {
-				t.Errorf("%d of 200 came back after %d tenths of the time: %v", n, 10+tenth, waits)
+				t.Errorf("%d of 200 reconnect after %d tenths of the time, want 15 or more: %v", n, 10+tenth, waits)
 			}
 		}
 	})
@@ -105,14 +109,14 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// A reconnection time of 292 years is no overflow.
+// A reconnection time of 292 years does not overflow.
 func TestClientLongestWait(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {
 		_, client := tr.scripted(t, says("retry: 99999999999999999999\n"))
 		ctx, cancel := context.WithCancel(t.Context())
 		client.OnError = func(_ error, wait time.Duration) {
 			if wait != math.MaxInt64 {
-				t.Errorf("waits %v", wait)
+				t.Errorf("waits %v, want %v", wait, time.Duration(math.MaxInt64))
 			}
 			cancel()
 		}
@@ -122,8 +126,8 @@ func TestClientLongestWait(t *testing.T) {
 	})
 }
 
-// Wherever the loop is: once the context is done it ends at once, with the cause,
-// and nothing is delivered.
+// Wherever the loop is, it ends with the cause as soon as the context is done, and
+// delivers nothing after that.
 func TestClientCancel(t *testing.T) {
 	reason := errors.New("reason")
 	for _, tt := range []struct {
@@ -156,14 +160,14 @@ func TestClientCancel(t *testing.T) {
 					defer cancel(nil)
 					client.OnRequest = func(*http.Request) error {
 						if ctx.Err() != nil {
-							t.Error("another request")
+							t.Error("got another request, want none")
 						}
 						return nil
 					}
-					client.OnComment = func(string) { t.Error("a comment") }
+					client.OnComment = func(string) { t.Error("got a comment, want none") }
 					client.OnError = func(error, time.Duration) {
 						if ctx.Err() != nil {
-							t.Error("another attempt")
+							t.Error("got another attempt, want none")
 						}
 					}
 					start := time.Now()
@@ -184,10 +188,12 @@ func TestClientCancel(t *testing.T) {
 						}
 					}
 					if events != tt.events || last != reason || time.Since(start) != max(tt.after, 0) {
-						t.Errorf("%d events, error %v, after %v", events, last, time.Since(start))
+						t.Errorf("got %d events, error %v, after %v; want %d, %v, %v",
+							events, last, time.Since(start), tt.events, reason, max(tt.after, 0))
 					}
 					if client.LastEventID() != tt.id || client.ReadyState() != sse.Closed {
-						t.Errorf("last event ID %q, state %v", client.LastEventID(), client.ReadyState())
+						t.Errorf("got last event ID %q, state %v; want %q, Closed",
+							client.LastEventID(), client.ReadyState(), tt.id)
 					}
 					synctest.Wait()
 					for _, r := range script.got() {
@@ -201,19 +207,19 @@ func TestClientCancel(t *testing.T) {
 	}
 }
 
-// A deadline is reported as one.
+// A loop that ends at its context's deadline returns context.DeadlineExceeded.
 func TestClientDeadline(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {
 		_, client := tr.scripted(t, stays("data: x\n\n"))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if events, err := all(t, ctx, client); len(events) != 1 || !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("got %q, error %v", events, err)
+			t.Errorf("got %q, error %v; want one event, %v", events, err, context.DeadlineExceeded)
 		}
 	})
 }
 
-// A server that falls silent is left; every byte tells that it is there.
+// The client leaves a server that falls silent. Every byte ends the silence.
 func TestClientIdleTimeout(t *testing.T) {
 	pause := func(w io.Writer, d time.Duration, pieces ...string) {
 		for _, p := range pieces {
@@ -222,6 +228,7 @@ func TestClientIdleTimeout(t *testing.T) {
 			w.(http.Flusher).Flush()
 		}
 	}
+	silent := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 	const limit = 10 * time.Second
 	for _, tt := range []struct {
 		what   string
@@ -231,7 +238,7 @@ func TestClientIdleTimeout(t *testing.T) {
 	}{
 		{"silence in the stream", stays("data: x\n\n"), true, limit},
 		{"silence in a line", stays("data: x\n\ndata: y"), true, limit},
-		{"silence before the answer", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, true, limit},
+		{"silence before the answer", silent, true, limit},
 		{"an answer in time", func(w http.ResponseWriter, r *http.Request) {
 			time.Sleep(limit - 1)
 			stays("data: x\n\n")(w, r)
@@ -252,22 +259,22 @@ func TestClientIdleTimeout(t *testing.T) {
 				start := time.Now()
 				client.OnError = func(err error, _ time.Duration) {
 					if errors.Is(err, os.ErrDeadlineExceeded) != tt.idle || time.Since(start) != tt.after {
-						t.Errorf("lost after %v: %v", time.Since(start), err)
+						t.Errorf("lost after %v: %v; want %v, a timeout: %v", time.Since(start), err, tt.after, tt.idle)
 					}
 					if tt.idle && !strings.Contains(err.Error(), "silent for the IdleTimeout of 10s") {
 						t.Error(err)
 					}
 				}
 				if _, err := all(t, t.Context(), client); err != nil || len(script.got()) != 2 {
-					t.Errorf("error %v after %d requests", err, len(script.got()))
+					t.Errorf("got error %v after %d requests, want none after 2", err, len(script.got()))
 				}
 			})
 		})
 	}
 }
 
-// The time that the program takes for an event, or for its hooks, is not the
-// server's silence.
+// The time that the program spends on events and hooks does not count as the server's
+// silence.
 func TestClientSlowProgram(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {
 		script, client := tr.scripted(t, says("data: x\n\n", "data: y\n\n"))
@@ -290,7 +297,7 @@ func TestClientSlowProgram(t *testing.T) {
 			slow()
 		}
 		if events != 2 || len(script.got()) != 2 {
-			t.Errorf("%d events of %d requests", events, len(script.got()))
+			t.Errorf("got %d events of %d requests, want 2 of 2", events, len(script.got()))
 		}
 	})
 }

@@ -14,7 +14,7 @@ import (
 	"example.org/sse"
 )
 
-// What is sent arrives as it was, and if it is sent on, again.
+// An event is decoded as it was sent, and again if the result is sent on.
 func FuzzRoundTrip(f *testing.F) {
 	for _, s := range []string{"", "message", "x", "a\nb", "a\r\nb\r", "\x00", "\uFEFF", "\xff\xfe", "data: x", "id: 1\n\ndata: 2", ":", " a ", "\n\n\n"} {
 		f.Add(s, s, s, int64(0))
@@ -25,7 +25,7 @@ func FuzzRoundTrip(f *testing.F) {
 		e := sse.Event{Type: typ, Data: data, ID: id, Retry: time.Duration(retry)}
 		sent, err := wire(t, e)
 		if err != nil {
-			return // FuzzEvent tells which those are
+			return // FuzzEvent checks these
 		}
 		want := sse.Event{Type: asBrowser(typ), Data: asBrowser(lineEnds.Replace(data)), ID: asBrowser(id)}
 		if want.Type == "" {
@@ -43,7 +43,7 @@ func FuzzRoundTrip(f *testing.F) {
 		}
 		sent, err = wire(t, got)
 		if again := decodeOne(t, sent); err != nil || again != got {
-			t.Fatalf("%+v: sent on it is %+v, error %v; wire %q", got, again, err, sent)
+			t.Fatalf("%+v: sent on, got %+v, error %v; wire %q", got, again, err, sent)
 		}
 	})
 }
@@ -58,13 +58,13 @@ func decodeOne(t *testing.T, stream string) (e sse.Event) {
 		n++
 	}
 	if n != 1 {
-		t.Fatalf("%d events in %q", n, stream)
+		t.Fatalf("%q: got %d events, want 1", stream, n)
 	}
 	return e
 }
 
-// Whatever is read, it is what the other decoder makes of it, which knows no
-// chunks, no buffers and no speed.
+// Whatever the stream, the Decoder returns the same events as the tests' own decoder,
+// which is simple and slow.
 func FuzzDecode(f *testing.F) {
 	for _, tt := range clauses {
 		f.Add(tt.in)
@@ -103,7 +103,8 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// Where a stream is cut makes no difference, with a limit neither.
+// Events and errors do not depend on how the stream is cut into reads, with a limit
+// or without.
 func FuzzChunks(f *testing.F) {
 	for i, tt := range clauses {
 		f.Add(tt.in, uint64(i), 0)
@@ -120,7 +121,7 @@ func FuzzChunks(f *testing.F) {
 				e, err := d.Decode()
 				if err != nil {
 					if errors.Is(err, sse.ErrTooLarge) != (err != io.EOF) {
-						t.Fatalf("%q: error %v", in, err)
+						t.Fatalf("%q: got error %v, want ErrTooLarge or io.EOF", in, err)
 					}
 					fmt.Fprintf(&b, "%q, %v, %v", d.LastEventID, d.Retry, err)
 					return b.String()
@@ -134,7 +135,7 @@ func FuzzChunks(f *testing.F) {
 	})
 }
 
-// random cuts what it reads in pieces of random sizes, most of them small.
+// random returns a reader that reads r in pieces of random sizes, most of them small.
 func random(r io.Reader, seed uint64) io.Reader {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	return readFunc(func(p []byte) (int, error) {

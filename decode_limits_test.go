@@ -13,7 +13,7 @@ import (
 	"example.org/sse"
 )
 
-// repeat is a reader of n times s, without the memory.
+// repeat returns a reader of n times s that does not hold it in memory.
 func repeat(s string, n int) io.Reader {
 	left := n * len(s)
 	return readFunc(func(p []byte) (int, error) {
@@ -30,10 +30,10 @@ func repeat(s string, n int) io.Reader {
 	})
 }
 
-// The memory that reading takes has a bound, whatever is sent.
+// The memory that decoding uses is bounded, whatever the server sends.
 func TestDecodeTooLarge(t *testing.T) {
 	const n = 100 << 20
-	const some = 20 << 20 // more than the limit, too
+	const some = 20 << 20 // also more than the limit
 	for _, tt := range []struct {
 		what  string
 		in    io.Reader
@@ -67,27 +67,27 @@ func TestDecodeTooLarge(t *testing.T) {
 			}
 			runtime.ReadMemStats(&after)
 			if large := errors.Is(err, sse.ErrTooLarge); large != tt.large || !large && err != io.EOF {
-				t.Errorf("error %v", err)
+				t.Errorf("got error %v, want ErrTooLarge: %v", err, tt.large)
 			}
 			if _, again := d.Decode(); again == nil || again.Error() != err.Error() {
-				t.Errorf("error %v, and then %v", err, again)
+				t.Errorf("got error %v, and then %v; want the same again", err, again)
 			}
 			grown := after.TotalAlloc - before.TotalAlloc
 			if tt.what == "many events" || tt.what == "many ids" {
-				grown = 0 // of strings, which are garbage by now
+				grown = 0 // the strings are garbage by now
 				runtime.GC()
 				if runtime.ReadMemStats(&after); after.HeapAlloc > before.HeapAlloc {
 					grown = after.HeapAlloc - before.HeapAlloc
 				}
 			}
 			if grown > 80<<20 {
-				t.Errorf("took %d MiB", grown>>20)
+				t.Errorf("used %d MiB, want at most 80", grown>>20)
 			}
 		})
 	}
 }
 
-// Where the limit is, to the byte, and however the stream is cut.
+// MaxEvent is exact to the byte, however the stream is cut into reads.
 func TestMaxEvent(t *testing.T) {
 	x := strings.Repeat("x", 100)
 	for _, tt := range []struct {
@@ -122,13 +122,14 @@ func TestMaxEvent(t *testing.T) {
 				_, err = d.Decode()
 			}
 			if large := errors.Is(err, sse.ErrTooLarge); large != tt.large || !large && err != io.EOF {
-				t.Errorf("%.20q of %d bytes with MaxEvent %d: error %v", tt.in, len(tt.in), tt.most, err)
+				t.Errorf("%.20q of %d bytes with MaxEvent %d: got error %v, want ErrTooLarge: %v", tt.in, len(tt.in), tt.most, err, tt.large)
 			}
 		}
 	}
 }
 
-// 5 MiB on one line, which no buffer of a fixed size takes, and more after it.
+// A line of 5 MiB, which exceeds any buffer of a fixed size, is decoded, and so are
+// the events after it.
 func TestDecodeLarge(t *testing.T) {
 	data := strings.Repeat("0123456789abcdef", 5<<16)
 	in := "data: x\n\ndata: " + data + "\nid: 1\n\ndata: y\n\n"
@@ -155,10 +156,10 @@ func TestDecodeLarge(t *testing.T) {
 	}
 }
 
-// An event costs the strings that it is made of, and nothing else.
+// Decoding an event allocates its strings and nothing else.
 func TestDecodeAllocations(t *testing.T) {
 	if slowdown > 1 {
-		t.Skip("the race detector allocates, too")
+		t.Skip("the race detector allocates as well")
 	}
 	x := strings.Repeat("x", 100)
 	for _, tt := range []struct {
@@ -186,7 +187,7 @@ func TestDecodeAllocations(t *testing.T) {
 	}
 }
 
-// A buffer that a large event has asked for is not kept.
+// A buffer that grew for a large event is not kept.
 func TestDecodeForgetsLargeBuffer(t *testing.T) {
 	r, w := io.Pipe()
 	defer w.Close()
@@ -206,7 +207,7 @@ func TestDecodeForgetsLargeBuffer(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	if kept := int64(after.HeapAlloc) - int64(before.HeapAlloc); kept > 4<<20 {
-		t.Errorf("%d KiB are kept", kept>>10)
+		t.Errorf("got %d KiB kept, want at most 4096", kept>>10)
 	}
 	runtime.KeepAlive(d)
 }

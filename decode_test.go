@@ -13,7 +13,7 @@ import (
 	"example.org/sse"
 )
 
-// decode reads all events, each as type|data|id, and with |retry if it has one.
+// decode reads all events and returns each as type|data|id, with |retry if it has one.
 func decode(r io.Reader) (events string, err error) {
 	d := sse.NewDecoder(r)
 	var all []string
@@ -37,9 +37,9 @@ func show(e sse.Event) string {
 	return s
 }
 
-// What the standard says, clause by clause, of section 9.2.5 (the grammar) and
-// 9.2.6 (its interpretation). The lines of a stream end with LF here; the tests
-// that run over the rows try the other line ends.
+// clauses are the clauses of the standard's sections 9.2.5 (the grammar) and 9.2.6
+// (its interpretation). The lines of a stream end with LF here; the tests that use
+// the rows replace it by the other line ends.
 var clauses = []struct{ clause, in, want string }{
 	{"9.2.6, first example", "data: YHOO\ndata: +2\ndata: 10\n\n", "message|YHOO\n+2\n10|"},
 	{"9.2.6, second example", ": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n", "message|first event|1 / message|second event| / message| third event|"},
@@ -58,7 +58,7 @@ var clauses = []struct{ clause, in, want string }{
 	{"One leading U+FEFF is ignored: later ones belong to the field's name", "data: x\n\n\uFEFFdata: y\n\n", "message|x|"},
 	{"One leading U+FEFF is ignored: not after a blank line", "\n\uFEFFdata: y\n\n", ""},
 	{"One leading U+FEFF is ignored: it is data elsewhere", "data: \uFEFF\n\n", "message|\uFEFF|"},
-	{"One leading U+FEFF is ignored: two bytes of one are none", "\xEF\xBBdata: x\n\ndata: y\n\n", "message|y|"},
+	{"One leading U+FEFF is ignored: two bytes of it are not one", "\xEF\xBBdata: x\n\ndata: y\n\n", "message|y|"},
 	{"One leading U+FEFF is ignored: alone", "\uFEFF", ""},
 
 	{"If the line starts with a colon, ignore the line", ": c\n:\n:data: x\ndata: y\n: c\n\n", "message|y|"},
@@ -88,7 +88,7 @@ var clauses = []struct{ clause, in, want string }{
 	{"event: set the event type buffer: empty is message", "event:\ndata: x\n\n", "message|x|"},
 	{"event: set the event type buffer: message", "event: message\ndata: x\n\n", "message|x|"},
 	{"event: set the event type buffer: anything", "event: \x00 é:\ndata: x\n\n", "\x00 é:|x|"},
-	{"event: the same again", "event: a\ndata: x\n\nevent: a\ndata: y\n\nevent: b\ndata: z\n\n", "a|x| / a|y| / b|z|"},
+	{"event: repeated", "event: a\ndata: x\n\nevent: a\ndata: y\n\nevent: b\ndata: z\n\n", "a|x| / a|y| / b|z|"},
 	{"dispatch: the event type buffer is reset", "event: a\ndata: x\n\ndata: y\n\n", "a|x| / message|y|"},
 	{"dispatch: without data the event type buffer is reset, too", "event: a\n\ndata: y\n\n", "message|y|"},
 
@@ -96,7 +96,7 @@ var clauses = []struct{ clause, in, want string }{
 	{"data: empty lines in a row", "data\ndata\ndata\ndata\n\n", "message|\n\n\n|"},
 	{"data: with other fields between", "data: a\nevent: e\ndata: b\nid: 1\ndata: c\nretry: 5\ndata: d\n\n", "e|a\nb\nc\nd|1|5ms"},
 	{"data: NUL and control bytes", "data: \x00\x01\x7f\t\n\n", "message|\x00\x01\x7f\t|"},
-	{"data: other line ends of Unicode are none", "data: a\u0085b\u2028c\u2029d\x0be\x0cf\n\n", "message|a\u0085b\u2028c\u2029d\x0be\x0cf|"},
+	{"data: Unicode's other line ends do not end a line", "data: a\u0085b\u2028c\u2029d\x0be\x0cf\n\n", "message|a\u0085b\u2028c\u2029d\x0be\x0cf|"},
 	{"dispatch: if the data buffer is empty, return", "event: a\nid: 1\nretry: 5\n\n", ""},
 	{"dispatch: the data buffer is reset", "data: x\n\n\n\ndata: y\n\n", "message|x| / message|y|"},
 
@@ -115,7 +115,7 @@ var clauses = []struct{ clause, in, want string }{
 	{"retry: zeros", "retry: 0007\ndata: x\n\nretry: 0\ndata: y\n\n", "message|x||7ms / message|y|"},
 	{"retry: otherwise ignore the field", "retry: 5\nretry: 1.5\nretry: -1\nretry: +1\nretry: 1s\nretry: 1 \nretry:  1\nretry:\nretry: 0x1\nretry: \u0661\nretry: 1_0\nretry: 1\x00\ndata: x\n\n", "message|x||5ms"},
 	{"retry: the last one counts", "retry: 1\nretry: 2\ndata: x\n\n", "message|x||2ms"},
-	{"retry: of its own block alone", "retry: 1\n\ndata: x\n\nretry: 2\ndata: y\n\ndata: z\n\n", "message|x| / message|y||2ms / message|z|"},
+	{"retry: only of its own block", "retry: 1\n\ndata: x\n\nretry: 2\ndata: y\n\ndata: z\n\n", "message|x| / message|y||2ms / message|z|"},
 
 	{"end of file: pending data must be discarded", "data: x\n\ndata: y\n", "message|x|"},
 	{"end of file: pending data must be discarded: in a line", "data: x\n\nid: 1\ndata: y", "message|x|"},
@@ -127,7 +127,7 @@ var clauses = []struct{ clause, in, want string }{
 	{"decode as UTF-8: in a type and an id", "event: \xFF\nid: \xF0\x9F\ndata: x\n\nevent: \xFF\ndata: y\n\n", "\uFFFD|x|\uFFFD / \uFFFD|y|\uFFFD"},
 }
 
-// Each row, with each kind of line end, and however it is cut into reads.
+// Each clause holds with each kind of line end, however the stream is cut into reads.
 func TestDecode(t *testing.T) {
 	for _, tt := range clauses {
 		for _, eol := range []string{"\n", "\r", "\r\n", "mixed"} {
@@ -152,8 +152,8 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-// mixedLineEnds replaces each LF by one of the three line ends, none of which
-// joins with the next one's.
+// mixedLineEnds replaces each LF by one of the three line ends, in an order in which
+// no CR meets a LF of the next line end.
 func mixedLineEnds(s string) string {
 	var b strings.Builder
 	n := 0
@@ -174,7 +174,7 @@ func mixedLineEnds(s string) string {
 	return b.String()
 }
 
-// chunks is a reader of one chunk a read.
+// chunks is a reader that returns one chunk per read.
 type chunks []string
 
 func (c *chunks) Read(p []byte) (int, error) {
@@ -190,8 +190,8 @@ func (c *chunks) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// An event is there when its blank line is: no further read is asked for, and
-// a LF that belongs to a CR before it is no line of its own.
+// An event is returned as soon as its blank line has been read, without another read.
+// A LF after a CR does not end another line.
 func TestDecodeAtOnce(t *testing.T) {
 	for _, tt := range []struct {
 		reads []string
@@ -221,7 +221,7 @@ func TestDecodeAtOnce(t *testing.T) {
 			}
 		}
 		if e, err := d.Decode(); err != io.EOF {
-			t.Errorf("%q: got another event, %q, error %v", tt.reads, e.Data, err)
+			t.Errorf("%q: got %q, error %v at the end; want %v", tt.reads, e.Data, err, io.EOF)
 		}
 	}
 }
@@ -230,8 +230,7 @@ type readFunc func([]byte) (int, error)
 
 func (f readFunc) Read(p []byte) (int, error) { return f(p) }
 
-// What the stream says besides its events: as of the blank line that was read
-// last, and for retry as of the line.
+// LastEventID changes at blank lines, and Retry at the end of its line.
 func TestDecoderState(t *testing.T) {
 	for _, tt := range []struct {
 		in, id string
@@ -269,7 +268,7 @@ func TestDecoderState(t *testing.T) {
 	d := sse.NewDecoder(strings.NewReader("data: x\n\n"))
 	d.LastEventID = "7"
 	if e, err := d.Decode(); e.ID != "7" || err != nil {
-		t.Errorf("an event of a resumed stream has the id %q, error %v", e.ID, err)
+		t.Errorf("got id %q, error %v for an event of a resumed stream; want %q", e.ID, err, "7")
 	}
 }
 
@@ -287,7 +286,8 @@ func TestDecoderOnComment(t *testing.T) {
 	}
 }
 
-// Errors of the reader come after the events before them, and again.
+// An error of the reader follows the events that were read before it, and is
+// permanent.
 func TestDecodeErrors(t *testing.T) {
 	broken := errors.New("broken")
 	for _, tt := range []struct {
@@ -298,12 +298,12 @@ func TestDecodeErrors(t *testing.T) {
 		{"an error", io.MultiReader(strings.NewReader("data: x\n\ndata: y\n"), iotest.ErrReader(broken)), broken},
 		{"an error with data", iotest.DataErrReader(io.MultiReader(strings.NewReader("data: x\n\ndata: y\n"), iotest.ErrReader(broken))), broken},
 		{"an unexpected end", io.MultiReader(strings.NewReader("data: x\n\ndata: y\n"), iotest.ErrReader(io.ErrUnexpectedEOF)), io.ErrUnexpectedEOF},
-		{"nothing, for ever", io.MultiReader(strings.NewReader("data: x\n\ndata: y\n"), readFunc(func([]byte) (int, error) { return 0, nil })), io.ErrNoProgress},
+		{"a reader without progress", io.MultiReader(strings.NewReader("data: x\n\ndata: y\n"), readFunc(func([]byte) (int, error) { return 0, nil })), io.ErrNoProgress},
 		{"the end", strings.NewReader("data: x\n\ndata: y\n"), io.EOF},
 	} {
 		d := sse.NewDecoder(tt.r)
 		if e, err := d.Decode(); err != nil || e.Data != "x" {
-			t.Errorf("%s: got %q, error %v before it", tt.how, e.Data, err)
+			t.Errorf("%s: got %q, error %v before it; want %q", tt.how, e.Data, err, "x")
 		}
 		for range 2 {
 			if e, err := d.Decode(); err != tt.want || e != (sse.Event{}) {
@@ -321,7 +321,7 @@ func TestEvents(t *testing.T) {
 	}{{io.EOF, "x y "}, {broken, "x y broken "}, {io.ErrUnexpectedEOF, "x y unexpected EOF "}} {
 		events := sse.Events(io.MultiReader(strings.NewReader("data: x\n\ndata: y\n\ndata: z\n"), iotest.ErrReader(tt.end)))
 		var got strings.Builder
-		for e := range events { // and on, with the next loop
+		for e := range events { // the next loop continues
 			got.WriteString(e.Data + " ")
 			break
 		}

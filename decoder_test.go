@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A decoder reads a stream as the standard says, written for these tests and
-// without looking at how the package encodes.
+// A decoder reads a stream as the standard says. It was written for these tests,
+// independently of the package's encoder and decoder.
 // https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
 type decoder struct {
 	r        *bufio.Reader
@@ -43,7 +43,7 @@ func (d *decoder) line() (string, error) {
 	}
 }
 
-// next returns the next event. An unfinished one at the end is dropped.
+// next returns the next event. An unfinished event at the end is dropped.
 func (d *decoder) next() (message, error) {
 	var typ, data string
 	var lines []string
@@ -90,7 +90,7 @@ func (d *decoder) next() (message, error) {
 	}
 }
 
-// The decoder that the tests trust, against examples of the standard.
+// The tests' own decoder reads the standard's examples.
 func TestDecoder(t *testing.T) {
 	for _, tt := range []struct{ in, want string }{
 		{"data: YHOO\ndata: +2\ndata: 10\n\n", "message|YHOO\n+2\n10|"},

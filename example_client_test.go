@@ -14,8 +14,8 @@ import (
 	"example.org/sse"
 )
 
-// The answer of a language model, which is one stream: the request is the
-// program's own, and nobody asks again when it ends.
+// Events reads the stream of a language model's response. The program makes the
+// request itself, and does not repeat it when the stream ends.
 func ExampleEvents() {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -43,7 +43,8 @@ func ExampleEvents() {
 	// [DONE]
 }
 
-// A Decoder tells more than the events: here, where to resume.
+// A Decoder also returns comments, and the id and the reconnection time with which
+// to resume.
 func ExampleDecoder() {
 	d := sse.NewDecoder(strings.NewReader(": welcome\nretry: 5000\nid: 41\n\nevent: greeting\ndata: Hello\ndata: World\nid: 42\n\n"))
 	d.OnComment = func(text string) { fmt.Println("comment:", text) }
@@ -51,6 +52,9 @@ func ExampleDecoder() {
 		event, err := d.Decode()
 		if errors.Is(err, io.EOF) {
 			break
+		}
+		if err != nil {
+			log.Fatal(err)
 		}
 		fmt.Printf("%s: %q\n", event.Type, event.Data)
 	}
@@ -61,7 +65,7 @@ func ExampleDecoder() {
 	// resume after 42 in 5s
 }
 
-// A client comes back when the stream ends, and goes on where it was.
+// A Client reconnects when the stream ends, and resumes after the last event.
 func ExampleClient() {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -71,7 +75,7 @@ func ExampleClient() {
 		case "2":
 			io.WriteString(w, "id: 3\ndata: three\n\n")
 		default:
-			w.WriteHeader(http.StatusNoContent) // there is no more to come
+			w.WriteHeader(http.StatusNoContent) // there are no more events
 		}
 	}))
 	defer server.Close()
@@ -81,7 +85,7 @@ func ExampleClient() {
 	client := sse.Client{
 		URL:         server.URL,
 		IdleTimeout: time.Minute,
-		OnError:     func(err error, _ time.Duration) { fmt.Println("coming back after", err) },
+		OnError:     func(err error, _ time.Duration) { fmt.Println("reconnecting after", err) },
 	}
 	for event, err := range client.Events(ctx) {
 		if err != nil {
@@ -92,12 +96,13 @@ func ExampleClient() {
 	// Output:
 	// 1 one
 	// 2 two
-	// coming back after EOF
+	// reconnecting after EOF
 	// 3 three
-	// coming back after EOF
+	// reconnecting after EOF
 }
 
-// A fresh token for each request, and an answer that is no stream.
+// OnRequest adds a new token to each request. A response that is not an event
+// stream is a ResponseError.
 func ExampleResponseError() {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "who is "+r.Header.Get("Authorization")+"?", http.StatusUnauthorized)
@@ -113,8 +118,11 @@ func ExampleResponseError() {
 	}
 	for _, err := range client.Events(context.Background()) {
 		var refused *sse.ResponseError
-		if errors.As(err, &refused) {
+		switch {
+		case errors.As(err, &refused):
 			fmt.Printf("%d: %s", refused.StatusCode, refused.Body)
+		case err != nil:
+			log.Fatal(err)
 		}
 	}
 	// Output: 401: who is Bearer fresh?

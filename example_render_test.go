@@ -12,7 +12,8 @@ import (
 	"example.org/sse"
 )
 
-// A fragment of a page, for htmx to put in: it may have any number of lines.
+// HTML renders a fragment of a page, which htmx can swap in. It may have any number
+// of lines.
 func ExampleHTML() {
 	page := template.Must(template.New("").Parse(`{{define "players"}}<ul>
 {{- range .}}
@@ -34,7 +35,7 @@ func ExampleHTML() {
 	// </ul>
 }
 
-// greeting is a component; with templ it would be: templ greeting(name string)
+// greeting is a component. With templ it would be: templ greeting(name string)
 type greeting struct{ name string }
 
 func (g greeting) Render(_ context.Context, w io.Writer) error {
@@ -42,7 +43,8 @@ func (g greeting) Render(_ context.Context, w io.Writer) error {
 	return err
 }
 
-// What templ generates is a component, and so is all that renders itself so.
+// Component renders a component that templ has generated, or any other type with the
+// same Render method.
 func ExampleComponent() {
 	var group sse.Set
 
@@ -55,7 +57,7 @@ func ExampleComponent() {
 	// Output: <p>Hello, Anna &amp; Ben!</p>
 }
 
-// In the page: const {x, y} = JSON.parse(event.data)
+// JSON encodes a value, which the page decodes with JSON.parse(event.data).
 func ExampleJSON() {
 	type point struct {
 		X int `json:"x"`
@@ -72,13 +74,13 @@ func ExampleJSON() {
 	// Output: {"x":3,"y":4}
 }
 
-// All of a server: it ends its streams when the process is told to end.
+// A complete server that shuts down gracefully on SIGTERM.
 func ExampleListenAndServe() {
 	var group sse.Set
 	mux := http.NewServeMux()
 	mux.Handle("GET /events", &group)
 
-	// Here it is this context that ends it, rather than a signal.
+	// In this example the context's deadline ends the server instead of a signal.
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 	defer cancel()
 

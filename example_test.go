@@ -18,7 +18,8 @@ import (
 	"example.org/sse"
 )
 
-// A set is a handler: whoever opens its URL is sent what is dispatched to it.
+// A Set is an http.Handler. It sends each event to every client that has opened its
+// URL.
 func Example() {
 	var group sse.Set
 	mux := http.NewServeMux()
@@ -36,13 +37,13 @@ func Example() {
 	// Output: message: Hello, browsers!
 }
 
-// A stream for one request, which tells how its work gets on. A browser comes
-// back when a stream ends, so the page closes it when it gets "done".
+// Accept begins a stream that reports the progress of one request. A browser
+// reconnects when a stream ends, so the page closes its EventSource at "done".
 func ExampleAccept() {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		source, err := sse.Accept(w, r, nil)
 		if err != nil {
-			return // the request has been answered
+			return // Accept has answered the request
 		}
 		defer source.Close()
 
@@ -51,7 +52,9 @@ func ExampleAccept() {
 				return // the client has left
 			}
 		}
-		source.Dispatch("done", "100")
+		if err := source.Dispatch("done", "100"); err != nil {
+			log.Print(err)
+		}
 	}))
 	defer server.Close()
 
@@ -66,9 +69,9 @@ func ExampleAccept() {
 	// done: 100
 }
 
-// The tokens of a language model, each sent as soon as it is there. Dispatch
-// waits for a reader that is slower than the model, and fails once the reader
-// has left, so that nobody pays for the rest.
+// Dispatch sends each token of a language model as soon as it is generated. It waits
+// for a client that is slower than the model, and fails when the client has left,
+// so that the program need not generate the rest.
 func ExampleEventSource_Dispatch() {
 	generate := func(context.Context, string) iter.Seq[string] {
 		return slices.Values([]string{"Because", " of", " Rayleigh", " scatter", "ing"})
@@ -78,16 +81,18 @@ func ExampleEventSource_Dispatch() {
 		prompt := r.FormValue("prompt") // a body must be read before Accept
 		source, err := sse.Accept(w, r, nil)
 		if err != nil {
-			return
+			return // Accept has answered the request
 		}
 		defer source.Close()
 
 		for token := range generate(r.Context(), prompt) {
 			if err := source.Dispatch("token", token); err != nil {
-				return
+				return // the client has left
 			}
 		}
-		source.Dispatch("done", "stop")
+		if err := source.Dispatch("done", "stop"); err != nil {
+			log.Print(err)
+		}
 	}))
 	defer server.Close()
 
@@ -103,7 +108,7 @@ func ExampleEventSource_Dispatch() {
 	// done: stop
 }
 
-// A chat in which everybody hears everybody.
+// A chat sends what one client says to all clients.
 func ExampleSet() {
 	var group sse.Set
 	mux := http.NewServeMux()
@@ -120,11 +125,11 @@ func ExampleSet() {
 	defer ben.close()
 	await(&group, 2)
 
-	resp, err := http.PostForm(server.URL+"/say", url.Values{"text": {"Hi!"}})
+	response, err := http.PostForm(server.URL+"/say", url.Values{"text": {"Hi!"}})
 	if err != nil {
 		log.Fatal(err)
 	}
-	resp.Body.Close()
+	defer response.Body.Close()
 
 	anna.print(1)
 	ben.print(1)
@@ -133,7 +138,7 @@ func ExampleSet() {
 	// chat: Hi!
 }
 
-// A newcomer is sent the state as it is, and then each change of it.
+// Snapshot returns the current state for a new client, which then gets each change.
 func ExampleSet_snapshot() {
 	var degrees atomic.Int64
 	group := sse.Set{Snapshot: func(*sse.EventSource) ([]sse.Event, error) {
@@ -143,7 +148,7 @@ func ExampleSet_snapshot() {
 	defer server.Close()
 
 	measured := func(value int64) {
-		degrees.Store(value) // first: no newcomer may get an older state after the event
+		degrees.Store(value) // before the event, so that no new client gets an older state after it
 		group.Dispatch("change", strconv.FormatInt(value, 10))
 	}
 
@@ -160,8 +165,8 @@ func ExampleSet_snapshot() {
 	// change: 21
 }
 
-// A client that comes back is sent what it has missed. A browser does its part
-// by itself, with the header Last-Event-ID; here a client uses the URL.
+// A client that reconnects gets the events that it missed. A browser asks for them
+// with the header Last-Event-ID; the client in this example uses the URL.
 func ExampleSet_resume() {
 	var group sse.Set
 	server := httptest.NewServer(&group)
@@ -175,7 +180,7 @@ func ExampleSet_resume() {
 
 	group.Dispatch("", "two")
 	group.Dispatch("", "three")
-	fmt.Println("back again")
+	fmt.Println("reconnect")
 
 	page = open(server.URL + "?lastEventId=" + page.lastEventID)
 	defer page.close()
@@ -184,13 +189,13 @@ func ExampleSet_resume() {
 	page.print(1)
 	// Output:
 	// message: one
-	// back again
+	// reconnect
 	// message: two
 	// message: three
 	// message: four
 }
 
-// Rooms: the page names those that it is in, and gets what is said in them in
+// A Hub holds a Set for each room. A page names its rooms, and gets their events in
 // one stream and one order.
 func ExampleHub() {
 	var hub sse.Hub
@@ -205,7 +210,7 @@ func ExampleHub() {
 
 	hub.Set("garden").Dispatch("garden", "It rains.")
 	hub.Set("kitchen").Dispatch("kitchen", "Tea?")
-	hub.Set("cellar").Dispatch("cellar", "Nobody hears this.")
+	hub.Set("cellar").Dispatch("cellar", "Nobody is here.")
 	hub.Set("garden").Dispatch("garden", "Coming.")
 	page.print(3)
 	// Output:
@@ -214,7 +219,7 @@ func ExampleHub() {
 	// garden: Coming.
 }
 
-// Each viewer gets a view of its own, or none.
+// DispatchFunc sends each client its own view, or nothing.
 func ExampleMap_DispatchFunc() {
 	var languages sse.Map[string]
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -240,17 +245,21 @@ func ExampleMap_DispatchFunc() {
 	// message: Guten Tag
 }
 
-// A page reads an event stream, as the EventSource of a browser's page does.
+// A page reads an event stream as a browser's EventSource does.
 type page struct {
 	response    *http.Response
 	lines       *bufio.Scanner
 	lastEventID string
 }
 
+// open opens the stream at a URL.
 func open(url string) *page {
 	response, err := http.Get(url)
 	if err != nil {
 		log.Fatal(err)
+	}
+	if response.StatusCode != http.StatusOK {
+		log.Fatal(response.Status)
 	}
 	return &page{response: response, lines: bufio.NewScanner(response.Body)}
 }
@@ -258,7 +267,10 @@ func open(url string) *page {
 // print waits for n events and prints them.
 func (p *page) print(n int) {
 	typ, data := "message", false
-	for n > 0 && p.lines.Scan() {
+	for n > 0 {
+		if !p.lines.Scan() {
+			log.Fatalf("the stream ended with %d more events to come: %v", n, p.lines.Err())
+		}
 		switch field, value, _ := strings.Cut(p.lines.Text(), ": "); field {
 		case "id":
 			p.lastEventID = value
@@ -278,10 +290,10 @@ func (p *page) print(n int) {
 
 func (p *page) close() { p.response.Body.Close() }
 
-// await waits until a set has so many members: a stream is open a moment before
-// its handler has added it.
-func await(set interface{ Len() int }, members int) {
-	for set.Len() < members {
-		time.Sleep(time.Millisecond) // until the handlers get there
+// await waits until a set has n members: a stream is open a moment before its
+// handler has added it.
+func await(set interface{ Len() int }, n int) {
+	for set.Len() < n {
+		time.Sleep(time.Millisecond) // until the handlers have added their sources
 	}
 }
