@@ -1,8 +1,6 @@
 package main
 
-import (
-	"embed"
-)
+import "embed"
 
 // The scripts are generated from the command line's definition, by
 // TestCompletionScripts.
