@@ -187,18 +187,15 @@ func TestResume(t *testing.T) {
 func TestFakeTime(t *testing.T) {
 	inMemory(t, func(t *testing.T, k kind) {
 		server := k.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			source, err := sse.Accept(w, r, nil)
-			if err != nil {
-				return
-			}
-			go func() {
-				select {
-				case <-time.After(time.Hour):
-					source.Dispatch("", "an hour later")
-				case <-source.Done():
-				}
-			}()
-			source.Detach()
+			sse.Serve(w, r, nil, func(source *sse.EventSource) {
+				go func() {
+					select {
+					case <-time.After(time.Hour):
+						source.Dispatch("", "an hour later")
+					case <-source.Done():
+					}
+				}()
+			})
 		}))
 		defer server.Close()
 		start := time.Now()
