@@ -121,6 +121,8 @@ func TestDoctorInWords(t *testing.T) {
 	p.check(t, 1, "✗ answer       200 OK with Content-Type", "=")
 	p.check(t, 1, "\n               With any Content-Type except text/event-stream", "=")
 	p.check(t, 1, "\n0 ✓  0 !  1 ✗\n", "=")
+	p = command(t, "", "doctor", "--wait", "1s", server.URL+"/escape")
+	p.check(t, 1, `404 \x1b[31mred`, "=")
 	p = start(t, nil, "doctor", "--wait", "1h", server.URL+"/silent")
 	p.interrupt()
 	p.wait(t)

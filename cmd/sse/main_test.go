@@ -163,6 +163,14 @@ func newServer(t *testing.T) *httptest.Server {
 	})
 	mux.HandleFunc("/204", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("/html", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<!DOCTYPE html><p>hello") })
+	mux.HandleFunc("/escape", func(w http.ResponseWriter, _ *http.Request) { // a reason with an escape sequence
+		c, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		io.WriteString(c, "HTTP/1.1 404 \x1b[31mred\r\nContent-Length: 0\r\n\r\n")
+		c.Close()
+	})
 	mux.HandleFunc("/cut", func(w http.ResponseWriter, _ *http.Request) {
 		sendHead(w)
 		io.WriteString(w, "data: a\n\ndata: b")
