@@ -123,7 +123,7 @@ _sse() {
 	elif [ "$prev" = = ]; then
 		prev=${COMP_WORDS[COMP_CWORD - 2]}
 	fi
-	local command= word
+	local command='' word
 	for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
 		case $word in
 		{{join (commands .) " | "}})
@@ -132,7 +132,7 @@ _sse() {
 			;;
 		esac
 	done
-	local flags='{{join (spellings .Flags) " "}}' valued= args='{{join (commands .) " "}}'
+	local flags='{{join (spellings .Flags) " "}}' valued='' args='{{join (commands .) " "}}'
 	case $command in
 {{- range .Children}}
 	{{.Name}})

@@ -62,13 +62,13 @@ func (x *examiner) request(ctx context.Context, method string) (*http.Request, e
 	return r, nil
 }
 
-// An answer is the response to a method other than GET.
+// An answer is the response to a HEAD, OPTIONS or TRACE request.
 type answer struct {
 	response *http.Response // nil if there was none
 	endless  bool           // its body did not end in time
 }
 
-// try makes a request with a method other than GET.
+// try makes a HEAD, OPTIONS or TRACE request.
 func (x *examiner) try(method string) (a answer) {
 	ctx, cancel := context.WithTimeout(x.ctx, min(x.wait, delayLimit))
 	defer cancel()

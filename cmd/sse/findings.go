@@ -180,7 +180,7 @@ func findEnd(d *diagnosis, o *observation) {
 	}
 }
 
-// findMethods checks the answers to methods other than GET.
+// findMethods checks the answers to HEAD and OPTIONS.
 func findMethods(d *diagnosis, head, options answer) {
 	switch {
 	case head.response == nil:

@@ -29,7 +29,7 @@ type commands struct {
 	Color string `enum:"auto,always,never" default:"auto" help:"Colors: auto, always or never. \"auto\" uses colors on a terminal unless NO_COLOR is set."`
 }
 
-// The exit codes, besides 0. Each command's Help documents them.
+// Exit codes. Each command's Help documents them.
 const (
 	exitFailed      = 1
 	exitUsage       = 2
@@ -37,7 +37,7 @@ const (
 	exitInterrupted = 128 + int(syscall.SIGINT)
 )
 
-// An exitError is an error with an exit code other than exitFailed.
+// An exitError is an error with its own exit code.
 type exitError struct {
 	error
 	code int

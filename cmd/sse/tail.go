@@ -39,7 +39,7 @@ type tailCommand struct {
 
 // Help documents reconnecting and the exit codes.
 func (*tailCommand) Help() string {
-	return `When the stream ends, tail reconnects and resumes after the last event. A request with a method other than GET is not repeated unless --reconnect is set.
+	return `When the stream ends, tail reconnects and resumes after the last event. Only a GET request is repeated, unless --reconnect is set.
 
 Exit codes:
 
@@ -95,7 +95,7 @@ func (c *tailCommand) Run(ctx context.Context, s *streams) error {
 	return nil
 }
 
-// hasGoal reports whether tail waits for something other than the stream's end.
+// hasGoal reports whether tail waits for a certain event.
 func (c *tailCommand) hasGoal() bool { return c.Until != "" || c.Count > 0 }
 
 func (c *tailCommand) goal() string {

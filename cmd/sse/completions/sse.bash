@@ -8,7 +8,7 @@ _sse() {
 	elif [ "$prev" = = ]; then
 		prev=${COMP_WORDS[COMP_CWORD - 2]}
 	fi
-	local command= word
+	local command='' word
 	for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
 		case $word in
 		tail | send | bench | doctor | completion)
@@ -17,7 +17,7 @@ _sse() {
 			;;
 		esac
 	done
-	local flags='-h --help --color' valued= args='tail send bench doctor completion'
+	local flags='-h --help --color' valued='' args='tail send bench doctor completion'
 	case $command in
 	tail)
 		flags='-h --help --color -H --header -k --insecure --json --raw -X --method --data --last-event-id --until -n --count --timeout --reconnect --no-reconnect --response-timeout --idle --max-event'
