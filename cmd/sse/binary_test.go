@@ -83,7 +83,7 @@ var completers = map[string]func(line string) *exec.Cmd{
 			export MATCHES=$(mktemp)
 			zmodload zsh/zpty
 			zpty z zsh -f -i
-			zpty -w z 'autoload -U compinit && compinit -D -u
+			zpty -w z 'autoload -U compinit && compinit -u
 				compadd() {
 					[[ " ${@[1,(i)(-|--)]}" == *" -"[ADO]* ]] && { builtin compadd "$@"; return }
 					local -a matches
@@ -115,6 +115,7 @@ func TestCompletion(t *testing.T) {
 				}
 				t.Skipf("%s is not installed", shell)
 			}
+			home := t.TempDir()
 			for _, row := range []struct {
 				line string
 				want []string
@@ -131,7 +132,7 @@ func TestCompletion(t *testing.T) {
 				{"sse send --type ", nil},
 			} {
 				cmd := command(row.line)
-				cmd.Env = append(os.Environ(), "PATH="+path, "HOME="+t.TempDir(), "TERM=dumb")
+				cmd.Env = append(os.Environ(), "PATH="+path, "HOME="+home, "ZDOTDIR="+home, "TERM=dumb")
 				out, err := cmd.Output()
 				got := strings.Fields(string(out))
 				slices.Sort(got)
