@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"io"
 	"iter"
+	"net"
 	"net/http"
 	"testing"
 	"time"
@@ -18,10 +19,12 @@ import (
 	"example.org/sse/ssetest"
 )
 
-// The README's pieces of code, compiled. TestReadme holds the two equal.
+// The README's code, compiled. TestReadme checks that both are equal.
 
-func everyone() {
-	group := sse.Set{Snapshot: func(*sse.EventSource) ([]sse.Event, error) { return []sse.Event{{Data: render(board)}}, nil }}
+func broadcast() {
+	group := sse.Set{Snapshot: func(*sse.EventSource) ([]sse.Event, error) {
+		return []sse.Event{{Data: render(board)}}, nil
+	}}
 	http.Handle("GET /board", &group)
 }
 
@@ -33,26 +36,31 @@ func answer(w http.ResponseWriter, r *http.Request) {
 	defer source.Close()
 	for token := range tokens(r.Context()) {
 		if source.Dispatch("token", token) != nil {
-			return // the client left
+			return // the client disconnected
 		}
 	}
 }
 
-func oneKilobyte(w http.ResponseWriter, r *http.Request, group *sse.Set) {
-	sse.Serve(w, r, nil, func(source *sse.EventSource) { group.Add(source) })
+func detached(l net.Listener, group *sse.Set) *http.Server {
+	http.HandleFunc("GET /events", func(w http.ResponseWriter, r *http.Request) {
+		sse.Serve(w, r, nil, func(source *sse.EventSource) { group.Add(source) })
+	})
+	srv := &http.Server{}
+	go srv.Serve(sse.Listener(l))
+	return srv
 }
 
-func eachTheirOwn() {
+func viewPerClient() {
 	users.DispatchFunc(func(s *sse.EventSource, user string) (sse.Event, bool) {
 		return sse.Event{Type: "greeting", Data: "hello, " + user}, user != ""
 	})
 }
 
 func whoEdits(w http.ResponseWriter, r *http.Request, source *sse.EventSource, user string) (string, error) {
-	page := people.Token(user) // into the page: /events?page=…, and the script's tag
+	page := people.Token(user) // for the page: /events?page=…, and the script's tag
 
 	session, err := people.Session(r)
-	people.Connect(source, session) // in the handler of the stream
+	people.Connect(source, session) // in the stream's handler
 
 	lock, err := cards.Take(r.Context(), session, 7)
 	if errors.Is(err, locks.ErrHeld) {
@@ -62,7 +70,7 @@ func whoEdits(w http.ResponseWriter, r *http.Request, source *sse.EventSource, u
 }
 
 func shared(log backplane.Log) *sse.Set {
-	hub := sse.Hub{Log: log} // of natslog.Open(ctx, nc, "cards", nil), or of redislog.Open
+	hub := sse.Hub{Log: log} // from natslog.Open(ctx, nc, "cards", nil), or redislog.Open
 	return hub.Set("board")
 }
 
@@ -79,15 +87,15 @@ func read(ctx context.Context) error {
 	client := sse.Client{URL: "https://example.org/events", IdleTimeout: time.Minute}
 	for event, err := range client.Events(ctx) {
 		if err != nil {
-			return err // a 404, an HTML page, the context's end, ...
+			return err // a 404, an HTML page, a canceled context, ...
 		}
 		fmt.Println(event.Type, event.Data)
 	}
 	return nil
 }
 
-func served() error {
-	err := sse.ListenAndServe(context.Background(), &http.Server{Addr: "localhost:8080"})
+func shutDown(ctx context.Context, srv *http.Server) error {
+	err := srv.Shutdown(ctx)
 	return err
 }
 
@@ -112,7 +120,7 @@ func TestMissedEvents(t *testing.T) {
 }
 
 var (
-	_ = []any{everyone, answer, oneKilobyte, eachTheirOwn, whoEdits, shared, rendered, read, served}
+	_ = []any{broadcast, answer, detached, viewPerClient, whoEdits, shared, rendered, read, shutDown}
 
 	board  any
 	users  sse.Map[string]

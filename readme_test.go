@@ -2,24 +2,26 @@ package sse_test
 
 import (
 	"bufio"
+	"errors"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 )
 
-// readme returns the README's blocks of a language.
+// readme returns the README's code blocks in a language.
 func readme(t *testing.T, language string) (blocks []string) {
 	for _, m := range regexp.MustCompile("(?s)```"+language+"\n(.*?)```").FindAllStringSubmatch(readFile(t, "README.md"), -1) {
 		blocks = append(blocks, m[1])
 	}
 	if blocks == nil {
-		t.Fatalf("the README has no %s", language)
+		t.Fatalf("the README has no block of %s", language)
 	}
 	return blocks
 }
@@ -32,12 +34,12 @@ func readFile(t *testing.T, name string) string {
 	return string(b)
 }
 
-// The README's first program is the one in internal/quickstart, and its other
-// code is compiled with these tests.
+// The README's first program equals internal/quickstart, and its other code is
+// compiled with these tests.
 func TestReadme(t *testing.T) {
 	blocks := readme(t, "go")
 	if blocks[0] != readFile(t, "internal/quickstart/main.go") {
-		t.Error("the first program is not that of internal/quickstart")
+		t.Error("the first program differs from internal/quickstart")
 	}
 	flat := func(code string) string {
 		return regexp.MustCompile(`(?m)^\t+`).ReplaceAllString(code, "")
@@ -50,7 +52,29 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// The README's first program, run: what curl prints is what it sends.
+// The README's commands set up a new module in which its first program compiles.
+func TestReadmeSetup(t *testing.T) {
+	root, err := filepath.Abs(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "clock")
+	if err := errors.Join(os.Mkdir(dir, 0o777), os.Symlink(root, filepath.Join(dir, "..", "sse")),
+		os.WriteFile(filepath.Join(dir, "main.go"), []byte(readme(t, "go")[0]), 0o666)); err != nil {
+		t.Skip(err) // no symbolic links
+	}
+	for line := range strings.Lines(readme(t, "sh")[0] + "go build -o clock .\n") {
+		cmd := exec.Command("go", strings.Fields(line)[1:]...)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "GOPROXY=off", "GOWORK=off", "GOFLAGS=")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", line, err, out)
+		}
+	}
+}
+
+// The README's first program sends what the README says that curl prints, and
+// ends with success when it is interrupted.
 func TestQuickstart(t *testing.T) {
 	if conn, err := net.Dial("tcp", "localhost:8080"); err == nil {
 		conn.Close()
@@ -61,6 +85,7 @@ func TestQuickstart(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	server := exec.Command(program)
+	server.Stderr = t.Output()
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +94,7 @@ func TestQuickstart(t *testing.T) {
 		server.Wait()
 	}()
 	var response *http.Response
-	eventually(t, 10*time.Second, "it serves", func() (ok bool) {
+	eventually(t, 10*time.Second, "the program serves", func() (ok bool) {
 		var err error
 		response, err = http.Get("http://localhost:8080/events")
 		return err == nil
@@ -81,12 +106,21 @@ func TestQuickstart(t *testing.T) {
 	for strings.Count(got.String(), "\n") < strings.Count(want, "\n") && lines.Scan() {
 		got.WriteString(lines.Text() + "\n")
 	}
-	// The ids, and the time, are of the day.
+	// The ids and the times differ from run to run.
 	same := func(s string) string {
 		s = regexp.MustCompile(`(?m)^id: [0-9a-z]+-[0-9a-z]+$`).ReplaceAllString(s, "id")
 		return regexp.MustCompile(`\d\d:\d\d:\d\d`).ReplaceAllString(s, "time")
 	}
 	if same(got.String()) != same(want) {
 		t.Errorf("got\n%s\nwant\n%s", got.String(), want)
+	}
+	if runtime.GOOS == "windows" {
+		return // no interrupts
+	}
+	server.Process.Signal(os.Interrupt)
+	for lines.Scan() { // until the stream's clean end
+	}
+	if err := errors.Join(lines.Err(), server.Wait()); err != nil {
+		t.Errorf("got %v after an interrupt, want a clean end", err)
 	}
 }

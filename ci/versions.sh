@@ -15,6 +15,8 @@ ip:iproute2:./internal/e2e
 nginx:nginx-light:./cmd/sse
 haproxy:haproxy:./internal/e2e
 haproxy:haproxy:./cmd/sse
+zsh:zsh:./cmd/sse
+fish:fish:./cmd/sse
 redis-server:redis-server:./internal/e2e
 redis-server:redis-server:./redislog
 redis-server:redis-server:./internal/bench

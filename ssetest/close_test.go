@@ -14,7 +14,7 @@ import (
 	"example.org/sse/ssetest"
 )
 
-// big is more than the buffers of any connection.
+// big does not fit into the buffers of any connection.
 var big = strings.Repeat("x", 2<<20)
 
 // wantWithin fails if more time has passed since start.
@@ -25,8 +25,8 @@ func wantWithin(t *testing.T, start time.Time, limit time.Duration, what string)
 	}
 }
 
-// With a hundred streams open, ten of which do not read: the others end cleanly,
-// and do not wait for those.
+// With a hundred open streams, ten of which are stalled, the others end cleanly
+// and do not wait for those ten.
 func TestClose(t *testing.T) {
 	overEach(t, func(t *testing.T, k kind) {
 		var group, slow sse.Set
@@ -51,7 +51,7 @@ func TestClose(t *testing.T) {
 		server.Close()
 		limit := time.Second / 2
 		if !k.memory {
-			limit = 2 * time.Second // most of it is the machine's
+			limit = 2 * time.Second // most of it for a busy machine
 		}
 		wantWithin(t, start, limit, "Close")
 		for i, st := range reading {
@@ -67,12 +67,12 @@ func TestClose(t *testing.T) {
 		if n := group.Len() + slow.Len(); n != 0 {
 			t.Errorf("%d members left", n)
 		}
-		server.Close() // once more
+		server.Close() // a second time
 	})
 }
 
-// Streams that all read, and those that are stalled and have read all there was,
-// end at once.
+// Streams that are not stalled, and stalled ones that have read everything, end at
+// once.
 func TestCloseIsFast(t *testing.T) {
 	inMemory(t, func(t *testing.T, k kind) {
 		var group sse.Set
@@ -97,7 +97,7 @@ func TestCloseIsFast(t *testing.T) {
 
 		server = k.serve(&group)
 		server.Open(t, "/").Close()
-		synctest.Wait() // its handler, too, has noticed
+		synctest.Wait() // until its handler has noticed
 		st := server.Open(t, "/")
 		synctest.Wait()
 		group.CloseAll()
@@ -122,8 +122,9 @@ func TestCloseIsFast(t *testing.T) {
 	})
 }
 
-// A client whose body the test does not read, and handlers that know nothing of
-// Shutdown, are cut off after a second; one that ignores even that is left.
+// A client whose body the test does not read, and handlers that ignore Shutdown,
+// are cut off after a second. Close does not wait for a handler that ignores that
+// too.
 func TestCloseCuts(t *testing.T) {
 	for _, tt := range []struct {
 		path     string
@@ -166,7 +167,7 @@ func TestCloseCuts(t *testing.T) {
 				t.Errorf("%s: Close took %v", tt.path, d)
 			}
 			if tt.path == "/waits" {
-				if err := st.End(); err == nil || err.Error() != "ssetest: Server.Close has cut the stream" {
+				if err := st.End(); err == nil || err.Error() != "ssetest: stream cut by Server.Close" {
 					t.Errorf("the stream ended with %v", err)
 				}
 				select {
@@ -182,8 +183,8 @@ func TestCloseCuts(t *testing.T) {
 	}
 }
 
-// What is being answered when the server is closed still is, be it a stream that
-// knows nothing of Shutdown.
+// A response in progress when the server is closed is completed, even a stream
+// that ignores Shutdown.
 func TestCloseWaitsForHandlers(t *testing.T) {
 	inMemory(t, func(t *testing.T, k kind) {
 		server := k.serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -217,8 +218,8 @@ func TestCloseWaitsForHandlers(t *testing.T) {
 	})
 }
 
-// The reason of a stalled stream's end is the shutdown, as with a program that
-// has the time to wait for it.
+// A stalled stream ends because of the shutdown, as in a program that has the time
+// to wait for it.
 func TestCloseReason(t *testing.T) {
 	inMemory(t, func(t *testing.T, k kind) {
 		sources := make(chan *sse.EventSource, 1)

@@ -1,11 +1,11 @@
-// Package ssetest has what programs test their event streams with: a [Server]
-// that can be closed while streams are open, on a socket or in memory; a
-// [Stream], which opens one and records what comes; and a [Recorder] for what is
+// Package ssetest provides utilities for testing event streams: a [Server] that
+// can be closed while streams are open, on a socket or in memory; a [Stream],
+// which opens one and records its events; and a [Recorder] for events that are
 // read in another way.
 //
 // # A test
 //
-// The handler is the program's own. Closing the server ends its streams.
+// The server takes any handler. Closing the server ends its streams.
 //
 //	server := ssetest.NewServer(handler)
 //	defer server.Close()
@@ -15,19 +15,19 @@
 //		t.Errorf("got %+v", e)
 //	}
 //
-// A stream is open a moment before its handler has added it to a [sse.Set]. A
-// test that dispatches an event to one waits for that:
+// Open may return just before the handler has added the stream to a [sse.Set]. A
+// test that dispatches to the set first waits until the stream is a member:
 //
 //	ssetest.AwaitLen(t, &group, 1)
 //	group.Dispatch("", "hello")
 //
 // # Fake time
 //
-// In a [testing/synctest] bubble a server in memory is what is needed, since a
-// bubble's time stands still while somebody waits for the network. There an
-// hour takes no time, so that keep-alives, timeouts and expiring histories can
-// be tested; and [testing/synctest.Wait] waits until nothing more happens by
-// itself, so that afterwards [Recorder.Events] is all there is.
+// In a [testing/synctest] bubble use a server in memory, since the bubble's time
+// does not advance while a goroutine waits for the network. There an hour takes
+// no time, so that keep-alives, timeouts and expiring histories can be tested.
+// [testing/synctest.Wait] waits until all goroutines are idle; afterwards
+// [Recorder.Events] returns all events.
 //
 //	synctest.Test(t, func(t *testing.T) {
 //		server := ssetest.NewMemoryServer(handler)
@@ -36,15 +36,14 @@
 //		time.Sleep(time.Hour)
 //		...
 //
-// Make and close the server in the bubble. Both kinds of server speak HTTP/1.1
-// and HTTP/2, and on both kinds a stream can be detached; see
-// [sse.EventSource.Detach].
+// Create and close the server in the bubble. Both kinds of server speak HTTP/1.1
+// and HTTP/2, and both can detach streams from their handlers; see [sse.Serve].
 //
 // # Bad clients
 //
-// [Stream.Stall] makes a client that reads nothing more, as one does whose
-// laptop sleeps: a test can see that others do not wait for it, and what becomes
-// of it. [Stream.Close] leaves, and [Stream.Reconnect] comes back and asks for
-// what was missed. How an [sse.Client] comes back, and when, can be recorded
-// with [Record].
+// [Stream.Stall] stops reading, like a client whose laptop is asleep: a test can
+// check that other clients do not wait for it, and how it is disconnected.
+// [Stream.Close] disconnects, and [Stream.Reconnect] reconnects and asks for the
+// events that were missed. [Record] records the events of an [sse.Client], which
+// reconnects by itself.
 package ssetest

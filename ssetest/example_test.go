@@ -13,7 +13,7 @@ import (
 	"example.org/sse/ssetest"
 )
 
-// A test of a chat. Its t is the test's; so it is in all examples.
+// A test of a chat. In all examples t is the test's *testing.T.
 func Example() {
 	var group sse.Set
 	mux := http.NewServeMux()
@@ -58,8 +58,7 @@ func ExampleServer_Close() {
 	// the end: <nil>
 }
 
-// In memory, and over HTTP/2. It works in the same way in a bubble of
-// testing/synctest.
+// A server in memory, over HTTP/2. It also works in a testing/synctest bubble.
 func ExampleNewMemoryServer() {
 	server := ssetest.NewMemoryServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		source, err := sse.Accept(w, r, nil)
@@ -86,7 +85,7 @@ func ExampleNewMemoryServer() {
 	// 2
 }
 
-// A stream that is the answer to a form.
+// A stream that answers a form.
 func ExampleServer_Do() {
 	server := ssetest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		prompt := r.FormValue("prompt")
@@ -109,7 +108,7 @@ func ExampleServer_Do() {
 	// Output: Say it again.
 }
 
-// A client that was away is sent what it missed.
+// A client that reconnects receives the events that it missed.
 func ExampleStream_Reconnect() {
 	var group sse.Set
 	server := ssetest.NewServer(&group)
@@ -133,7 +132,8 @@ func ExampleStream_Reconnect() {
 	// three
 }
 
-// A client that reads nothing: others do not wait for it, and it is disconnected.
+// A client that reads nothing. Other clients do not wait for it, and the server
+// disconnects it.
 func ExampleStream_Stall() {
 	group := sse.Set{AcceptOptions: &sse.AcceptOptions{WriteTimeout: 100 * time.Millisecond}}
 	server := ssetest.NewMemoryServer(&group)
@@ -153,7 +153,7 @@ func ExampleStream_Stall() {
 	// not read: 0
 }
 
-// A client that comes back by itself.
+// A client that reconnects by itself.
 func ExampleRecord() {
 	group := sse.Set{AcceptOptions: &sse.AcceptOptions{Retry: 100 * time.Millisecond}}
 	server := ssetest.NewServer(&group)

@@ -13,7 +13,7 @@ import (
 	"example.org/sse/ssetest"
 )
 
-// What a test fails with: it says what was waited for, and what there was.
+// The messages of failed tests say what was expected and what the stream did.
 func TestFailures(t *testing.T) {
 	var group sse.Set
 	mux := http.NewServeMux()
@@ -51,53 +51,53 @@ func TestFailures(t *testing.T) {
 		{"a page", func(t testing.TB, s *ssetest.Server) { s.Open(t, "/page") },
 			`GET /page: sse: the server answered with Content-Type "text/html; charset=utf-8" where an event stream was asked for; the body begins "<html>"`, 0},
 		{"no answer", func(t testing.TB, s *ssetest.Server) { s.Open(t, "/late") },
-			`GET /late: no answer within 10s`, 10 * time.Second},
+			`GET /late: no response within 10s`, 10 * time.Second},
 		{"endless refusal", func(t testing.TB, s *ssetest.Server) { s.Open(t, "/endless") },
 			`GET /endless: sse: the server answered with 503 Service Unavailable where an event stream was asked for; the body begins "and no more"`, 10 * time.Second},
 		{"no URL", func(t testing.TB, s *ssetest.Server) { s.Open(t, "%") },
 			`parse "%": invalid URL escape "%"`, 0},
 		{"no event", func(t testing.TB, s *ssetest.Server) { s.Open(t, "/group").Next() },
-			`GET /group: no event within 10s: the stream is open, and there was no event`, 10 * time.Second},
+			`GET /group: no event within 10s: the stream is open; no events so far`, 10 * time.Second},
 		{"own timeout", func(t testing.TB, s *ssetest.Server) {
 			st := s.Open(t, "/group")
 			st.Timeout = time.Minute
 			st.Next()
-		}, `GET /group: no event within 1m0s: the stream is open, and there was no event`, time.Minute},
+		}, `GET /group: no event within 1m0s: the stream is open; no events so far`, time.Minute},
 		{"stalled", func(t testing.TB, s *ssetest.Server) {
 			st := s.Open(t, "/group")
 			st.Stall()
 			st.Next()
-		}, `GET /group: no event within 10s: the stream is stalled, and there was no event`, 10 * time.Second},
+		}, `GET /group: no event within 10s: the stream is stalled; no events so far`, 10 * time.Second},
 		{"no second event", func(t testing.TB, s *ssetest.Server) {
 			st := s.Open(t, "/answer")
 			st.Next()
 			st.Next()
-		}, `GET /answer: no event: the stream ended cleanly; events so far: 1, the last of type "token" with data "Because" and id "7"`, 0},
+		}, `GET /answer: no event: the stream ended cleanly; events so far: 1, the last has type "token", data "Because", id "7"`, 0},
 		{"broken", func(t testing.TB, s *ssetest.Server) {
 			st := s.Open(t, "/broken")
 			st.Next()
 			st.Next()
-		}, `GET /broken: no event: the stream ended with "unexpected EOF"; events so far: 1, the last of type "message" with data "one"`, 0},
+		}, `GET /broken: no event: the stream ended with "unexpected EOF"; events so far: 1, the last has type "message", data "one"`, 0},
 		{"left", func(t testing.TB, s *ssetest.Server) {
 			st := s.Open(t, "/group")
 			st.Close()
 			st.Next()
-		}, `GET /group: no event: the stream ended with "ssetest: the test has closed the stream", and there was no event`, 0},
+		}, `GET /group: no event: the stream ended with "ssetest: stream closed by the test"; no events so far`, 0},
 		{"no end", func(t testing.TB, s *ssetest.Server) { s.Open(t, "/group").End() },
-			`GET /group: no end within 10s: the stream is open, and there was no event`, 10 * time.Second},
+			`GET /group: no end within 10s: the stream is open; no events so far`, 10 * time.Second},
 		{"body gone", func(t testing.TB, s *ssetest.Server) {
 			s.Do(t, httptest.NewRequest("POST", "/answer", strings.NewReader("body"))).Reconnect()
-		}, `POST /answer: the request cannot be sent again: it has a Body and no GetBody`, 0},
+		}, `POST /answer: cannot send the request again: it has a Body but no GetBody`, 0},
 		{"no member", func(t testing.TB, _ *ssetest.Server) { ssetest.AwaitLen(t, &group, 1) },
 			`*sse.Set has 0 members after 10s, want 1`, 10 * time.Second},
 		{"recorded no event", func(t testing.TB, _ *ssetest.Server) {
 			ssetest.Record(t, sse.Events(strings.NewReader(""))).Next()
-		}, `recorded stream: no event: the stream ended cleanly, and there was no event`, 0},
-		{"recorded for ever", func(t testing.TB, _ *ssetest.Server) {
+		}, `recorded stream: no event: the stream ended cleanly; no events so far`, 0},
+		{"recorded forever", func(t testing.TB, _ *ssetest.Server) {
 			r, w := io.Pipe()
 			time.AfterFunc(time.Minute, func() { w.Close() })
 			ssetest.Record(t, sse.Events(r))
-		}, `recorded stream: it still goes on 10s after its test; let it end with the test's context`, 10 * time.Second},
+		}, `recorded stream: still running 10s after the test; pass t.Context() to end it in time`, 10 * time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -110,13 +110,13 @@ func TestFailures(t *testing.T) {
 				if d := time.Since(start).Truncate(100 * time.Millisecond); d != tt.took {
 					t.Errorf("after %v, want %v", d, tt.took)
 				}
-				time.Sleep(time.Minute) // fake: what a test has left behind ends
+				time.Sleep(time.Minute) // fake: goroutines that the test left behind end
 			})
 		})
 	}
 }
 
-// A server that is closed answers nobody.
+// A closed server answers no request.
 func TestOpenAfterClose(t *testing.T) {
 	for _, server := range []*ssetest.Server{ssetest.NewServer(nil), ssetest.NewMemoryServer(nil)} {
 		server.Close()

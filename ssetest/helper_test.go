@@ -49,7 +49,7 @@ func leakedGoroutines() string {
 	return strings.Join(leaked, "\n\n")
 }
 
-// A kind is one way in which streams are served.
+// A kind is one way to serve streams.
 type kind struct {
 	name     string
 	memory   bool
@@ -102,7 +102,8 @@ func (k kind) serve(handler http.Handler) *ssetest.Server {
 	return server
 }
 
-// A holding writer does not give its connection away, so that Detach waits.
+// A holding writer does not give its connection away, so that the stream keeps its
+// handler.
 type holding struct{ http.ResponseWriter }
 
 func (w holding) Unwrap() http.ResponseWriter { return w.ResponseWriter }
@@ -110,8 +111,8 @@ func (w holding) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return nil, nil, http.ErrNotSupported
 }
 
-// t is the test that the examples are a part of, so that they read as tests do.
-// It ends after all of them.
+// t is the examples' testing.TB, so that they read like tests. It ends after all
+// of them.
 var t = newExampleT()
 
 // An exampleT is the part of a testing.TB that the package uses.
@@ -162,7 +163,7 @@ func (t *failingT) Fatalf(format string, args ...any) {
 	runtime.Goexit()
 }
 
-// failures runs a test and returns what it failed with.
+// failures runs a test and returns the message that it fails with.
 func failures(test func(t testing.TB)) string {
 	t := new(failingT)
 	t.ctx, t.cancel = context.WithCancel(context.Background())

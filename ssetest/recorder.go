@@ -11,38 +11,38 @@ import (
 	"example.org/sse"
 )
 
-// patience is how long a test waits for what should happen.
-const patience = 10 * time.Second
+// defaultTimeout is how long a test waits for something that should happen.
+const defaultTimeout = 10 * time.Second
 
-// A Recorder records the events of a stream as they come, and lets a test wait
-// for them. [Recorder.Next] and [Recorder.End] are for the test's goroutine,
-// since they may end the test; Events is for any.
+// A Recorder records the events of a stream as they arrive, and lets a test wait
+// for them. [Recorder.Next] and [Recorder.End] must be called from the test's
+// goroutine, since they may end the test; Events may be called from any.
 type Recorder struct {
-	// Timeout is how long Next and End wait until they fail the test. 0: 10 s,
-	// negative: for ever.
+	// Timeout is how long Next and End wait before they fail the test. 0 means
+	// 10 s, negative means forever.
 	Timeout time.Duration
 
 	t    testing.TB
-	what string // is recorded
+	name string // of the stream, for messages
 
 	mu      sync.Mutex
-	changed chan struct{} // closed at the next change of what is below
+	changed chan struct{} // closed when a field below changes
 	events  []sse.Event
-	next    int  // of Next
-	stalled bool // a Stream that is
+	next    int  // the index of the event that Next returns
+	stalled bool // the recorder is a stalled Stream's
 	ended   bool
-	err     error // why, nil for cleanly
+	err     error // nil if the stream ended cleanly
 }
 
-// Record records what a loop yields: over [sse.Events] of a response's body, over
-// the Events of an [sse.Client], or any other.
+// Record records the events of a loop, such as [sse.Events] of a response's body
+// or the Events of an [sse.Client].
 //
 //	recorder := ssetest.Record(t, client.Events(t.Context()))
 //
-// The loop must have ended 10 s after the test has, or the test fails; one with
-// the test's context has.
+// The test fails if the loop is still running 10 s after the test ends; pass
+// t.Context() to end it in time.
 func Record(t testing.TB, events iter.Seq2[sse.Event, error]) *Recorder {
-	r := &Recorder{t: t, what: "recorded stream"}
+	r := &Recorder{t: t, name: "recorded stream"}
 	r.begin()
 	done := make(chan struct{})
 	go func() {
@@ -52,55 +52,55 @@ func Record(t testing.TB, events iter.Seq2[sse.Event, error]) *Recorder {
 	t.Cleanup(func() {
 		select {
 		case <-done:
-		case <-time.After(patience):
-			t.Errorf("ssetest: %s: it still goes on %v after its test; let it end with the test's context", r.what, patience)
+		case <-time.After(defaultTimeout):
+			t.Errorf("ssetest: %s: still running %v after the test; pass t.Context() to end it in time", r.name, defaultTimeout)
 		}
 	})
 	return r
 }
 
-// Next waits for the event after the one that it returned last, and returns it.
-// It fails the test, and says what there was, if none comes within the Timeout,
-// or if the stream ends.
+// Next waits for the next event and returns it. It fails the test, with a message
+// that describes the stream, if no event arrives within the Timeout or if the
+// stream ends.
 //
-// An event is as [sse.Decoder.Decode] returns it: its Type is never empty.
+// Events are as [sse.Decoder.Decode] returns them: the Type is never empty.
 func (r *Recorder) Next() sse.Event {
 	r.t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.await(func() bool { return r.next < len(r.events) || r.ended })
+	r.awaitLocked(func() bool { return r.next < len(r.events) || r.ended })
 	if r.next < len(r.events) {
 		r.next++
 		return r.events[r.next-1]
 	}
 	if r.ended {
-		r.t.Fatalf("ssetest: %s: no event: %s", r.what, r.state())
+		r.t.Fatalf("ssetest: %s: no event: %s", r.name, r.stateLocked())
 	}
-	r.t.Fatalf("ssetest: %s: no event within %v: %s", r.what, r.timeout(), r.state())
+	r.t.Fatalf("ssetest: %s: no event within %v: %s", r.name, r.timeout(), r.stateLocked())
 	return sse.Event{}
 }
 
-// Events returns all events so far, those that Next has returned too.
+// Events returns all events so far, including those that Next has returned.
 func (r *Recorder) Events() []sse.Event {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.events)
 }
 
-// End waits for the end of the stream and returns nil if it ended cleanly, and
-// else what its connection failed with. It fails the test if the stream does not
-// end within the Timeout. Events that come meanwhile are there for Next.
+// End waits for the end of the stream. It returns nil if the stream ended cleanly,
+// and the connection's error otherwise. It fails the test if the stream does not
+// end within the Timeout. Events that arrive meanwhile are recorded for Next.
 func (r *Recorder) End() error {
 	r.t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.await(func() bool { return r.ended }) {
-		r.t.Fatalf("ssetest: %s: no end within %v: %s", r.what, r.timeout(), r.state())
+	if !r.awaitLocked(func() bool { return r.ended }) {
+		r.t.Fatalf("ssetest: %s: no end within %v: %s", r.name, r.timeout(), r.stateLocked())
 	}
 	return r.err
 }
 
-// begin begins a recording, or goes on with one.
+// begin begins or continues a recording.
 func (r *Recorder) begin() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -119,7 +119,7 @@ func (r *Recorder) record(events iter.Seq2[sse.Event, error]) {
 	r.change(func() { r.ended, r.err = true, failure })
 }
 
-// change changes what mu guards.
+// change calls f with mu held, and wakes those that wait for a change.
 func (r *Recorder) change(f func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -130,14 +130,14 @@ func (r *Recorder) change(f func()) {
 
 func (r *Recorder) timeout() time.Duration {
 	if r.Timeout == 0 {
-		return patience
+		return defaultTimeout
 	}
 	return r.Timeout
 }
 
-// await waits for a condition and reports whether it holds, and not the Timeout
-// was first. The caller holds r.mu.
-func (r *Recorder) await(condition func() bool) bool {
+// awaitLocked waits for a condition and reports whether it became true within the
+// Timeout. It releases mu while it waits.
+func (r *Recorder) awaitLocked(condition func() bool) bool {
 	var expired <-chan time.Time
 	if d := r.timeout(); d >= 0 {
 		timer := time.NewTimer(d)
@@ -160,8 +160,8 @@ func (r *Recorder) await(condition func() bool) bool {
 	return true
 }
 
-// state tells what there is, for messages. The caller holds r.mu.
-func (r *Recorder) state() string {
+// stateLocked describes the stream, for messages.
+func (r *Recorder) stateLocked() string {
 	s := "the stream is open"
 	switch {
 	case r.ended && r.err != nil:
@@ -172,26 +172,26 @@ func (r *Recorder) state() string {
 		s = "the stream is stalled"
 	}
 	if len(r.events) == 0 {
-		return s + ", and there was no event"
+		return s + "; no events so far"
 	}
 	last := r.events[len(r.events)-1]
-	s += fmt.Sprintf("; events so far: %d, the last of type %.50q with data %.100q", len(r.events), last.Type, last.Data)
+	s += fmt.Sprintf("; events so far: %d, the last has type %.50q, data %.100q", len(r.events), last.Type, last.Data)
 	if last.ID != "" {
-		s += fmt.Sprintf(" and id %.50q", last.ID)
+		s += fmt.Sprintf(", id %.50q", last.ID)
 	}
 	return s
 }
 
 // AwaitLen waits until a [sse.Set] or a [sse.Map] has n members. It fails the
-// test if it has not within 10 s.
+// test if that takes more than 10 s.
 //
-// A stream is open a moment before its handler has added it, and is a member for
-// a moment after its client has left.
+// A stream is open shortly before its handler adds it, and remains a member for a
+// short time after its client has left.
 func AwaitLen(t testing.TB, set interface{ Len() int }, n int) {
 	t.Helper()
-	for end := time.Now().Add(patience); set.Len() != n; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(defaultTimeout); set.Len() != n; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("ssetest: %T has %d members after %v, want %d", set, set.Len(), patience, n)
+			t.Fatalf("ssetest: %T has %d members after %v, want %d", set, set.Len(), defaultTimeout, n)
 			return
 		}
 	}

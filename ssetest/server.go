@@ -16,77 +16,77 @@ import (
 )
 
 const (
-	// memoryBuffer is what a connection in memory buffers in each direction, and
-	// an HTTP/2 client for a stream: little, so that a client that reads nothing
-	// is soon one that takes nothing.
+	// memoryBuffer is the size of a memory connection's buffer in each direction,
+	// and of an HTTP/2 client's buffer for a stream. It is small, so that writes
+	// to a client that reads nothing soon block.
 	memoryBuffer = 16 << 10
 
-	// socketBuffer is what the kernel may hold for a connection, instead of
-	// megabytes. With much less TCP itself stalls on the loopback interface,
-	// whose packets are of 64 KiB.
+	// socketBuffer limits the kernel's buffer for a connection, which is several
+	// megabytes by default. With a much smaller one TCP itself stalls on the
+	// loopback interface, whose packets have 64 KiB.
 	socketBuffer = 256 << 10
 
-	// memoryHost is that of servers in memory. Nobody else can have it.
+	// memoryHost is the host of servers in memory. The domain .test is reserved.
 	memoryHost = "memory.test"
 
-	// closeGrace is how long Close waits for streams to end by themselves, and
-	// then for what does not.
+	// closeGrace is how long Close waits for streams to end by themselves, and then
+	// again after it has cut the remaining ones.
 	closeGrace = time.Second
 
-	// stallGrace is how long it waits for streams that the test has stalled. By
-	// then the server has told all streams to end.
+	// stallGrace is how long Close waits for streams that the test has stalled. By
+	// then the server has ended all of its streams.
 	stallGrace = closeGrace / 10
 )
 
 // A Server serves a handler to a test's clients, as [net/http/httptest.Server]
 // does, but can be closed while streams are open. Its methods may be called from
-// any goroutine, other than those with a [testing.TB], which are for the test's
-// own.
+// any goroutine, except those that take a [testing.TB], which must be called from
+// the test's goroutine.
 type Server struct {
-	// URL is where the handler is, without a slash at the end. That of a server
-	// in memory means something to its own clients alone.
+	// URL is the server's base URL, without a trailing slash. The URL of a server
+	// in memory only works with the server's own clients.
 	URL string
 
-	// HTTP2 has the clients that are made from now on speak HTTP/2, without TLS,
-	// instead of HTTP/1.1. The server speaks both. It must not be changed while a
-	// method runs.
+	// HTTP2 makes clients that are created from now on use HTTP/2, without TLS,
+	// instead of HTTP/1.1. The server accepts both. HTTP2 must not be changed while
+	// a method runs.
 	HTTP2 bool
 
 	base    *url.URL
 	http    *http.Server
-	served  chan struct{} // closed when http has stopped accepting
+	served  chan struct{} // closed when http no longer accepts connections
 	dial    func(context.Context) (net.Conn, error)
 	closing sync.Once
 
 	mu          sync.Mutex
-	clients     [2]*http.Client          // over HTTP/1.1, and HTTP/2
-	conns       map[*conn]struct{}       // of all clients, those of connections too
+	clients     [2]*http.Client          // for HTTP/1.1 and HTTP/2
+	conns       map[*conn]struct{}       // of all clients, including streams
 	connections map[*connection]struct{} // of streams
-	handlers    int                      // that run
-	idle        chan struct{}            // closed when there is none of all these; nil if nobody waits
+	handlers    int                      // the number of running handlers
+	idle        chan struct{}            // closed when the server is idle; nil if no goroutine waits
 }
 
-// NewServer serves a handler on a port of the loopback interface. It panics if
-// it cannot listen. The server must be closed.
+// NewServer starts a server for handler on a port of the loopback interface. It
+// panics if it cannot listen. The caller must close the server.
 func NewServer(handler http.Handler) *Server {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		if l, err = net.Listen("tcp6", "[::1]:0"); err != nil {
-			panic(fmt.Sprintf("ssetest: no port to listen on: %v", err))
+			panic(fmt.Sprintf("ssetest: cannot listen on a loopback port: %v", err))
 		}
 	}
 	address := l.Addr().String()
-	return serve(handler, address, listener{l}, func(ctx context.Context) (net.Conn, error) {
+	return serve(handler, address, sse.Listener(listener{l}), func(ctx context.Context) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "tcp", address)
 	})
 }
 
-// NewMemoryServer serves a handler over connections in memory, which works in a
-// [testing/synctest] bubble. Only the server's own clients reach it. It must be
-// closed, in the same bubble.
+// NewMemoryServer starts a server for handler on connections in memory, which
+// work in a [testing/synctest] bubble. Only the server's own clients can connect.
+// The caller must close the server, in the same bubble.
 func NewMemoryServer(handler http.Handler) *Server {
 	l := memhttp.Listen(memoryBuffer)
-	return serve(handler, memoryHost, l, l.Dial)
+	return serve(handler, memoryHost, sse.Listener(l), l.Dial)
 }
 
 func serve(handler http.Handler, host string, l net.Listener, dial func(context.Context) (net.Conn, error)) *Server {
@@ -112,28 +112,28 @@ func serve(handler http.Handler, host string, l net.Listener, dial func(context.
 	})
 	go func() {
 		defer close(s.served)
-		_ = s.http.Serve(sse.Listener(l)) // until it is closed
+		_ = s.http.Serve(l) // returns when it is closed
 	}()
 	return s
 }
 
-// A listener gives its connections small buffers.
+// A listener sets small buffers on its connections.
 type listener struct{ net.Listener }
 
 func (l listener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if tcp, ok := c.(*net.TCPConn); ok {
-		_ = tcp.SetWriteBuffer(socketBuffer) // at worst it is larger
+		_ = tcp.SetWriteBuffer(socketBuffer) // without it, the buffer is larger
 	}
 	return c, err
 }
 
-// Client returns a client all of whose connections are to the server, whatever
-// the URL's host, for requests that are no streams, and for an [sse.Client]:
+// Client returns a client that connects to the server, whatever the URL's host.
+// It is for requests that are not streams, and for an [sse.Client]:
 //
 //	client := sse.Client{URL: server.URL + "/events", HTTPClient: server.Client()}
 //
-// It is the same one at each call, unless HTTP2 was changed.
+// Client returns the same client each time, unless HTTP2 was changed.
 func (s *Server) Client() *http.Client {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,7 +147,7 @@ func (s *Server) Client() *http.Client {
 	return *c
 }
 
-// transport returns a transport with connections of its own.
+// transport returns a new transport, which shares no connections.
 func (s *Server) transport() *http.Transport {
 	t := &http.Transport{
 		Protocols: memhttp.Protocols(s.HTTP2),
@@ -165,7 +165,7 @@ func (s *Server) transport() *http.Transport {
 	return t
 }
 
-// A conn is a client's end of a connection.
+// A conn is the client's end of a connection.
 type conn struct {
 	net.Conn
 	server    *Server
@@ -177,19 +177,19 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// disconnect closes the connections of a transport, or of all for nil.
+// disconnect closes the connections of t, or all connections if t is nil.
 func (s *Server) disconnect(t *http.Transport) {
 	s.mu.Lock()
 	conns := slices.Collect(maps.Keys(s.conns))
 	s.mu.Unlock()
 	for _, c := range conns {
 		if t == nil || c.transport == t {
-			_ = c.Close() // nothing is sent any more
+			_ = c.Close() // nothing more is sent
 		}
 	}
 }
 
-// cut ends streams from their clients' end, those that are stalled or all.
+// cut ends the stalled streams, or all streams, at their clients' end.
 func (s *Server) cut(all bool) {
 	s.mu.Lock()
 	connections := slices.Collect(maps.Keys(s.connections))
@@ -201,17 +201,16 @@ func (s *Server) cut(all bool) {
 	}
 }
 
-// Close shuts the server down as a program would, by [sse.Shutdown]: each stream
-// is sent what was dispatched before, and ends cleanly. When Close returns,
-// whatever was sent has been recorded, all connections of the server's clients
-// are closed, and its handlers have returned.
+// Close shuts the server down as a program would, by [http.Server.Shutdown]: each
+// stream receives the events that were dispatched before, and ends cleanly. When
+// Close returns, all events that were sent have been recorded, all connections of
+// the server's clients are closed, and its handlers have returned.
 //
-// It takes some milliseconds, or a tenth of a second if the test has stalled
-// streams, which it cuts. Should after a second some other client not have read
-// its response, or a handler not have returned, their connections are closed,
-// which ends their requests' contexts. A handler that has still not returned
-// one more second later is left behind. Further calls do nothing but wait for
-// the first.
+// Close takes some milliseconds, or 100 ms if the test has stalled streams, which
+// it cuts. If a client has not read its response after 1 s, or a handler has not
+// returned, Close closes their connections, which cancels the contexts of their
+// requests. Close does not wait for a handler that has not returned after one
+// more second. Later calls only wait for the first one to finish.
 func (s *Server) Close() {
 	s.closing.Do(func() {
 		s.closeIdle()
@@ -219,7 +218,7 @@ func (s *Server) Close() {
 		ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
 		defer cancel()
 		cut := func() {
-			s.cut(true) // first, so that their ends tell who it was
+			s.cut(true) // before disconnect, so that streams end with errServerClosed
 			s.disconnect(nil)
 		}
 		// Shutdown waits for detached streams, however long the context is.
@@ -235,8 +234,8 @@ func (s *Server) Close() {
 	})
 }
 
-// closeIdle closes those of the clients' connections that wait for a request,
-// which the server might take for ones whose request is on its way.
+// closeIdle closes idle connections of the clients. The server might otherwise
+// wait for them, as if a request were on its way.
 func (s *Server) closeIdle() {
 	s.mu.Lock()
 	clients := s.clients
@@ -248,24 +247,24 @@ func (s *Server) closeIdle() {
 	}
 }
 
-// change changes what mu guards.
+// change calls f with mu held, and reports to wait if the server is idle then.
 func (s *Server) change(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f()
-	if s.idle != nil && s.isIdle() {
+	if s.idle != nil && s.isIdleLocked() {
 		close(s.idle)
 		s.idle = nil
 	}
 }
 
-// isIdle reports whether nothing goes on. The caller holds s.mu.
-func (s *Server) isIdle() bool { return len(s.conns)+len(s.connections)+s.handlers == 0 }
+// isIdleLocked reports whether there are no connections and no running handlers.
+func (s *Server) isIdleLocked() bool { return len(s.conns)+len(s.connections)+s.handlers == 0 }
 
-// wait waits until nothing goes on, or ctx is done.
+// wait waits until the server is idle or ctx is done.
 func (s *Server) wait(ctx context.Context) {
 	s.mu.Lock()
-	if s.isIdle() {
+	if s.isIdleLocked() {
 		s.mu.Unlock()
 		return
 	}

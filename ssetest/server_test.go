@@ -13,7 +13,7 @@ import (
 	"example.org/sse/ssetest"
 )
 
-// What a handler sees of the clients, and they of it.
+// What handlers and clients see of each other.
 func TestProtocols(t *testing.T) {
 	overEach(t, func(t *testing.T, k kind) {
 		var protos []string
@@ -67,7 +67,7 @@ func TestProtocols(t *testing.T) {
 	})
 }
 
-// Streams are detached where they can be, and it makes no difference.
+// Streams are detached where possible, with the same results.
 func TestDetached(t *testing.T) {
 	before := sse.ReadStats()
 	server := ssetest.NewServer(new(sse.Set))
@@ -82,7 +82,7 @@ func TestDetached(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatalf("stats %+v", now)
 		}
-		time.Sleep(time.Millisecond) // until real handlers get there
+		time.Sleep(time.Millisecond) // until the real handlers have run
 	}
 	server.Close()
 	memory.Close()
@@ -91,7 +91,7 @@ func TestDetached(t *testing.T) {
 	}
 }
 
-// A request with a context of the program's own ends with it.
+// A request with its own context ends with that context.
 func TestDoContext(t *testing.T) {
 	inMemory(t, func(t *testing.T, k kind) {
 		var group sse.Set

@@ -15,34 +15,33 @@ import (
 	"example.org/sse"
 )
 
-// Why a stream ended, if neither the server nor the network was it.
+// The errors of streams that neither the server nor the network ended.
 var (
-	errClosed       = errors.New("ssetest: the test has closed the stream")
-	errServerClosed = errors.New("ssetest: Server.Close has cut the stream")
+	errClosed       = errors.New("ssetest: stream closed by the test")
+	errServerClosed = errors.New("ssetest: stream cut by Server.Close")
 )
 
-// A Stream is an event stream that a test reads, over a connection of its own.
-// It reads on its own account, whether or not the test waits for an event, and
-// records what comes. Its end does not make it come back; see Reconnect.
+// A Stream is an event stream that a test reads, over its own connection. It reads
+// and records all events, whether or not the test waits for one. It does not
+// reconnect by itself; see Reconnect.
 //
-// Its methods, but for Events, are for the test's goroutine.
+// Its methods, except Events, must be called from the test's goroutine.
 type Stream struct {
 	Recorder
 
-	// Response is the head of what the server answered last. Its Body is the
-	// Stream's to read.
+	// Response is the server's latest response. Its Body is read by the Stream.
 	Response *http.Response
 
 	server      *Server
 	request     *http.Request
 	lastEventID string
-	connection  *connection // nil before the first
+	connection  *connection // nil before the first connect
 }
 
-// Open opens a stream of the server: target is a path, with a query if there is
-// one. It returns when the head of the response is there. The test fails if that
-// takes more than 10 s, or if it is no event stream that the server answers
-// with. The stream is closed at the end of the test, unless it has ended before.
+// Open opens a stream. Its target is a path, with an optional query. Open returns
+// when the head of the response has arrived. The test fails if that takes more
+// than 10 s, or if the response is not an event stream. The stream is closed at
+// the end of the test, unless it has ended before.
 func (s *Server) Open(t testing.TB, target string) *Stream {
 	t.Helper()
 	r, err := http.NewRequest(http.MethodGet, target, http.NoBody)
@@ -53,15 +52,15 @@ func (s *Server) Open(t testing.TB, target string) *Stream {
 	return s.Do(t, r)
 }
 
-// Do is Open with any request, such as [net/http.NewRequest] and
-// [net/http/httptest.NewRequest] make. Only the path and the query of its URL
-// count. The headers Accept and Cache-Control are set as browsers do, if they
-// are not in it.
+// Do is like Open for any request, such as one from [net/http.NewRequest] or
+// [net/http/httptest.NewRequest]. Of its URL, only the path and the query are
+// used. Do sets the headers Accept and Cache-Control as browsers do, unless the
+// request has them.
 func (s *Server) Do(t testing.TB, r *http.Request) *Stream {
 	t.Helper()
 	first := r.Clone(r.Context())
 	first.URL = s.base.ResolveReference(&url.URL{Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: r.URL.RawQuery})
-	first.RequestURI = "" // which httptest sets, for handlers
+	first.RequestURI = "" // set by httptest, but invalid in a client
 	if first.Header == nil {
 		first.Header = make(http.Header)
 	}
@@ -71,15 +70,15 @@ func (s *Server) Do(t testing.TB, r *http.Request) *Stream {
 		}
 	}
 	st := &Stream{server: s, request: first, lastEventID: r.Header.Get("Last-Event-ID")}
-	st.t, st.what = t, first.Method+" "+first.URL.RequestURI()
+	st.t, st.name = t, first.Method+" "+first.URL.RequestURI()
 	t.Cleanup(st.Close)
 	st.connect(first)
 	return st
 }
 
-// Close leaves the stream and closes its connection, as a browser does when its
-// page is closed, or as a network does that fails. Nothing is recorded
-// afterwards. A stream that has ended already is left as it is.
+// Close closes the stream's connection, as a browser does when its page is closed,
+// or as a failing network does. Nothing is recorded afterwards. Close does nothing
+// if the stream has already ended.
 func (st *Stream) Close() {
 	if c := st.connection; c != nil {
 		c.cancel(errClosed)
@@ -87,23 +86,23 @@ func (st *Stream) Close() {
 	}
 }
 
-// Reconnect comes back, as a browser does when it has lost its connection: it
-// closes the stream, if it is open, and opens it again, with the header
-// Last-Event-ID if there was an id. It does not wait for the reconnection time
-// that browsers keep to. What was recorded remains, and what comes is recorded
-// after it. It fails the test where Open does, but waits for the Timeout.
+// Reconnect reconnects as a browser does that has lost its connection: it closes
+// the stream, if it is open, and opens it again, with the header Last-Event-ID if
+// there was an id. Unlike a browser, it does not wait for the reconnection time.
+// New events are recorded after the earlier ones. Reconnect fails the test when
+// Open would, but waits for the Timeout.
 func (st *Stream) Reconnect() {
 	st.t.Helper()
 	st.Close()
 	r := st.request.Clone(st.request.Context())
 	if r.Body != nil && r.Body != http.NoBody {
 		if r.GetBody == nil {
-			st.t.Fatalf("ssetest: %s: the request cannot be sent again: it has a Body and no GetBody", st.what)
+			st.t.Fatalf("ssetest: %s: cannot send the request again: it has a Body but no GetBody", st.name)
 			return
 		}
 		body, err := r.GetBody()
 		if err != nil {
-			st.t.Fatalf("ssetest: %s: %v", st.what, err)
+			st.t.Fatalf("ssetest: %s: %v", st.name, err)
 			return
 		}
 		r.Body = body
@@ -117,17 +116,17 @@ func (st *Stream) Reconnect() {
 	st.connect(r)
 }
 
-// Stall stops reading, until Resume or Reconnect is called: nothing is recorded
-// any more, the buffers on the way fill up, and from then on the server can send
-// nothing. They hold some 20 KiB in memory or over HTTP/2, and half a MiB or so
-// on a socket. The connection remains open.
+// Stall stops reading until Resume or Reconnect is called. No more events are
+// recorded, the buffers between server and client fill up, and then the server can
+// send nothing more. The buffers hold some 20 KiB in memory or over HTTP/2, and
+// about half a MiB on a socket. The connection remains open.
 func (st *Stream) Stall() {
 	if st.connection.stall() {
 		st.change(func() { st.stalled = true })
 	}
 }
 
-// Resume goes on reading after Stall. What the server has sent comes first.
+// Resume resumes reading after Stall, with what the server sent meanwhile.
 func (st *Stream) Resume() {
 	st.connection.resume()
 	st.change(func() { st.stalled = false })
@@ -138,7 +137,7 @@ func (st *Stream) connect(r *http.Request) {
 	st.t.Helper()
 	c, err := st.server.connect(r, st.timeout())
 	if err != nil {
-		st.t.Fatalf("ssetest: %s: %v", st.what, err)
+		st.t.Fatalf("ssetest: %s: %v", st.name, err)
 		return
 	}
 	st.Response, st.connection = c.response, c
@@ -147,19 +146,18 @@ func (st *Stream) connect(r *http.Request) {
 	go c.record(&st.Recorder)
 }
 
-// A connection is what a Stream reads from, once or, if it comes back, several
-// times.
+// A connection is one connection of a Stream. Each Reconnect makes a new one.
 type connection struct {
 	server    *Server
-	transport *http.Transport // of its own
+	transport *http.Transport // used by this connection only
 	ctx       context.Context // of the request
 	cancel    context.CancelCauseFunc
 	response  *http.Response
 	decoder   *sse.Decoder
-	done      chan struct{} // closed when nothing is read any more
+	done      chan struct{} // closed when nothing more is read
 
 	mu      sync.Mutex
-	resumed chan struct{} // closed by resume; nil if it is not stalled
+	resumed chan struct{} // closed by resume; nil unless stalled
 }
 
 // connect makes a request over a new connection.
@@ -167,13 +165,13 @@ func (s *Server) connect(r *http.Request, timeout time.Duration) (*connection, e
 	c := &connection{server: s, transport: s.transport(), done: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancelCause(r.Context())
 	if timeout >= 0 {
-		defer time.AfterFunc(timeout, func() { c.cancel(fmt.Errorf("no answer within %v", timeout)) }).Stop()
+		defer time.AfterFunc(timeout, func() { c.cancel(fmt.Errorf("no response within %v", timeout)) }).Stop()
 	}
 	client := http.Client{Transport: c.transport}
 	response, err := client.Do(r.WithContext(c.ctx))
 	if err != nil {
 		if cause := context.Cause(c.ctx); cause != nil {
-			err = cause // and not what net/http makes of it
+			err = cause // without net/http's wrapping
 		}
 		return nil, c.abandon(err)
 	}
@@ -186,25 +184,25 @@ func (s *Server) connect(r *http.Request, timeout time.Duration) (*connection, e
 	return c, nil
 }
 
-// abandon gives up a connection that was not made, because of err.
+// abandon releases a connection that could not be established, and returns err.
 func (c *connection) abandon(err error) error {
 	c.cancel(nil)
 	c.server.disconnect(c.transport)
 	return err
 }
 
-// refusal returns an error if the response is no event stream.
+// refusal returns an error if the response is not an event stream.
 func refusal(r *http.Response) error {
 	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if r.StatusCode == http.StatusOK && mediaType == "text/event-stream" {
 		return nil
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, 100))
-	_ = err // what came before it will do
+	_ = err // what was read before it is enough
 	return &sse.ResponseError{StatusCode: r.StatusCode, Header: r.Header, Body: body}
 }
 
-// record reads to the end.
+// record reads and records the stream until it ends.
 func (c *connection) record(r *Recorder) {
 	defer c.server.change(func() { delete(c.server.connections, c) })
 	defer close(c.done)
@@ -214,7 +212,7 @@ func (c *connection) record(r *Recorder) {
 	r.record(c.events)
 }
 
-// events is the loop over the events.
+// events iterates over the events.
 func (c *connection) events(yield func(sse.Event, error) bool) {
 	for {
 		e, err := c.decoder.Decode()
@@ -232,18 +230,18 @@ func (c *connection) events(yield func(sse.Event, error) bool) {
 
 // Read reads for the decoder, unless the connection is stalled.
 func (c *connection) Read(p []byte) (int, error) {
-	if err := c.flows(); err != nil {
+	if err := c.awaitFlow(); err != nil {
 		return 0, err
 	}
 	n, err := c.response.Body.Read(p)
-	if err := c.flows(); err != nil { // it was stalled meanwhile
+	if err := c.awaitFlow(); err != nil { // it may have been stalled meanwhile
 		return 0, err
 	}
 	return n, err
 }
 
-// flows waits while the connection is stalled.
-func (c *connection) flows() error {
+// awaitFlow waits while the connection is stalled.
+func (c *connection) awaitFlow() error {
 	for {
 		c.mu.Lock()
 		resumed := c.resumed
@@ -259,7 +257,7 @@ func (c *connection) flows() error {
 	}
 }
 
-// stall reports whether the connection was not stalled before.
+// stall stalls the connection and reports whether it was not stalled before.
 func (c *connection) stall() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

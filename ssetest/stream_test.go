@@ -24,7 +24,7 @@ func wantNext(t *testing.T, r interface{ Next() sse.Event }, data ...string) {
 	}
 }
 
-// A client that left gets what it missed, each event once.
+// A client that reconnects receives what it missed, each event once.
 func TestReconnect(t *testing.T) {
 	overEach(t, func(t *testing.T, k kind) {
 		var group sse.Set
@@ -38,7 +38,7 @@ func TestReconnect(t *testing.T) {
 		ssetest.AwaitLen(t, &group, 1)
 		group.Dispatch("", "one")
 		one := st.Next()
-		group.Dispatch("", "two") // recorded or not, it comes once
+		group.Dispatch("", "two") // recorded or not, it arrives once
 		st.Close()
 		if err := st.End(); err == nil {
 			t.Error("a stream that was left has ended cleanly")
@@ -64,7 +64,8 @@ func TestReconnect(t *testing.T) {
 	})
 }
 
-// The id that is sent: as the HTML standard says, also of blocks without data.
+// Reconnect sends the id that the HTML standard requires, also from a block
+// without data.
 func TestReconnectID(t *testing.T) {
 	inMemory(t, func(t *testing.T, k kind) {
 		streams := []string{"data: x\n\n", "id: 1\ndata: x\n\n", "id: 2\n\n", "data: x\n\nid: 3\n", "id\ndata: x\n\n", ""}
@@ -99,8 +100,8 @@ func TestReconnectID(t *testing.T) {
 	})
 }
 
-// Nobody waits for a stalled client, which the server gives up after the write
-// timeout.
+// Other clients do not wait for a stalled one, which the server disconnects after
+// the write timeout.
 func TestStall(t *testing.T) {
 	inMemory(t, func(t *testing.T, k kind) {
 		group := sse.Set{AcceptOptions: &sse.AcceptOptions{WriteTimeout: time.Minute}}
@@ -108,7 +109,7 @@ func TestStall(t *testing.T) {
 		defer server.Close()
 		stalled, reading := server.Open(t, "/"), server.Open(t, "/")
 		stalled.Stall()
-		stalled.Stall() // once more makes no difference
+		stalled.Stall() // a second call does nothing
 		ssetest.AwaitLen(t, &group, 2)
 		start := time.Now()
 		group.Dispatch("", "small")
@@ -132,7 +133,7 @@ func TestStall(t *testing.T) {
 	})
 }
 
-// On a socket, too, a stalled client soon takes nothing more.
+// Writes to a stalled client soon block on a socket too.
 func TestStallOnSocket(t *testing.T) {
 	overEach(t, func(t *testing.T, k kind) {
 		if k.memory {
@@ -148,8 +149,8 @@ func TestStallOnSocket(t *testing.T) {
 	})
 }
 
-// A client that was stalled and resumes gets everything, and one that is left
-// while it is stalled has got nothing.
+// A stalled client that resumes receives everything, and one that is closed while
+// stalled receives nothing.
 func TestResume(t *testing.T) {
 	inMemory(t, func(t *testing.T, k kind) {
 		var group sse.Set
@@ -181,8 +182,8 @@ func TestResume(t *testing.T) {
 	})
 }
 
-// An hour of silence: nothing but the server's keep-alives happens, and what
-// comes then comes at its time.
+// In an hour of silence only keep-alives are sent, and the event after it arrives
+// on time.
 func TestFakeTime(t *testing.T) {
 	inMemory(t, func(t *testing.T, k kind) {
 		server := k.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -208,7 +209,7 @@ func TestFakeTime(t *testing.T) {
 	})
 }
 
-// After synctest.Wait all that was dispatched is recorded.
+// After synctest.Wait all dispatched events are recorded.
 func TestEventsAfterWait(t *testing.T) {
 	inMemory(t, func(t *testing.T, k kind) {
 		var group sse.Set
@@ -226,7 +227,7 @@ func TestEventsAfterWait(t *testing.T) {
 	})
 }
 
-// A stream that is not closed by the test is closed after it, one by one.
+// Streams that the test does not close are closed after it, one by one.
 func TestStreamsEndWithTheTest(t *testing.T) {
 	overEach(t, func(t *testing.T, k kind) {
 		var group sse.Set
@@ -244,7 +245,7 @@ func TestStreamsEndWithTheTest(t *testing.T) {
 	})
 }
 
-// A loop over a client's events, which come from several streams.
+// A Recorder of a client's events, which arrive over several streams.
 func TestRecordClient(t *testing.T) {
 	inMemory(t, func(t *testing.T, k kind) {
 		group := sse.Set{AcceptOptions: &sse.AcceptOptions{Retry: time.Second}}
@@ -265,7 +266,7 @@ func TestRecordClient(t *testing.T) {
 	})
 }
 
-// The end that a loop has is the recorder's.
+// The error that ends a loop is the recorder's.
 func TestRecordEnd(t *testing.T) {
 	broken := errors.New("broken")
 	recorder := ssetest.Record(t, func(yield func(sse.Event, error) bool) {

@@ -19,25 +19,25 @@ import (
 
 type benchCommand struct {
 	endpoint
-	Streams   int           `short:"c" default:"10" placeholder:"COUNT" help:"How many streams to open."`
-	Duration  time.Duration `short:"d" default:"10s" help:"How long to read, from when all of them are open."`
-	TimeField string        `placeholder:"NAME" help:"The field of JSON data with the time of sending: RFC 3339, or a number since 1970. Parts of a path are joined by dots. [the data's first number]"`
-	JSON      bool          `name:"json" help:"Print the results as JSON."`
-	Patience  time.Duration `default:"30s" help:"How long the server may take to begin its answers."`
+	Streams         int           `short:"c" default:"10" placeholder:"COUNT" help:"Number of streams to open (default: ${default})."`
+	Duration        time.Duration `short:"d" default:"10s" help:"Time to read after all streams are open."`
+	TimeField       string        `placeholder:"NAME" help:"Field of JSON data with the time of sending: RFC 3339, or a number since 1970. Separate the names of nested fields by dots (default: the first number in the data)."`
+	JSON            bool          `name:"json" help:"Print the results as JSON."`
+	ResponseTimeout time.Duration `default:"30s" help:"Time limit for the server to send its response headers."`
 }
 
 // Help documents what is measured, and the exit codes.
 func (*benchCommand) Help() string {
-	return `Latencies are told by events whose data carries the time of sending. A time is any number that, taken for nanoseconds, microseconds or milliseconds since 1970, is less than an hour off; the clocks of both ends should agree.
+	return `Latency is measured from a timestamp in the event's data: a number that, as nanoseconds, microseconds or milliseconds since 1970, is within an hour of now. The clocks of both machines should agree.
 
-Missed and repeated events are told by ids: numbers that count up, or those of this library. Of the latter, one that another stream got counts as missed.
+Missed and repeated events are found by their ids: increasing numbers, or the ids of this library. With the latter, an event counts as missed if another stream received it.
 
-Exit codes: 0 if all streams were open; 1 if one was not, or ended for good; 2 if the command line is wrong. An interrupt ends the reading early.`
+Exit codes: 0 if all streams stayed open; 1 if a stream could not be opened, or failed; 2 if the command line is invalid. An interrupt ends the measurement early.`
 }
 
-// atOnce is how many streams are being opened at a time: a rush would measure
-// the server's queue for new connections.
-const atOnce = 64
+// maxOpening is the number of streams that are opened at once. Opening all would
+// measure the server's queue for new connections.
+const maxOpening = 64
 
 // A bench is the run of a benchCommand.
 type bench struct {
@@ -45,24 +45,24 @@ type bench struct {
 	transport *http.Transport
 	header    http.Header
 	url       string
-	tallies   []*tally // a stream has one of them, so that they do not all wait for the same
+	metrics   []*metrics // each stream uses one, so that few wait for the same lock
 	bar       *progressbar.ProgressBar
-	ready     atomic.Int64 // streams that are open, or have failed
+	ready     atomic.Int64 // streams that are open or have failed
 	allReady  chan struct{}
-	room      chan struct{} // for streams that are being opened
-	reading   atomic.Bool   // from when all are ready
+	opening   chan struct{} // has an element for each stream that is being opened
+	reading   atomic.Bool   // whether events are counted
 }
 
 // Run measures.
 func (c *benchCommand) Run(ctx context.Context, s *streams) error {
 	if c.Streams < 1 || c.Duration <= 0 {
-		return usage("-c and -d take positive numbers")
+		return usage("-c and -d must be positive")
 	}
 	b := &bench{
 		benchCommand: c,
-		transport:    c.transport(c.Patience),
+		transport:    c.transport(c.ResponseTimeout),
 		allReady:     make(chan struct{}),
-		room:         make(chan struct{}, atOnce),
+		opening:      make(chan struct{}, maxOpening),
 	}
 	var err error
 	if b.url, err = c.url(); err != nil {
@@ -72,7 +72,7 @@ func (c *benchCommand) Run(ctx context.Context, s *streams) error {
 		return err
 	}
 	for range min(c.Streams, runtime.GOMAXPROCS(0)) {
-		b.tallies = append(b.tallies, newTally(c.TimeField))
+		b.metrics = append(b.metrics, newMetrics(c.TimeField))
 	}
 	total := b.measure(ctx, s)
 	results := total.results(c.Streams)
@@ -87,26 +87,26 @@ func (c *benchCommand) Run(ctx context.Context, s *streams) error {
 	return err
 }
 
-// measure opens the streams, reads for a while, and returns what it saw.
-func (b *bench) measure(ctx context.Context, s *streams) *tally {
+// measure opens the streams, reads them for the duration, and returns the totals.
+func (b *bench) measure(ctx context.Context, s *streams) *metrics {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var streams sync.WaitGroup
 	b.progress(s.err, b.Streams, "opening")
 	for i := range b.Streams {
-		streams.Go(func() { b.follow(ctx, b.tallies[i%len(b.tallies)]) })
+		streams.Go(func() { b.follow(ctx, b.metrics[i%len(b.metrics)]) })
 	}
 	select {
 	case <-b.allReady:
 		b.progress(s.err, int(b.Duration/tick), "reading")
 	case <-ctx.Done():
 	}
-	ended := make(chan struct{}) // all streams, before their time
+	ended := make(chan struct{}) // closed when all streams have ended
 	go func() {
 		streams.Wait()
 		close(ended)
 	}()
-	select { // what servers send to newcomers is old, and no latency
+	select { // skip what the server sends to new clients: it is old
 	case <-time.After(settle):
 	case <-ctx.Done():
 	case <-ended:
@@ -133,31 +133,31 @@ func (b *bench) measure(ctx context.Context, s *streams) *tally {
 	cancel()
 	<-ended
 	if b.bar != nil {
-		b.bar.Finish() //nolint:errcheck // a terminal that cannot be written to shows nothing
+		b.bar.Finish() //nolint:errcheck // the bar is for display only
 	}
-	total := b.tallies[0]
-	for _, t := range b.tallies[1:] {
-		total.merge(t)
+	total := b.metrics[0]
+	for _, m := range b.metrics[1:] {
+		total.merge(m)
 	}
 	total.lasted = lasted
 	return total
 }
 
 const (
-	tick   = 100 * time.Millisecond // of the bar
-	settle = 250 * time.Millisecond // before the reading
+	tick   = 100 * time.Millisecond // between updates of the bar
+	settle = 250 * time.Millisecond // between opening and reading
 )
 
-var errNoMore = errors.New("204: the server has no more")
+var errNoMore = errors.New("the server answered with 204 No Content: no more events")
 
-// follow reads one stream until the context is done.
-func (b *bench) follow(ctx context.Context, t *tally) {
-	var order order
-	var asked time.Time
+// follow reads one stream until the context is canceled.
+func (b *bench) follow(ctx context.Context, m *metrics) {
+	var seq sequence
+	var requested time.Time
 	opened := false
-	ready := func() { // once: with the answer, or the failure
+	ready := func() { // called once: with the response, or the failure
 		opened = true
-		<-b.room
+		<-b.opening
 		if b.step(); b.ready.Add(1) == int64(b.Streams) {
 			close(b.allReady)
 		}
@@ -169,11 +169,11 @@ func (b *bench) follow(ctx context.Context, t *tally) {
 		HTTPClient: &http.Client{Transport: b.transport},
 		Header:     b.header,
 		OnRequest: func(*http.Request) error {
-			asked = time.Now()
+			requested = time.Now()
 			return nil
 		},
 		OnOpen: func(*http.Response) {
-			t.opened(time.Since(asked))
+			m.opened(time.Since(requested))
 			if !opened {
 				ready()
 			}
@@ -182,12 +182,12 @@ func (b *bench) follow(ctx context.Context, t *tally) {
 			if !opened {
 				giveUp(fmt.Errorf("%w: %w", errNotOpened, err))
 			} else {
-				t.lost()
+				m.lost()
 			}
 		},
 	}
 	select {
-	case b.room <- struct{}{}:
+	case b.opening <- struct{}{}:
 	case <-ctx.Done():
 		return
 	}
@@ -196,26 +196,26 @@ func (b *bench) follow(ctx context.Context, t *tally) {
 		if err != nil {
 			end = err
 		} else if b.reading.Load() {
-			t.event(event, &order, time.Now())
+			m.event(event, &seq, time.Now())
 		}
 	}
 	if !errors.Is(end, context.Canceled) && !errors.Is(end, errInterrupted) {
-		t.fail(end)
+		m.fail(end)
 	}
 	if !opened {
 		ready()
 	}
 }
 
-// progress shows a new bar, on a terminal.
-func (b *bench) progress(w io.Writer, most int, what string) {
+// progress starts a new progress bar if w is a terminal.
+func (b *bench) progress(w io.Writer, steps int, description string) {
 	if b.bar != nil {
-		b.bar.Finish() //nolint:errcheck // a terminal that cannot be written to shows nothing
+		b.bar.Finish() //nolint:errcheck // the bar is for display only
 	}
 	if isTerminal(w) {
-		b.bar = progressbar.NewOptions(most,
+		b.bar = progressbar.NewOptions(steps,
 			progressbar.OptionSetWriter(w),
-			progressbar.OptionSetDescription(what),
+			progressbar.OptionSetDescription(description),
 			progressbar.OptionThrottle(tick),
 			progressbar.OptionSetPredictTime(false),
 			progressbar.OptionFullWidth(),
@@ -223,9 +223,9 @@ func (b *bench) progress(w io.Writer, most int, what string) {
 	}
 }
 
-// step moves the bar.
+// step advances the bar.
 func (b *bench) step() {
 	if b.bar != nil {
-		b.bar.Add(1) //nolint:errcheck // the same
+		b.bar.Add(1) //nolint:errcheck // the bar is for display only
 	}
 }

@@ -16,20 +16,20 @@ func TestBench(t *testing.T) {
 		code     int
 		out, err string
 	}{
-		{"-c 3 -d 500ms /ticks", 0, "3 of 3 stayed, 0 reconnections", "="},
+		{"-c 3 -d 500ms /ticks", 0, "3 of 3 stayed open, 0 reconnections", "="},
 		{"-c 3 -d 500ms /ticks", 0, "p99.9", "="},
 		{"-c 3 -d 500ms /ticks", 0, "0 missed, 0 repeated", "="},
 		{"-c 1 -d 500ms /ticks", 0, "█", "="},
-		{"-c 1 -d 300ms /set", 0, "--time-field names the field", "="},
+		{"-c 1 -d 300ms /set", 0, "set --time-field to the field", "="},
 		{"-c 2 -d 500ms --time-field sent.at /set", 0, "0 missed, 0 repeated", "="},
 		{"-c 1 -d 200ms /silent", 0, "0 in 0.2 s", "="},
 		{"-c 2 -d 1s /next", 0, "reconnections", "="},
-		{"-c 2 -d 5s /404", 1, "0 of 2 stayed", "2 of 2 streams failed: sse: the server answered with 404"},
-		{"-c 2 -d 5s /204", 1, "0 of 2 stayed", "no more"},
-		{"-c 1 -d 5s /html", 1, "0 of 1 stayed", "text/html"},
-		{"-c 1 -d 5s /huge", 1, "0 of 1 stayed", "event too large"},
-		{"-c 1 -d 5s --patience 200ms /dead", 1, "0 of 1", "could not be opened"},
-		{"-c 100 -d 5s " + refused(t), 1, "0 of 100 stayed", "100 of 100 streams failed: the stream could not be opened"},
+		{"-c 2 -d 5s /404", 1, "0 of 2 stayed open", "2 of 2 streams failed: sse: the server answered with 404"},
+		{"-c 2 -d 5s /204", 1, "0 of 2 stayed open", "no more events"},
+		{"-c 1 -d 5s /html", 1, "0 of 1 stayed open", "text/html"},
+		{"-c 1 -d 5s /huge", 1, "0 of 1 stayed open", "event too large"},
+		{"-c 1 -d 5s --response-timeout 200ms /dead", 1, "0 of 1", "could not be opened"},
+		{"-c 100 -d 5s " + refused(t), 1, "0 of 100 stayed open", "100 of 100 streams failed: the stream could not be opened"},
 	} {
 		t.Run(row.args, func(t *testing.T) {
 			args := strings.Fields(row.args)
@@ -48,7 +48,7 @@ func TestBenchJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(p.out.String()), &r); err != nil {
 		t.Fatal(err)
 	}
-	// 20 a second, on a machine that may be busy.
+	// 20 events a second, on a machine that may be busy.
 	if r.Streams != 100 || r.Failed != 0 || r.Events < 200 || r.Events > 2500 || r.Missed != 0 || r.Repeated != 0 {
 		t.Errorf("%+v", r)
 	}
@@ -61,11 +61,11 @@ func TestBenchInterrupted(t *testing.T) {
 	p := start(t, nil, "bench", "-c", "2", "-d", "1h", newServer(t).URL+"/ticks")
 	p.interrupt()
 	p.wait(t)
-	p.check(t, 0, "of 2 stayed", "=")
+	p.check(t, 0, "of 2 stayed open", "=")
 }
 
-// The ids of each stream, and how many events were missed and repeated.
-func TestOrder(t *testing.T) {
+// TestSequence counts the missed and repeated events in the ids of some streams.
+func TestSequence(t *testing.T) {
 	for _, row := range []struct {
 		streams          string
 		missed, repeated int64
@@ -75,19 +75,19 @@ func TestOrder(t *testing.T) {
 		{"1 2 5", 2, 0},
 		{"1 2 3 2 3 4", 0, 2},
 		{"1 2 3 1 2 3 4", 0, 3},
-		{"a-1 a-2 a-5", 0, 0}, // the process counts other events, too
+		{"a-1 a-2 a-5", 0, 0}, // the process also numbers events of other sets
 		{"a-1 a-2 a-5|a-2 a-3 a-5|a-1 a-5", 1 + 0 + 2, 0},
 		{"a-y a-z a-10 a-z", 0, 1},
 		{"a-1 b-1 b-2 a-7", 0, 0},
 		{"x y z", 0, 0},
 	} {
-		total := newTally("")
+		total := newMetrics("")
 		for stream := range strings.SplitSeq(row.streams, "|") {
-			tally, o := newTally(""), new(order)
+			metrics, seq := newMetrics(""), new(sequence)
 			for id := range strings.FieldsSeq(stream) {
-				tally.event(sse.Event{ID: id}, o, time.Now())
+				metrics.event(sse.Event{ID: id}, seq, time.Now())
 			}
-			total.merge(tally)
+			total.merge(metrics)
 		}
 		if total.missed() != row.missed || total.repeated != row.repeated {
 			t.Errorf("%s: %d missed, %d repeated; want %d, %d", row.streams, total.missed(), total.repeated, row.missed, row.repeated)
@@ -123,7 +123,7 @@ func TestTimes(t *testing.T) {
 		{"at", `hello`, false},
 		{"at", `{}`, false},
 	} {
-		got, ok := newTally(row.field).sent(row.data, now)
+		got, ok := newMetrics(row.field).sent(row.data, now)
 		if ok != row.ok || ok && got.Sub(sent).Abs() > time.Microsecond {
 			t.Errorf("%q of %s: %v, %v", row.field, row.data, got, ok)
 		}

@@ -5,25 +5,24 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 	"time"
 )
 
 type doctorCommand struct {
 	endpoint
-	Wait time.Duration `default:"35s" help:"How long to watch a stream that is silent, for its keep-alive."`
+	Wait time.Duration `default:"35s" help:"How long to watch a silent stream for a keep-alive."`
 	JSON bool          `name:"json" help:"Print the findings as JSON."`
 }
 
-// Help documents the exit codes.
+// Help documents the requests, and the exit codes.
 func (*doctorCommand) Help() string {
-	return `Asks for the stream as a browser does, watches it for a while, asks again with the id of an event, and with HEAD and OPTIONS. Each finding is marked: ✓ as it should be, ! to consider, ✗ to mend; and says how.
+	return `Doctor requests the stream as a browser does, watches it, and requests it again with the id of an event, and with HEAD and OPTIONS. It marks each finding (✓ good, ! consider, ✗ broken) and says how to fix it.
 
-Exit codes: 0 if nothing is to be mended, 1 if something is, 2 if the command line is wrong.`
+Exit codes: 0 if nothing is broken, 1 if something is, 2 if the command line is invalid.`
 }
 
-// A level is how serious a finding is.
+// A level is the severity of a finding.
 type level string
 
 const (
@@ -32,30 +31,30 @@ const (
 	broken level = "broken"
 )
 
-// A finding is what the doctor has to say of one thing.
+// A finding is the result of one check.
 type finding struct {
 	Check string `json:"check"`
 	Level level  `json:"level"`
-	Saw   string `json:"saw"`
-	Mend  string `json:"mend,omitempty"`
+	Seen  string `json:"seen"`
+	Fix   string `json:"fix,omitempty"`
 }
 
-// A diagnosis is all of them, as --json prints it.
+// A diagnosis is the list of findings, as --json prints it.
 type diagnosis struct {
 	URL      string    `json:"url"`
 	OK       bool      `json:"ok"`
 	Findings []finding `json:"findings"`
 }
 
-func (d *diagnosis) add(check string, l level, saw, mend string) {
-	d.Findings = append(d.Findings, finding{check, l, saw, mend})
+func (d *diagnosis) add(check string, l level, seen, fix string) {
+	d.Findings = append(d.Findings, finding{check, l, seen, fix})
 	d.OK = d.OK && l != broken
 }
 
 // Run examines the stream.
 func (c *doctorCommand) Run(ctx context.Context, s *streams) error {
 	if c.Wait <= 0 {
-		return usage("--wait takes a positive time")
+		return usage("--wait must be positive")
 	}
 	url, err := c.url()
 	if err != nil {
@@ -65,12 +64,12 @@ func (c *doctorCommand) Run(ctx context.Context, s *streams) error {
 	if err != nil {
 		return err
 	}
-	v := &visit{ctx: ctx, transport: c.transport(0), url: url, header: header, wait: c.Wait}
+	x := &examiner{ctx: ctx, transport: c.transport(0), url: url, header: header, wait: c.Wait}
 	d := &diagnosis{URL: url, OK: true}
 	if isTerminal(s.err) {
-		s.sayf("asking, for up to %v", c.Wait)
+		s.logf("examining the stream for up to %v", c.Wait)
 	}
-	v.examine(d)
+	x.examine(d)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -100,9 +99,9 @@ func (d *diagnosis) write(w io.Writer, p palette) error {
 		case broken:
 			mark, paint = "✗", p.bad
 		}
-		fmt.Fprintf(&b, "%s %-12s %s\n", paint(mark), f.Check, printable(f.Saw))
-		if f.Mend != "" {
-			b.WriteString(p.dim(wrapped(f.Mend, 15, 90)))
+		fmt.Fprintf(&b, "%s %-12s %s\n", paint(mark), f.Check, printable(f.Seen))
+		if f.Fix != "" {
+			b.WriteString(p.dim(wrap(f.Fix, 15, 90)))
 		}
 	}
 	fmt.Fprintf(&b, "\n%d ✓  %d !  %d ✗\n", count[fine], count[minor], count[broken])
@@ -110,8 +109,8 @@ func (d *diagnosis) write(w io.Writer, p palette) error {
 	return err
 }
 
-// wrapped returns text in lines that begin so far to the right.
-func wrapped(text string, indent, width int) string {
+// wrap breaks text into indented lines of at most the given width.
+func wrap(text string, indent, width int) string {
 	var b strings.Builder
 	column := 0
 	for word := range strings.FieldsSeq(text) {
@@ -128,21 +127,4 @@ func wrapped(text string, indent, width int) string {
 		}
 	}
 	return b.String() + "\n"
-}
-
-// between returns who, by the headers, stands between: proxies, caches, and
-// servers that may be proxies.
-func between(headers []http.Header) (names []string) {
-	seen := make(map[string]bool)
-	for _, h := range headers {
-		for _, name := range []string{"Server", "Via", "X-Served-By", "X-Cache", "CF-Ray", "X-Amz-Cf-Id", "X-Envoy-Upstream-Service-Time"} {
-			value := h.Get(name)
-			if value == "" || seen[name] {
-				continue
-			}
-			seen[name] = true
-			names = append(names, name+": "+value)
-		}
-	}
-	return names
 }

@@ -29,12 +29,12 @@ func examine(t *testing.T, url, wait string) (findings map[string]finding, code 
 	return findings, p.code
 }
 
-// has compares a finding: text is a part of what was seen, or of the advice.
+// has compares a finding. Its observation or its advice must contain text.
 func has(t *testing.T, findings map[string]finding, check string, l level, text string) {
 	t.Helper()
 	f := findings[check]
-	if f.Level != l || !strings.Contains(f.Saw, text) && !strings.Contains(f.Mend, text) {
-		t.Errorf("%s: got %s %q, %q; want %s %q", check, f.Level, f.Saw, f.Mend, l, text)
+	if f.Level != l || !strings.Contains(f.Seen, text) && !strings.Contains(f.Fix, text) {
+		t.Errorf("%s: got %s %q, %q; want %s %q", check, f.Level, f.Seen, f.Fix, l, text)
 	}
 }
 
@@ -52,9 +52,9 @@ func TestDoctor(t *testing.T) {
 		{"/set", "compression", fine, "none"},
 		{"/set", "caching", fine, "no-cache, no-transform"},
 		{"/set", "buffering", fine, "X-Accel-Buffering: no"},
-		{"/set", "keep-alive", fine, "none was needed"},
-		{"/set", "retry", fine, "none"},
-		{"/set", "resume", fine, "goes on after that event"},
+		{"/set", "keep-alive", fine, "not needed"},
+		{"/set", "retry", fine, "not set"},
+		{"/set", "resume", fine, "continues after that event"},
 		{"/set", "HEAD", fine, "200 OK"},
 		{"/set", "OPTIONS", fine, "204 No Content"},
 		{"/ticks", "answer", fine, "200 OK"},
@@ -65,11 +65,11 @@ func TestDoctor(t *testing.T) {
 		{"/ticks?for=300ms", "end", minor, "ended the stream"},
 		{"/next", "resume", fine, "nothing is sent twice"},
 		{"/next", "retry", minor, "retry: 100"},
-		{"/retry0", "retry", broken, "some hundred times a second"},
+		{"/retry0", "retry", broken, "hundreds of times a second"},
 		{"/echo", "resume", minor, "no id"},
 		{"/silent", "delivery", minor, "no byte"},
-		{"/silent", "keep-alive", fine, "too short to tell"},
-		{"/silent", "resume", fine, "no event came"},
+		{"/silent", "keep-alive", fine, "too short to judge"},
+		{"/silent", "resume", fine, "no event arrived"},
 		{"/quiet", "keep-alive", fine, "a comment after"},
 		{"/quiet", "delivery", fine, "0 events"},
 		{"/gzip", "compression", minor, "gzip"},
@@ -78,7 +78,7 @@ func TestDoctor(t *testing.T) {
 		{"/moved", "redirect", minor, "/ticks"},
 		{"/private", "caching", minor, "private"},
 		{"/cut", "end", broken, "WriteTimeout"},
-		{"/204", "answer", broken, "never come back"},
+		{"/204", "answer", broken, "stop reconnecting"},
 		{"/404", "answer", broken, "404 Not Found"},
 		{"/html", "answer", broken, "text/html"},
 		{"/dead", "answer", broken, "not even the head"},
@@ -88,7 +88,7 @@ func TestDoctor(t *testing.T) {
 		findings map[string]finding
 		code     int
 	}
-	all := make(map[string]func() examined) // by path; it takes a while, so all at once
+	all := make(map[string]func() examined) // by path; each takes a while, so they run concurrently
 	for _, row := range rows {
 		if all[row.path] != nil {
 			continue
@@ -111,7 +111,7 @@ func TestDoctor(t *testing.T) {
 	}
 	findings, _ := examine(t, refused(t), "1s")
 	has(t, findings, "answer", broken, "connection refused")
-	findings, _ = examine(t, server.URL+"/huge", "20s") // it takes a while to read so much
+	findings, _ = examine(t, server.URL+"/huge", "20s") // reading that much takes a while
 	has(t, findings, "end", broken, "event too large")
 }
 
@@ -119,15 +119,17 @@ func TestDoctorInWords(t *testing.T) {
 	server := newServer(t)
 	p := command(t, "", "doctor", "--wait", "1s", server.URL+"/html")
 	p.check(t, 1, "✗ answer       200 OK with Content-Type", "=")
-	p.check(t, 1, "\n               A stream has the Content-Type text/event-stream;", "=")
+	p.check(t, 1, "\n               With any Content-Type except text/event-stream", "=")
 	p.check(t, 1, "\n0 ✓  0 !  1 ✗\n", "=")
+	p = command(t, "", "doctor", "--wait", "1s", server.URL+"/escape")
+	p.check(t, 1, `404 \x1b[31mred`, "=")
 	p = start(t, nil, "doctor", "--wait", "1h", server.URL+"/silent")
 	p.interrupt()
 	p.wait(t)
 	p.check(t, 130, "=", "interrupted")
 }
 
-// Over TLS, with HTTP/2.
+// TestDoctorHTTP2 examines a server over TLS and HTTP/2.
 func TestDoctorHTTP2(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(ticks))
@@ -142,7 +144,7 @@ func TestDoctorHTTP2(t *testing.T) {
 	p.check(t, 0, "✓ protocol     HTTP/2.0", "=")
 }
 
-// What comes in one piece after a while has waited somewhere.
+// TestDoctorOfABuffer examines a proxy that buffers the whole stream.
 func TestDoctorOfABuffer(t *testing.T) {
 	t.Parallel()
 	server := newServer(t)

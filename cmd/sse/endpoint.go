@@ -10,11 +10,11 @@ import (
 	"unicode"
 )
 
-// An endpoint is where a stream is, and how it is asked for.
+// An endpoint is the URL of a stream and how to request it.
 type endpoint struct {
-	URL      string   `arg:"" help:"Where the stream is; http:// may be left out."`
-	Headers  []string `short:"H" name:"header" sep:"none" placeholder:"NAME: VALUE" help:"A header to send. May be given several times."`
-	Insecure bool     `short:"k" help:"Take any TLS certificate."`
+	URL      string   `arg:"" help:"The stream's URL; http:// may be omitted."`
+	Headers  []string `short:"H" name:"header" sep:"none" placeholder:"NAME: VALUE" help:"Add a request header. May be repeated."`
+	Insecure bool     `short:"k" help:"Do not verify TLS certificates."`
 }
 
 // url returns the stream's URL.
@@ -26,50 +26,50 @@ func (e *endpoint) url() (string, error) {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil:
-		return "", usage("%q is no URL: %w", e.URL, err)
+		return "", usage("%q is not a valid URL: %w", e.URL, err)
 	case u.Scheme != "http" && u.Scheme != "https":
-		return "", usage("%q is no http or https URL", e.URL)
+		return "", usage("%q is not an http or https URL", e.URL)
 	case u.Hostname() == "" || strings.ContainsFunc(u.Host, unicode.IsSpace):
-		return "", usage("%q names no host; write it like https://example.org/events", e.URL)
+		return "", usage("%q has no host; write it like https://example.org/events", e.URL)
 	}
 	return u.String(), nil
 }
 
-// header returns the headers to send.
+// header returns the request headers.
 func (e *endpoint) header() (http.Header, error) {
 	h := make(http.Header)
 	for _, line := range e.Headers {
 		name, value, ok := strings.Cut(line, ":")
 		if !ok || strings.TrimSpace(name) == "" {
-			return nil, usage("the header %q has no name; write it like -H 'Name: value'", line)
+			return nil, usage("header %q has no name; write it like -H 'Name: value'", line)
 		}
 		h.Add(strings.TrimSpace(name), strings.TrimSpace(value))
 	}
 	return h, nil
 }
 
-// transport returns a transport of the command's own, so that nothing it asks
-// goes over a connection that something else has used. A server that has not
-// begun to answer after patience is given up.
-func (e *endpoint) transport(patience time.Duration) *http.Transport {
+// transport returns a new transport that opens a connection for each request. A
+// request fails if its response headers do not arrive within timeout; 0 means no
+// limit.
+func (e *endpoint) transport(timeout time.Duration) *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.ResponseHeaderTimeout = patience
+	t.ResponseHeaderTimeout = timeout
 	t.MaxIdleConnsPerHost = -1
 	if e.Insecure {
-		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // as asked for
+		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // the user asked for it
 	}
 	return t
 }
 
-// printable returns text that does nothing to a terminal but being shown.
-// Newlines and tabs stay.
+// printable returns text with control characters escaped, so that it is safe to
+// print on a terminal. Newlines and tabs stay.
 func printable(text string) string {
-	if !strings.ContainsFunc(text, hidden) {
+	if !strings.ContainsFunc(text, isEscaped) {
 		return text
 	}
 	var b strings.Builder
 	for _, r := range text {
-		if hidden(r) {
+		if isEscaped(r) {
 			fmt.Fprintf(&b, "\\x%02x", r)
 		} else {
 			b.WriteRune(r)
@@ -78,4 +78,4 @@ func printable(text string) string {
 	return b.String()
 }
 
-func hidden(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }
+func isEscaped(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }

@@ -1,12 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/alecthomas/kong"
 )
 
-// What a command's --help ends with.
+// The examples that end each command's --help.
 var examples = map[string]string{
 	"tail": `sse tail --until done https://example.org/events
   sse tail --json localhost:8080/events | jq .data
@@ -15,8 +16,9 @@ var examples = map[string]string{
   jq -c '{type: .level, data: .message}' log.json | sse send --json --exit :8080`,
 	"bench":  `sse bench -c 1000 -d 30s --time-field sent localhost:8080/events`,
 	"doctor": `sse doctor https://example.org/events`,
-	"completion": `source <(sse completion -c bash)
-  sse completion -c fish | source`,
+	"completion": `eval "$(sse completion bash)"
+  sse completion zsh > "${fpath[1]}/_sse"
+  sse completion fish > ~/.config/fish/completions/sse.fish`,
 }
 
 func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
@@ -27,10 +29,6 @@ func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
 	if selected := ctx.Selected(); selected != nil {
 		name = selected.Name
 	}
-	example := examples[name]
-	if example == "" {
-		example = "sse doctor https://example.org/events"
-	}
-	_, err := fmt.Fprintf(ctx.Stdout, "\nExample:\n  %s\n", example)
+	_, err := fmt.Fprintf(ctx.Stdout, "\nExample:\n  %s\n", cmp.Or(examples[name], examples["doctor"]))
 	return err
 }

@@ -1,4 +1,4 @@
-// Command sse follows, serves, measures and examines server-sent event streams.
+// Command sse reads, serves, measures and diagnoses server-sent event streams.
 //
 //	sse tail https://example.org/events
 //	tail -f log | sse send :8080
@@ -17,20 +17,19 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
-	kongcompletion "github.com/jotaen/kong-completion"
 )
 
 type commands struct {
-	Tail       tailCommand               `cmd:"" help:"Print a stream's events as they come."`
-	Send       sendCommand               `cmd:"" help:"Serve the lines of standard input as a stream."`
-	Bench      benchCommand              `cmd:"" help:"Open many streams of one URL, and measure what comes."`
-	Doctor     doctorCommand             `cmd:"" help:"Find out what is wrong with a stream, or stands between you and it."`
-	Completion kongcompletion.Completion `cmd:"" help:"Print what makes your shell complete this command line."`
+	Tail       tailCommand       `cmd:"" help:"Print a stream's events as they arrive."`
+	Send       sendCommand       `cmd:"" help:"Serve the lines of standard input as a stream."`
+	Bench      benchCommand      `cmd:"" help:"Open many streams to one URL and measure them."`
+	Doctor     doctorCommand     `cmd:"" help:"Diagnose a stream and the proxies in front of it."`
+	Completion completionCommand `cmd:"" help:"Print a shell completion script."`
 
-	Color string `enum:"auto,always,never" default:"auto" help:"Colors: ${enum}. Automatic ones are for terminals, and heed NO_COLOR."`
+	Color string `enum:"auto,always,never" default:"auto" help:"Colors: auto, always or never. \"auto\" uses colors on a terminal unless NO_COLOR is set."`
 }
 
-// The exit codes, besides 0. They are documented in helpOf.
+// Exit codes. Each command's Help documents them.
 const (
 	exitFailed      = 1
 	exitUsage       = 2
@@ -38,7 +37,7 @@ const (
 	exitInterrupted = 128 + int(syscall.SIGINT)
 )
 
-// An exitError is an error with an exit code other than exitFailed.
+// An exitError is an error with its own exit code.
 type exitError struct {
 	error
 	code int
@@ -51,20 +50,23 @@ func usage(format string, args ...any) error {
 	return exitError{fmt.Errorf(format, args...), exitUsage}
 }
 
-// errInterrupted is the cause of a context that a signal ended.
+// errInterrupted is the cause of a context that a signal canceled.
 var errInterrupted = exitError{errors.New("interrupted"), exitInterrupted}
 
-// The streams are a command's connections to the outside.
+// errReported is returned by a command whose output already describes the failure.
+var errReported = errors.New("reported")
+
+// The streams are a command's standard streams.
 type streams struct {
 	in       io.Reader
 	out, err io.Writer
 	color    string // auto, always, never
 }
 
-// sayf writes a line for people, which scripts do not read.
-func (s *streams) sayf(format string, args ...any) {
+// logf prints a message for the user on standard error.
+func (s *streams) logf(format string, args ...any) {
 	text := strings.TrimPrefix(fmt.Sprintf(format, args...), "sse: ") // the library's errors have it
-	fmt.Fprintf(s.err, "sse: %s\n", text)                             //nolint:errcheck // there is nowhere else to say it
+	fmt.Fprintf(s.err, "sse: %s\n", printable(text))                  //nolint:errcheck // there is nowhere else to report it
 }
 
 func main() {
@@ -73,35 +75,44 @@ func main() {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-signals
-		signal.Stop(signals) // a second one does what it does by default
+		signal.Stop(signals) // a second signal kills the process
 		interrupt(errInterrupted)
 	}()
 	os.Exit(run(ctx, os.Args[1:], &streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
 }
 
-// run runs a command line and returns its exit code.
-func run(ctx context.Context, args []string, s *streams) (code int) {
-	type exited struct{ code int } // how kong ends after --help
-	defer func() {
-		if e, ok := recover().(exited); ok {
-			code = e.code
-		}
-	}()
-	var c commands
-	k := kong.Must(&c,
+// newParser returns the parser of the command line.
+func newParser(c *commands, options ...kong.Option) *kong.Kong {
+	return kong.Must(c, append([]kong.Option{
 		kong.Name("sse"),
 		kong.Description("Server-sent events from the command line."),
 		kong.Help(printHelp),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	}, options...)...)
+}
+
+// run runs a command line and returns its exit code.
+func run(ctx context.Context, args []string, s *streams) (code int) {
+	type exited struct{ code int } // how kong exits after --help
+	defer func() {
+		switch e := recover().(type) {
+		case nil:
+		case exited:
+			code = e.code
+		default:
+			panic(e)
+		}
+	}()
+	var c commands
+	parsed, err := newParser(&c,
 		kong.Writers(s.out, s.err),
 		kong.Exit(func(code int) { panic(exited{code}) }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(s))
-	kongcompletion.Register(k)
-	parsed, err := k.Parse(args)
+		kong.Bind(s),
+	).Parse(args)
 	if err != nil {
-		s.sayf("%v", err)
-		s.sayf("run 'sse --help', or 'sse tail --help' for a command's flags")
+		s.logf("%v", err)
+		s.logf("run 'sse --help' for the commands, or 'sse tail --help' for a command's flags")
 		return exitUsage
 	}
 	s.color = c.Color
@@ -109,13 +120,10 @@ func run(ctx context.Context, args []string, s *streams) (code int) {
 		return 0
 	}
 	if !errors.Is(err, errReported) {
-		s.sayf("%v", err)
+		s.logf("%v", err)
 	}
 	if e, ok := errors.AsType[exitError](err); ok {
 		return e.code
 	}
 	return exitFailed
 }
-
-// errReported is the error of a command whose output tells it already.
-var errReported = errors.New("reported")

@@ -19,7 +19,7 @@ import (
 	"example.org/sse"
 )
 
-// A lockedBuffer is written to by a command while the test reads it.
+// A lockedBuffer can be written by a command while the test reads it.
 type lockedBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -37,15 +37,15 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// A process is a command that runs.
+// A process is a running command.
 type process struct {
 	out, err  lockedBuffer
 	interrupt func()
 	done      chan struct{}
-	code      int // once done
+	code      int // valid once done is closed
 }
 
-// start runs a command line in the background.
+// start starts a command line.
 func start(t *testing.T, in io.Reader, args ...string) *process {
 	t.Helper()
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -61,13 +61,13 @@ func start(t *testing.T, in io.Reader, args ...string) *process {
 	return p
 }
 
-// wait waits for the command's end.
+// wait waits for the command to end.
 func (p *process) wait(t *testing.T) {
 	t.Helper()
 	select {
 	case <-p.done:
 	case <-time.After(20 * time.Second):
-		t.Errorf("it hangs\nout: %s\nerr: %s", p.out.String(), p.err.String())
+		t.Errorf("the command did not end within 20 s\nout: %s\nerr: %s", p.out.String(), p.err.String())
 	}
 }
 
@@ -79,16 +79,16 @@ func command(t *testing.T, in string, args ...string) *process {
 	return p
 }
 
-// check compares what a command did. In out and err no text at all is one that
-// begins with "=".
+// check compares a command's exit code and output. out and err are parts of the
+// output, or all of it after a "=".
 func (p *process) check(t *testing.T, code int, out, err string) {
 	t.Helper()
 	if p.code != code {
 		t.Errorf("exit code %d, want %d", p.code, code)
 	}
 	for _, c := range []struct{ name, got, want string }{{"out", p.out.String(), out}, {"err", p.err.String(), err}} {
-		exact, is := strings.CutPrefix(c.want, "=")
-		if is && c.got != exact || !is && !strings.Contains(c.got, c.want) {
+		exact, isExact := strings.CutPrefix(c.want, "=")
+		if isExact && c.got != exact || !isExact && !strings.Contains(c.got, c.want) {
 			t.Errorf("%s: got %.2000s\nwant %s", c.name, c.got, c.want)
 		}
 	}
@@ -103,9 +103,9 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		if ok() {
 			return
 		}
-		time.Sleep(10 * time.Millisecond) // there is nothing to wait on in another process
+		time.Sleep(10 * time.Millisecond) // there is nothing in another process to wait on
 	}
-	t.Fatalf("never: %s", what)
+	t.Fatalf("timed out waiting until %s", what)
 }
 
 // sendHead begins a stream as hand-written handlers do.
@@ -115,8 +115,8 @@ func sendHead(w http.ResponseWriter) {
 	http.NewResponseController(w).Flush()
 }
 
-// ticks is a hand-written stream: an event every 50 ms, with an id that nobody
-// heeds; ?for=1s ends it.
+// ticks is a hand-written stream: an event every 50 ms, with an id. It ignores
+// Last-Event-ID; ?for=1s ends it.
 func ticks(w http.ResponseWriter, r *http.Request) {
 	sendHead(w)
 	ctx := r.Context()
@@ -141,7 +141,7 @@ func ticks(w http.ResponseWriter, r *http.Request) {
 // three is a stream of three events.
 const three = "retry: 100\nid: 1\ndata: a\n\n: hi\nevent: done\nid: 2\ndata: b\ndata: c\n\ndata: \x1b[31mx\n\n"
 
-// newServer serves streams, and what is none.
+// newServer serves streams, and responses that are not streams.
 func newServer(t *testing.T) *httptest.Server {
 	stopped := make(chan struct{})
 	mux := http.NewServeMux()
@@ -149,7 +149,7 @@ func newServer(t *testing.T) *httptest.Server {
 		sendHead(w)
 		io.WriteString(w, three)
 	})
-	mux.HandleFunc("/next", func(w http.ResponseWriter, r *http.Request) { // one event a connection
+	mux.HandleFunc("/next", func(w http.ResponseWriter, r *http.Request) { // one event per connection
 		n := 0
 		fmt.Sscan(r.Header.Get("Last-Event-ID"), &n)
 		sendHead(w)
@@ -163,6 +163,14 @@ func newServer(t *testing.T) *httptest.Server {
 	})
 	mux.HandleFunc("/204", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("/html", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<!DOCTYPE html><p>hello") })
+	mux.HandleFunc("/escape", func(w http.ResponseWriter, _ *http.Request) { // a reason with an escape sequence
+		c, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		io.WriteString(c, "HTTP/1.1 404 \x1b[31mred\r\nContent-Length: 0\r\n\r\n")
+		c.Close()
+	})
 	mux.HandleFunc("/cut", func(w http.ResponseWriter, _ *http.Request) {
 		sendHead(w)
 		io.WriteString(w, "data: a\n\ndata: b")
@@ -253,7 +261,7 @@ func headed(w http.ResponseWriter) io.Writer {
 	return w
 }
 
-// refused returns a URL that nothing answers.
+// refused returns a URL that refuses connections.
 func refused(t *testing.T) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -278,16 +286,16 @@ func TestUsage(t *testing.T) {
 		{"bench --help", 0, "Example:\n  sse bench -c 1000", "="},
 		{"doctor --help", 0, "Example:\n  sse doctor https", "="},
 		{"tail", 2, "=", "<url>"},
-		{"tail ftp://x", 2, "=", `"ftp://x" is no http or https URL`},
-		{"tail http://", 2, "=", "names no host"},
-		{"tail http://[::1", 2, "=", "is no URL"},
+		{"tail ftp://x", 2, "=", `"ftp://x" is not an http or https URL`},
+		{"tail http://", 2, "=", "has no host"},
+		{"tail http://[::1", 2, "=", "is not a valid URL"},
 		{"tail --json --raw x", 2, "=", "--raw"},
 		{"tail -H nonsense x", 2, "=", "-H 'Name: value'"},
 		{"tail -n -1 x", 2, "=", ""},
 		{"tail --data @/nowhere x", 2, "=", "--data: open /nowhere"},
-		{"bench ftp://x", 2, "=", "is no http or https URL"},
+		{"bench ftp://x", 2, "=", "is not an http or https URL"},
 		{"bench -c 0 x", 2, "=", "positive"},
-		{"doctor ftp://x", 2, "=", "is no http or https URL"},
+		{"doctor ftp://x", 2, "=", "is not an http or https URL"},
 		{"send", 2, "=", "<addr>"},
 		{"send 8080", 2, "=", "write it like :8080"},
 		{"send --history=-1 :0", 2, "=", "negative"},

@@ -10,8 +10,9 @@ import (
 	"testing"
 )
 
-// nginx as it is configured by default, before a server that does not tell it
-// not to buffer: the doctor names it, and the cure; which the second row takes.
+// TestDoctorBehindNginx examines nginx with its default configuration in front
+// of a server that sends no X-Accel-Buffering. The doctor names nginx and the fix;
+// the last request is for a stream that has it.
 func TestDoctorBehindNginx(t *testing.T) {
 	t.Parallel()
 	server := newServer(t)
@@ -41,27 +42,28 @@ http {
 	})
 	findings, code := examine(t, proxy+"/ticks", "2s")
 	has(t, findings, "answer", broken, "not even the head")
-	has(t, findings, "answer", broken, "nginx buffers what a server sends")
+	has(t, findings, "answer", broken, "nginx buffers responses by default")
 	has(t, findings, "answer", broken, "X-Accel-Buffering: no")
 	has(t, findings, "answer", broken, "proxy_buffering off")
-	has(t, findings, "between", fine, "nginx")
+	has(t, findings, "proxies", fine, "nginx")
 	if code != 1 {
 		t.Errorf("exit code %d", code)
 	}
 
-	findings, _ = examine(t, proxy+"/ticks?for=2500ms", "10s") // nginx lets go at the end
-	has(t, findings, "delivery", broken, "nginx buffers what a server sends")
+	findings, _ = examine(t, proxy+"/ticks?for=2500ms", "10s") // nginx releases the events at the end
+	has(t, findings, "delivery", broken, "nginx buffers responses by default")
 
-	findings, code = examine(t, proxy+"/set", "1s") // this one has the header
+	findings, code = examine(t, proxy+"/set", "1s") // which has the header
 	has(t, findings, "delivery", fine, "at once")
 	has(t, findings, "buffering", fine, "nginx passes the stream on")
-	has(t, findings, "resume", fine, "goes on")
+	has(t, findings, "resume", fine, "continues")
 	if code != 0 {
 		t.Errorf("exit code %d: %+v", code, findings)
 	}
 }
 
-// HAProxy passes events on at once, and cuts silent streams off.
+// TestDoctorBehindHAProxy examines HAProxy, which does not buffer, but closes
+// silent connections.
 func TestDoctorBehindHAProxy(t *testing.T) {
 	t.Parallel()
 	server := newServer(t)
@@ -79,7 +81,7 @@ listen streams
 	})
 	findings, code := examine(t, proxy+"/set", "1s")
 	has(t, findings, "delivery", fine, "at once")
-	has(t, findings, "resume", fine, "goes on")
+	has(t, findings, "resume", fine, "continues")
 	if code != 0 {
 		t.Errorf("exit code %d: %+v", code, findings)
 	}
@@ -87,16 +89,16 @@ listen streams
 	has(t, findings, "end", broken, "timeout server")
 }
 
-// behind starts a proxy before the server and returns its origin.
+// behind starts a proxy in front of the server and returns its origin.
 func behind(t *testing.T, server *httptest.Server, program, pkg string, configure func(dir, addr, upstream string) (conf string, args []string)) (origin string) {
 	t.Helper()
 	path, err := exec.LookPath(program)
 	if err != nil {
-		if path, err = exec.LookPath("/usr/sbin/" + program); err != nil { // where Debian has it
+		if path, err = exec.LookPath("/usr/sbin/" + program); err != nil { // Debian's place for it
 			if os.Getenv("CI") == "true" {
-				t.Fatalf("there is no %s", program)
+				t.Fatalf("%s is not installed", program)
 			}
-			t.Skipf("there is no %s; with apt: apt-get install %s", program, pkg)
+			t.Skipf("%s is not installed; with apt: apt-get install %s", program, pkg)
 		}
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -117,7 +119,7 @@ func behind(t *testing.T, server *httptest.Server, program, pkg string, configur
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		cmd.Process.Signal(os.Interrupt) // a fast shutdown
+		cmd.Process.Signal(os.Interrupt) // nginx's fast shutdown
 		cmd.Wait()
 	})
 	eventually(t, program+" answers", func() bool {

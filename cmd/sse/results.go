@@ -11,7 +11,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// The results of a bench, as --json prints them. Times are in milliseconds.
+// The results of a benchmark, as --json prints them. Times are in milliseconds.
 type results struct {
 	Streams    int     `json:"streams"`
 	Failed     int64   `json:"failed"`
@@ -23,8 +23,8 @@ type results struct {
 	Bytes      int64   `json:"data_bytes"`
 	Connect    *spread `json:"connect_ms,omitempty"`
 	Latency    *spread `json:"latency_ms,omitempty"`
-	Early      int64   `json:"early,omitempty"` // negative latencies: the clocks differ
-	Identified int64   `json:"identified"`      // events with an id that tells their place
+	Early      int64   `json:"early,omitempty"` // events with a negative latency: the clocks differ
+	Identified int64   `json:"identified"`      // events whose id contains a position
 	Missed     int64   `json:"missed"`
 	Repeated   int64   `json:"repeated"`
 
@@ -32,7 +32,7 @@ type results struct {
 	latencies *hdrhistogram.Histogram
 }
 
-// A spread is how times are distributed.
+// A spread is a distribution of times.
 type spread struct {
 	Count int64   `json:"count"`
 	P50   float64 `json:"p50"`
@@ -50,26 +50,26 @@ func spreadOf(h *hdrhistogram.Histogram) *spread {
 	return &spread{h.TotalCount(), at(50), at(90), at(99), at(99.9), float64(h.Max()) / 1000}
 }
 
-func (t *tally) results(streams int) *results {
+func (m *metrics) results(streams int) *results {
 	r := &results{
 		Streams:    streams,
-		Failed:     t.failed,
-		Reconnects: t.reconnects,
-		Seconds:    t.lasted.Seconds(),
-		Events:     t.events,
-		PerSecond:  float64(t.events) / max(t.lasted.Seconds(), 0.001),
-		Bytes:      t.bytes,
-		Connect:    spreadOf(t.connects),
-		Latency:    spreadOf(t.latencies),
-		Early:      t.early,
-		Identified: t.identified,
-		Missed:     t.missed(),
-		Repeated:   t.repeated,
-		lasted:     t.lasted,
-		latencies:  t.latencies,
+		Failed:     m.failed,
+		Reconnects: m.reconnects,
+		Seconds:    m.lasted.Seconds(),
+		Events:     m.events,
+		PerSecond:  float64(m.events) / max(m.lasted.Seconds(), 0.001),
+		Bytes:      m.bytes,
+		Connect:    spreadOf(m.connects),
+		Latency:    spreadOf(m.latencies),
+		Early:      m.early,
+		Identified: m.identified,
+		Missed:     m.missed(),
+		Repeated:   m.repeated,
+		lasted:     m.lasted,
+		latencies:  m.latencies,
 	}
-	if t.failure != nil {
-		r.Failure = t.failure.Error()
+	if m.failure != nil {
+		r.Failure = m.failure.Error()
 	}
 	return r
 }
@@ -85,23 +85,23 @@ func (r *results) write(w io.Writer, p palette) error {
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(tab, name+"\t"+format+"\n", args...) //nolint:errcheck // Flush returns it
 	}
-	row("streams", "%d of %d stayed, %s", int64(r.Streams)-r.Failed, r.Streams, plural(r.Reconnects, "reconnection"))
+	row("streams", "%d of %d stayed open, %s", int64(r.Streams)-r.Failed, r.Streams, plural(r.Reconnects, "reconnection"))
 	if r.Connect != nil {
 		row("connect", "%s", r.Connect)
 	}
-	row("events", "%d in %.1f s: %.0f a second, %.1f a stream and second; %.1f KiB of data a second",
+	row("events", "%d in %.1f s: %.0f/s, %.1f/s per stream, %.1f KiB/s of data",
 		r.Events, r.Seconds, r.PerSecond, r.PerSecond/float64(r.Streams), float64(r.Bytes)/1024/max(r.Seconds, 0.001))
 	switch {
 	case r.Latency != nil:
 		row("latency", "%s, of %s", r.Latency, plural(r.Latency.Count, "event"))
 	case r.Events > 0:
-		row("latency", "unknown: no event tells when it was sent; --time-field names the field that does")
+		row("latency", "unknown: the events contain no time of sending; set --time-field to the field that does")
 	}
 	switch {
 	case r.Identified > 0:
 		row("ids", "%d missed, %d repeated, of %s", r.Missed, r.Repeated, plural(r.Identified, "event"))
 	case r.Events > 0:
-		row("ids", "none that count up, so that nothing is known of missed and repeated events")
+		row("ids", "not numbered, so missed and repeated events are unknown")
 	}
 	if err := tab.Flush(); err != nil {
 		return err
@@ -110,7 +110,7 @@ func (r *results) write(w io.Writer, p palette) error {
 		writeHistogram(w, r.latencies, p)
 	}
 	if r.Early > 0 {
-		fmt.Fprintf(w, "\n%s came before they were sent: the clocks differ, and the latencies are wrong.\n", plural(r.Early, "event")) //nolint:errcheck // what matters is written
+		fmt.Fprintf(w, "\n%s arrived before being sent: the clocks differ, so the latencies are wrong.\n", plural(r.Early, "event")) //nolint:errcheck // the results are written
 	}
 	return nil
 }
@@ -131,17 +131,17 @@ func ms(x float64) string {
 	return fmt.Sprintf("%.2f ms", x)
 }
 
-func plural(n int64, what string) string {
+func plural(n int64, noun string) string {
 	if n == 1 {
-		return "1 " + what
+		return "1 " + noun
 	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// writeHistogram draws how many events took how long, each row for up to twice
-// as long as the one above.
+// writeHistogram draws the latencies. Each row covers latencies up to twice those
+// of the row above.
 func writeHistogram(w io.Writer, h *hdrhistogram.Histogram, p palette) {
-	var counts []int64 // of up to 2^i microseconds
+	var counts []int64 // counts[i] is for latencies up to 2^i microseconds
 	for _, bar := range h.Distribution() {
 		if bar.Count == 0 {
 			continue
@@ -160,7 +160,7 @@ func writeHistogram(w io.Writer, h *hdrhistogram.Histogram, p palette) {
 		most = max(most, n)
 	}
 	began := false
-	fmt.Fprintln(w) //nolint:errcheck // what matters is written
+	fmt.Fprintln(w) //nolint:errcheck // the results are written
 	for i, n := range counts {
 		if began = began || n > 0; !began {
 			continue

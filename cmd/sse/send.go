@@ -17,33 +17,33 @@ import (
 )
 
 type sendCommand struct {
-	Addr string `arg:"" help:"Where to serve: host:port, or :port for all interfaces."`
+	Addr string `arg:"" help:"Address to listen on: host:port, or :port for all interfaces."`
 
-	JSON      bool          `name:"json" help:"Each line is an object with type, data, id, retry (in milliseconds), all optional. Data that is no string is sent as JSON."`
-	Type      string        `placeholder:"TYPE" help:"The type of the events. [message]"`
-	History   int           `default:"100" placeholder:"LINES" help:"How many of the last lines a new client gets; one that comes back gets what it missed of these."`
-	CORS      string        `name:"cors" placeholder:"ORIGIN" help:"Let pages of this origin read the stream, such as https://example.org, or * for all."`
-	Wait      int           `placeholder:"CLIENTS" help:"Read no line before so many clients are there."`
-	Exit      bool          `help:"End with the input, instead of waiting for an interrupt."`
-	KeepAlive time.Duration `default:"30s" help:"Send a comment after so long without a line."`
+	JSON      bool          `name:"json" help:"Parse each line as a JSON object with optional fields type, data, id and retry (in milliseconds). Data that is not a string is sent as JSON."`
+	Type      string        `placeholder:"TYPE" help:"Type of the events (default: message)."`
+	History   int           `default:"100" placeholder:"LINES" help:"Number of past lines to send to a new client; a client that reconnects gets those that it missed (default: ${default})."`
+	CORS      string        `name:"cors" placeholder:"ORIGIN" help:"Allow pages of this origin to read the stream, such as https://example.org, or * for all."`
+	Wait      int           `placeholder:"CLIENTS" help:"Wait for CLIENTS connections before reading input."`
+	Exit      bool          `help:"Exit at the end of the input instead of waiting for an interrupt."`
+	KeepAlive time.Duration `default:"30s" help:"Send a comment after this time without a line."`
 }
 
-// Help tells what is served.
+// Help documents what is served, and the exit codes.
 func (*sendCommand) Help() string {
-	return `The stream is at /events, and / is a page that shows it. An interrupt ends all streams after what was read.
+	return `The stream is served at /events, and a page that shows it at /. An interrupt ends all streams after the lines that were read.
 
-Exit codes: 0 after an interrupt or, with --exit, the end of the input; 1 if the address cannot be served or the input read; 2 if the command line is wrong.`
+Exit codes: 0 after an interrupt or, with --exit, at the end of the input; 1 if the address cannot be served or the input cannot be read; 2 if the command line is invalid.`
 }
 
-// maxLine is how long a line may be.
+// maxLine is the maximum length of a line, in bytes.
 const maxLine = 16 << 20
 
 //go:embed page.html
 var page []byte
 
-// Run serves what it reads.
+// Run serves the lines of standard input.
 func (c *sendCommand) Run(ctx context.Context, s *streams) error {
-	events, shown, err := c.feeds()
+	events, shown, err := c.sets()
 	if err != nil {
 		return err
 	}
@@ -53,12 +53,12 @@ func (c *sendCommand) Run(ctx context.Context, s *streams) error {
 	}
 	srv := &http.Server{Handler: c.handler(events, shown), ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(l) }()
+	go func() { served <- srv.Serve(sse.Listener(l)) }()
 	port := l.Addr().(*net.TCPAddr).Port
-	s.sayf("serving http://localhost:%d/events, which http://localhost:%[1]d/ shows", port)
+	s.logf("serving http://localhost:%d/events; open http://localhost:%[1]d/ to watch it", port)
 
-	// The reader is not waited for: it may be in a read that ends with the
-	// process alone.
+	// Nothing waits for this goroutine: a read of standard input cannot be
+	// canceled.
 	read := make(chan error, 1)
 	go func() {
 		err := events.await(ctx, c.Wait)
@@ -73,7 +73,7 @@ func (c *sendCommand) Run(ctx context.Context, s *streams) error {
 			return err
 		case err = <-read:
 			if wait = err == nil && !c.Exit; wait {
-				s.sayf("the input is at its end; an interrupt (Ctrl-C) ends the streams")
+				s.logf("end of input; press Ctrl-C to end the streams")
 				read = nil
 			}
 		case <-ctx.Done():
@@ -85,15 +85,16 @@ func (c *sendCommand) Run(ctx context.Context, s *streams) error {
 	if errors.Is(err, context.Canceled) {
 		err = nil // interrupted while waiting for clients
 	}
-	return errors.Join(err, sse.Shutdown(grace, srv))
+	return errors.Join(err, srv.Shutdown(grace))
 }
 
-func (c *sendCommand) feeds() (events, shown *feed, err error) {
+// sets returns the set of /events and the set of the page.
+func (c *sendCommand) sets() (events, shown *historySet, err error) {
 	if c.History < 0 || c.Wait < 0 {
-		return nil, nil, usage("--history and --wait take no negative numbers")
+		return nil, nil, usage("--history and --wait must not be negative")
 	}
 	o := &sse.AcceptOptions{KeepAlive: c.KeepAlive}
-	events, shown = newFeed(c.History, o), newFeed(c.History, o)
+	events, shown = newHistorySet(c.History, o), newHistorySet(c.History, o)
 	if err := errors.Join(events.begin(c.Type), shown.begin("")); err != nil {
 		return nil, nil, usage("--type: %w", err)
 	}
@@ -102,11 +103,11 @@ func (c *sendCommand) feeds() (events, shown *feed, err error) {
 
 func (c *sendCommand) listen() (net.Listener, error) {
 	if !strings.Contains(c.Addr, ":") {
-		return nil, usage("%q is no address; write it like :8080 or localhost:8080", c.Addr)
+		return nil, usage("%q is not a valid address; write it like :8080 or localhost:8080", c.Addr)
 	}
 	l, err := net.Listen("tcp", c.Addr)
 	if err != nil {
-		return nil, fmt.Errorf("%w; choose another port, or :0 for any", err)
+		return nil, fmt.Errorf("%w; choose another port, or :0 for a free one", err)
 	}
 	return l, nil
 }
@@ -130,9 +131,9 @@ func (c *sendCommand) handler(events, shown http.Handler) http.Handler {
 	return mux
 }
 
-// read dispatches what it reads: to shown, whose page cannot listen to types
-// that it does not know, as JSON.
-func (c *sendCommand) read(lines *bufio.Scanner, events, shown *feed) error {
+// read dispatches the lines to both sets. Those for shown are encoded as JSON,
+// since its page can only listen to types that it knows in advance.
+func (c *sendCommand) read(lines *bufio.Scanner, events, shown *historySet) error {
 	lines.Buffer(nil, maxLine)
 	n := 0
 	for lines.Scan() {
@@ -160,14 +161,14 @@ func (c *sendCommand) read(lines *bufio.Scanner, events, shown *feed) error {
 		}
 	}
 	if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
-		return fmt.Errorf("line %d has more than %d MiB, which is the most", n+1, maxLine>>20)
+		return fmt.Errorf("line %d is longer than %d MiB", n+1, maxLine>>20)
 	} else if err != nil {
 		return fmt.Errorf("reading the input: %w", err)
 	}
 	return nil
 }
 
-// parse returns the event of a line of JSON.
+// parse returns the event that a line of JSON describes.
 func (c *sendCommand) parse(line []byte) (sse.Event, error) {
 	var fields struct {
 		Type  string          `json:"type"`
@@ -176,7 +177,7 @@ func (c *sendCommand) parse(line []byte) (sse.Event, error) {
 		Retry int64           `json:"retry"`
 	}
 	if err := json.Unmarshal(line, &fields); err != nil {
-		return sse.Event{}, fmt.Errorf("no JSON object of an event, such as {\"type\": \"note\", \"data\": \"hello\"}: %w", err)
+		return sse.Event{}, fmt.Errorf("not a JSON object such as {\"type\": \"note\", \"data\": \"hello\"}: %w", err)
 	}
 	e := sse.Event{
 		Type:  cmp.Or(fields.Type, c.Type),

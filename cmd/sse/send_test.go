@@ -13,7 +13,7 @@ import (
 func serve(t *testing.T, in io.Reader, args ...string) (p *process, origin string) {
 	t.Helper()
 	p = start(t, in, append([]string{"send", "127.0.0.1:0"}, args...)...)
-	eventually(t, "it serves", func() bool {
+	eventually(t, "the server is ready", func() bool {
 		m := regexp.MustCompile(`serving (http://localhost:\d+)/events`).FindStringSubmatch(p.err.String())
 		if m != nil {
 			origin = strings.Replace(m[1], "localhost", "127.0.0.1", 1)
@@ -23,7 +23,8 @@ func serve(t *testing.T, in io.Reader, args ...string) (p *process, origin strin
 	return p, origin
 }
 
-// What is read is what clients get: those that come later the last of it.
+// TestSend checks that clients receive the lines, and that a later client
+// receives the last of them.
 func TestSend(t *testing.T) {
 	for _, row := range []struct {
 		args, in string
@@ -38,7 +39,7 @@ func TestSend(t *testing.T) {
 	} {
 		t.Run(row.args, func(t *testing.T) {
 			p, origin := serve(t, strings.NewReader(row.in), strings.Fields(row.args)...)
-			eventually(t, "the end of the input", func() bool { return strings.Contains(p.err.String(), "at its end") })
+			eventually(t, "the end of the input", func() bool { return strings.Contains(p.err.String(), "end of input") })
 			got := command(t, "", "tail", "--raw", "-n", row.count, "--timeout", "10s", origin+"/events")
 			raw := regexp.MustCompile(`(?m)^(id: \w+-\w+\n|:\n)`).ReplaceAllString(got.out.String(), "")
 			if got := strings.TrimSuffix(strings.ReplaceAll(raw, "\n\n", "\n|"), "|"); got != row.out {
@@ -47,12 +48,12 @@ func TestSend(t *testing.T) {
 			got.check(t, 0, "", "=")
 			p.interrupt()
 			p.wait(t)
-			p.check(t, 0, "=", "the input is at its end")
+			p.check(t, 0, "=", "end of input")
 		})
 	}
 }
 
-// Without an interruption, and without a loss to a client that comes back.
+// TestSendLive checks that a client that reconnects misses no line.
 func TestSendLive(t *testing.T) {
 	in, lines := io.Pipe()
 	p, origin := serve(t, in, "--wait", "2", "--exit")
@@ -112,10 +113,10 @@ func TestSendFailures(t *testing.T) {
 		err            string
 	}{
 		{"end", "--exit 127.0.0.1:0", "a\n", 0, "serving"},
-		{"no JSON", "--json 127.0.0.1:0", "{}\nhello\n", 1, "line 2: no JSON object of an event"},
+		{"not JSON", "--json 127.0.0.1:0", "{}\nhello\n", 1, "line 2: not a JSON object"},
 		{"bad type", "--json 127.0.0.1:0", `{"type":"a\nb"}`, 1, "line 1: sse: invalid event: Type"},
 		{"bad flag", "--type \x01 127.0.0.1:0", "", 2, "--type: sse: invalid event: Type"},
-		{"long", "127.0.0.1:0", strings.Repeat("x", maxLine+1), 1, "line 1 has more than 16 MiB"},
+		{"long", "127.0.0.1:0", strings.Repeat("x", maxLine+1), 1, "line 1 is longer than 16 MiB"},
 		{"taken", l.Addr().String(), "", 1, "choose another port"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -17,54 +17,56 @@ import (
 
 type tailCommand struct {
 	endpoint
-	JSON bool `name:"json" xor:"format" help:"Print each event as a line of JSON: time, type, id, data, retry."`
-	Raw  bool `xor:"format" help:"Print fields and comments as an event stream has them."`
+	JSON bool `name:"json" xor:"format" help:"Print each event as a JSON object on one line: time, type, id, data, retry."`
+	Raw  bool `xor:"format" help:"Print fields and comments in event stream format."`
 
-	Method      string `short:"X" placeholder:"METHOD" help:"The request's method. [GET; with --data POST]"`
-	Data        string `placeholder:"TEXT" help:"The request's body: text, @FILE, or - for standard input."`
-	LastEventID string `name:"last-event-id" placeholder:"ID" help:"Ask for what follows this event."`
+	Method      string `short:"X" placeholder:"METHOD" help:"Request method (default: GET, or POST with --data)."`
+	Data        string `placeholder:"TEXT" help:"Request body: text, @FILE, or - for standard input."`
+	LastEventID string `name:"last-event-id" placeholder:"ID" help:"Resume after the event with this id."`
 
-	Until   string        `placeholder:"TYPE" help:"End after an event of this type."`
-	Count   int           `short:"n" placeholder:"COUNT" help:"End after so many events."`
-	Timeout time.Duration `placeholder:"10s" help:"End after this time."`
+	Until   string        `placeholder:"TYPE" help:"Stop after an event of this type."`
+	Count   int           `short:"n" placeholder:"COUNT" help:"Stop after COUNT events."`
+	Timeout time.Duration `placeholder:"DURATION" help:"Stop after this time."`
 
-	Reconnect   bool          `xor:"reconnect" help:"Come back after a POST, too; that sends the body again."`
-	NoReconnect bool          `name:"no-reconnect" xor:"reconnect" help:"End with the first stream."`
-	Patience    time.Duration `default:"30s" help:"How long the server may take to begin its answer."`
-	Idle        time.Duration `placeholder:"1m" help:"How long the server may be silent until the connection is made anew. [for ever]"`
-	MaxEvent    int           `default:"16" placeholder:"MIB" help:"How large an event may be, in MiB."`
+	Reconnect       bool          `xor:"reconnect" help:"Reconnect whatever the method; this sends the body again."`
+	NoReconnect     bool          `name:"no-reconnect" xor:"reconnect" help:"Stop when the first stream ends."`
+	ResponseTimeout time.Duration `default:"30s" help:"Time limit for the server to send its response headers."`
+	Idle            time.Duration `placeholder:"DURATION" help:"Reconnect if the server sends nothing for this time (default: never)."`
+	MaxEvent        int           `default:"16" placeholder:"MIB" help:"Maximum size of an event in MiB (default: ${default})."`
 
-	opened int // streams
+	opened int // streams so far
 }
 
-// Help documents the exit codes.
+// Help documents reconnecting and the exit codes.
 func (*tailCommand) Help() string {
-	return `When the stream ends, it is asked for again, with the id of the last event; what requests other than GET begin is not, unless --reconnect says so.
+	return `When the stream ends, tail reconnects and resumes after the last event. Only a GET request is repeated, unless --reconnect is set.
 
 Exit codes:
 
-  0    as asked for: --until or -n was met, or there was nothing to wait for
-       and the stream, or --timeout, came to its end
+  0    --until or -n was met; or neither is set, and the stream ended or
+       --timeout passed
   1    the stream could not be opened, failed, or ended before --until or -n
-  2    the command line is wrong
-  3    --timeout came before --until or -n
+       was met
+  2    the command line is invalid
+  3    --timeout passed before --until or -n was met
   130  interrupted`
 }
 
-// Why tail stops reading, as the context's cause.
 var (
-	errTimeIsOver = exitError{errors.New("time is over"), exitTimeout}
-	errNotOpened  = errors.New("the stream could not be opened")
+	// errTimeout is the context's cause after --timeout.
+	errTimeout = exitError{errors.New("timed out"), exitTimeout}
+
+	errNotOpened = errors.New("the stream could not be opened")
 )
 
-// Run follows the stream.
+// Run prints the stream.
 func (c *tailCommand) Run(ctx context.Context, s *streams) error {
 	if c.Count < 0 || c.MaxEvent < 1 {
-		return usage("-n and --max-event take positive numbers")
+		return usage("-n and --max-event must be positive")
 	}
 	if c.Timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, c.Timeout, errTimeIsOver)
+		ctx, cancel = context.WithTimeoutCause(ctx, c.Timeout, errTimeout)
 		defer cancel()
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -87,14 +89,14 @@ func (c *tailCommand) Run(ctx context.Context, s *streams) error {
 			return nil
 		}
 	}
-	if c.waits() {
+	if c.hasGoal() {
 		return fmt.Errorf("the stream ended before %s", c.goal())
 	}
 	return nil
 }
 
-// waits reports whether the end of the stream is not what tail is to wait for.
-func (c *tailCommand) waits() bool { return c.Until != "" || c.Count > 0 }
+// hasGoal reports whether tail waits for a certain event.
+func (c *tailCommand) hasGoal() bool { return c.Until != "" || c.Count > 0 }
 
 func (c *tailCommand) goal() string {
 	if c.Until != "" {
@@ -103,7 +105,8 @@ func (c *tailCommand) goal() string {
 	return fmt.Sprintf("event %d", c.Count)
 }
 
-// client returns the client that follows the stream. It gives up by cancel.
+// client returns the client that reads the stream. It calls cancel if it cannot
+// open the first one.
 func (c *tailCommand) client(s *streams, cancel context.CancelCauseFunc) (*sse.Client, error) {
 	url, err := c.url()
 	if err != nil {
@@ -115,7 +118,7 @@ func (c *tailCommand) client(s *streams, cancel context.CancelCauseFunc) (*sse.C
 	}
 	client := &sse.Client{
 		URL:         url,
-		HTTPClient:  &http.Client{Transport: c.transport(c.Patience)},
+		HTTPClient:  &http.Client{Transport: c.transport(c.ResponseTimeout)},
 		Method:      c.Method,
 		Header:      header,
 		ResumeAfter: c.LastEventID,
@@ -133,10 +136,11 @@ func (c *tailCommand) client(s *streams, cancel context.CancelCauseFunc) (*sse.C
 	}
 	client.OnOpen = func(*http.Response) {
 		if c.opened++; c.opened > 1 {
-			s.sayf("the stream is open again")
+			s.logf("reconnected")
 		}
 	}
-	// A browser tries for ever. People want to know at once that nothing is there.
+	// A browser retries forever. Here a wrong URL is more likely, so that the
+	// first failure is reported at once.
 	client.OnError = func(err error, wait time.Duration) {
 		if c.opened == 0 {
 			cancel(fmt.Errorf("%w: %w", errNotOpened, err))
@@ -145,12 +149,12 @@ func (c *tailCommand) client(s *streams, cancel context.CancelCauseFunc) (*sse.C
 		if err == io.EOF { //nolint:errorlint // the regular end, and nothing that wraps it
 			err = errors.New("the stream ended")
 		}
-		s.sayf("%v; coming back in %v", err, wait.Round(time.Millisecond))
+		s.logf("%v; reconnecting in %v", err, wait.Round(time.Millisecond))
 	}
 	return client, nil
 }
 
-// body returns what makes the request's body, each time anew.
+// body returns a function that returns a new reader of the request's body.
 func (c *tailCommand) body(in io.Reader, header http.Header) (func() (io.Reader, error), error) {
 	data, err := []byte(c.Data), error(nil)
 	if c.Data == "-" {
@@ -170,20 +174,20 @@ func (c *tailCommand) body(in io.Reader, header http.Header) (func() (io.Reader,
 	return func() (io.Reader, error) { return bytes.NewReader(data), nil }, nil
 }
 
-// explain adds to an error of the loop what to do about it.
+// explain adds advice to an error of the client.
 func (c *tailCommand) explain(err error) error {
 	var answer *sse.ResponseError
 	switch {
-	case errors.Is(err, errTimeIsOver) && c.waits():
-		return exitError{fmt.Errorf("%v passed without %s", c.Timeout, c.goal()), exitTimeout}
-	case errors.Is(err, errTimeIsOver) && c.opened > 0:
+	case errors.Is(err, errTimeout) && c.hasGoal():
+		return exitError{fmt.Errorf("timed out after %v, before %s", c.Timeout, c.goal()), exitTimeout}
+	case errors.Is(err, errTimeout) && c.opened > 0:
 		return nil
-	case errors.Is(err, errTimeIsOver):
-		return fmt.Errorf("%w: no answer in %v\n     sse doctor %s tells more", errNotOpened, c.Timeout, c.URL)
+	case errors.Is(err, errTimeout):
+		return fmt.Errorf("%w: no response within %v\n     to diagnose it, run: sse doctor %s", errNotOpened, c.Timeout, c.URL)
 	case errors.Is(err, sse.ErrTooLarge):
 		return fmt.Errorf("%w; --max-event raises the limit of %d MiB", err, c.MaxEvent)
 	case errors.As(err, &answer) || errors.Is(err, errNotOpened):
-		return fmt.Errorf("%w\n     sse doctor %s tells more", err, c.URL)
+		return fmt.Errorf("%w\n     to diagnose it, run: sse doctor %s", err, c.URL)
 	}
 	return err
 }

@@ -25,15 +25,15 @@ func TestTail(t *testing.T) {
 		{"--no-reconnect --raw /three", "", 0, "=id: 1\nretry: 100\ndata: a\n\n: hi\nid: 2\nevent: done\ndata: b\ndata: c\n\ndata: \x1b[31mx\n\n", "="},
 		{"--raw -n 1 /three", "", 0, "=id: 1\nretry: 100\ndata: a\n\n", "="},
 		{"--raw --until done /three", "", 0, "data: c\n\n", "="},
-		{"-n 4 /three", "", 0, "message 1", "the stream ended; coming back in 1"},
-		{"-n 4 /three", "", 0, "message 1", "open again"},
-		{"--raw -n 3 /next", "", 0, "id: 1\nretry: 100\ndata: next\n\nid: 2\nretry: 100\ndata: next\n\nid: 3\n", "coming back"},
+		{"-n 4 /three", "", 0, "message 1", "the stream ended; reconnecting in 1"},
+		{"-n 4 /three", "", 0, "message 1", "reconnected"},
+		{"--raw -n 3 /next", "", 0, "id: 1\nretry: 100\ndata: next\n\nid: 2\nretry: 100\ndata: next\n\nid: 3\n", "reconnecting"},
 		{"--raw -n 1 --last-event-id 7 /next", "", 0, "=id: 8\nretry: 100\ndata: next\n\n", "="},
 		{"--timeout 300ms /ticks", "", 0, "tick", "="},
-		{"--timeout 300ms --until never /ticks", "", 3, "tick", `300ms passed without an event of type "never"`},
-		{"--timeout 300ms -n 1000 /ticks", "", 3, "tick", "without event 1000"},
-		{"--timeout 300ms /dead", "", 1, "=", "no answer in 300ms"},
-		{"--patience 300ms /dead", "", 1, "=", "timeout awaiting response headers"},
+		{"--timeout 300ms --until never /ticks", "", 3, "tick", `timed out after 300ms, before an event of type "never"`},
+		{"--timeout 300ms -n 1000 /ticks", "", 3, "tick", "timed out after 300ms, before event 1000"},
+		{"--timeout 300ms /dead", "", 1, "=", "no response within 300ms"},
+		{"--response-timeout 300ms /dead", "", 1, "=", "timeout awaiting response headers"},
 		{"--no-reconnect --until never /three", "", 1, "done", "ended before an event of type"},
 		{"--idle 200ms --timeout 1s /silent", "", 0, "=", "silent for the IdleTimeout of 200ms"},
 		{"-n 1 /echo", "", 0, "GET,,,,\n", "="},
@@ -42,7 +42,7 @@ func TestTail(t *testing.T) {
 		{"--data - /echo", `[1]`, 0, "POST,application/json,,,[1]\n", "="},
 		{"--data @" + file + " /echo", "", 0, `POST,application/json,,,{"from":"a file"}`, "="},
 		{"--data x -H Content-Type:text/x -X PUT /echo", "", 0, "PUT,text/x,,,x\n", "="},
-		{"--data x --reconnect --timeout 200ms /echo", "", 0, "POST", "coming back"},
+		{"--data x --reconnect --timeout 200ms /echo", "", 0, "POST", "reconnecting"},
 		{"/204", "", 0, "=", "="},
 		{"--until x /204", "", 1, "=", "ended before"},
 		{"/404", "", 1, "=", "404 Not Found"},
@@ -71,7 +71,7 @@ func TestTailOfAHugeEvent(t *testing.T) {
 	}
 }
 
-// What cannot be written is an error, and not a loop that goes on.
+// TestTailIntoAFullDisk checks that a failed write ends the command.
 func TestTailIntoAFullDisk(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"log"
 	"net/http"
 	"time"
 
@@ -8,12 +10,16 @@ import (
 )
 
 func main() {
-	var group sse.Set
+	var clock sse.Set
 	go func() {
 		for now := range time.Tick(time.Second) {
-			group.Dispatch("", now.Format("<b>15:04:05</b>"))
+			clock.Dispatch("", now.Format("<b>15:04:05</b>"))
 		}
 	}()
-	http.Handle("GET /events", &group)
-	http.ListenAndServe("localhost:8080", nil)
+	http.Handle("GET /events", &clock)
+	http.Handle("GET /", http.FileServer(http.Dir("static")))
+	err := sse.ListenAndServe(context.Background(), &http.Server{Addr: "localhost:8080"})
+	if err != nil {
+		log.Fatal(err)
+	}
 }

@@ -8,13 +8,13 @@ import (
 	"golang.org/x/term"
 )
 
-// A palette has the colors of one output. Each is a function that paints text,
-// or leaves it as it is where there are no colors.
+// A palette has the colors of one output. Each function colors its text, or
+// returns it unchanged where colors are off.
 type palette struct {
 	dim, name, good, warn, bad func(text string) string
 }
 
-// palette returns the colors of a writer.
+// palette returns the colors for a writer.
 func (s *streams) palette(w io.Writer) palette {
 	on := s.color == "always"
 	if s.color == "auto" {
@@ -39,7 +39,7 @@ func (s *streams) palette(w io.Writer) palette {
 	}
 }
 
-// isTerminal reports whether a person may be reading along.
+// isTerminal reports whether w is a terminal.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))

@@ -10,13 +10,13 @@ import (
 	"example.org/sse"
 )
 
-// A printer shows events as they come: each is written out at once.
+// A printer prints events as they arrive, without buffering.
 type printer interface {
 	event(sse.Event) error
 	comment(string)
 }
 
-// A prettyPrinter is for people.
+// A prettyPrinter prints events for people to read.
 type prettyPrinter struct {
 	w *bufio.Writer
 	palette
@@ -31,7 +31,7 @@ func (p *prettyPrinter) event(e sse.Event) error {
 		head = append(head, p.dim("retry "+e.Retry.String()))
 	}
 	data := printable(e.Data)
-	if strings.Contains(data, "\n") { // below one another, and none looks like a head
+	if strings.Contains(data, "\n") { // indented, so that no line looks like a head
 		data = "\n  " + strings.ReplaceAll(data, "\n", "\n  ")
 	} else {
 		data = "  " + data
@@ -42,7 +42,7 @@ func (p *prettyPrinter) event(e sse.Event) error {
 
 func (*prettyPrinter) comment(string) {}
 
-// A jsonPrinter is for programs.
+// A jsonPrinter prints each event as a line of JSON.
 type jsonPrinter struct{ w *bufio.Writer }
 
 // An eventJSON is an event as tail prints it.
@@ -66,8 +66,8 @@ func (p *jsonPrinter) event(e sse.Event) error {
 
 func (*jsonPrinter) comment(string) {}
 
-// A rawPrinter prints an event stream. An id is printed where it changes: what
-// was not sent is not there.
+// A rawPrinter prints events in event stream format. It prints an id only when
+// the id changes, so that it adds no id that was not sent.
 type rawPrinter struct {
 	w  *bufio.Writer
 	id string
@@ -97,5 +97,5 @@ func (p *rawPrinter) field(name, value string) {
 
 func (p *rawPrinter) comment(text string) {
 	p.w.WriteString(":" + text + "\n") //nolint:errcheck // Flush returns it
-	p.w.Flush()                        //nolint:errcheck // so does the next event's
+	p.w.Flush()                        //nolint:errcheck // the next event's Flush returns it too
 }

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// An examiner makes the doctor's requests to one URL.
+type examiner struct {
+	ctx       context.Context
+	transport *http.Transport
+	url       string
+	header    http.Header
+	wait      time.Duration
+
+	mu      sync.Mutex
+	headers []http.Header // of all responses
+}
+
+// addHeader records the header of a response.
+func (x *examiner) addHeader(h http.Header) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.headers = append(x.headers, h)
+}
+
+// proxies returns the headers that identify servers and proxies, and whether one
+// of them is nginx.
+func (x *examiner) proxies() (names []string, nginx bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	seen := make(map[string]bool)
+	for _, h := range x.headers {
+		server := strings.ToLower(h.Get("Server"))
+		nginx = nginx || strings.Contains(server, "nginx") || strings.Contains(server, "openresty")
+		for _, name := range []string{"Server", "Via", "X-Served-By", "X-Cache", "CF-Ray", "X-Amz-Cf-Id", "X-Envoy-Upstream-Service-Time"} {
+			value := h.Get(name)
+			if value == "" || seen[name] {
+				continue
+			}
+			seen[name] = true
+			names = append(names, name+": "+value)
+		}
+	}
+	return names, nginx
+}
+
+func (x *examiner) request(ctx context.Context, method string) (*http.Request, error) {
+	r, err := http.NewRequestWithContext(ctx, method, x.url, nil)
+	if err != nil {
+		return nil, err
+	}
+	r.Header = x.header.Clone()
+	if r.Header.Get("Accept") == "" {
+		r.Header.Set("Accept", "text/event-stream")
+	}
+	return r, nil
+}
+
+// An answer is the response to a HEAD, OPTIONS or TRACE request.
+type answer struct {
+	response *http.Response // nil if there was none
+	endless  bool           // its body did not end in time
+}
+
+// try makes a HEAD, OPTIONS or TRACE request.
+func (x *examiner) try(method string) (a answer) {
+	ctx, cancel := context.WithTimeout(x.ctx, min(x.wait, delayLimit))
+	defer cancel()
+	r, err := x.request(ctx, method)
+	if err != nil {
+		return a
+	}
+	if method == http.MethodOptions { // as before a cross-origin fetch
+		r.Header.Set("Origin", "https://sse-doctor.example")
+		r.Header.Set("Access-Control-Request-Method", http.MethodGet)
+	}
+	response, err := x.transport.RoundTrip(r)
+	if err != nil {
+		return a
+	}
+	defer response.Body.Close()
+	x.addHeader(response.Header)
+	_, err = io.Copy(io.Discard, response.Body)
+	return answer{response, err != nil}
+}
+
+// examine makes all requests and adds its findings to d.
+func (x *examiner) examine(d *diagnosis) {
+	var head, options answer
+	var others sync.WaitGroup
+	others.Go(func() { head = x.try(http.MethodHead) })
+	others.Go(func() { options = x.try(http.MethodOptions) })
+	o := x.observe(x.wait, "", isSteady)
+	others.Wait()
+	if _, nginx := x.proxies(); o.response == nil && !nginx && o.timedOut {
+		x.try(http.MethodTrace) // proxies answer it themselves, which identifies them
+	}
+	if !x.findAnswer(d, o) {
+		return
+	}
+	findProtocol(d, o)
+	x.findDelivery(d, o)
+	x.findHeaders(d, o)
+	findKeepAlive(d, o, x.wait)
+	findEnd(d, o)
+	findRetry(d, o)
+	x.findResumption(d, o)
+	findMethods(d, head, options)
+}
+
+func isStreamType(h http.Header) bool {
+	essence, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	return essence == "text/event-stream" && err == nil
+}
+
+// isStream reports whether browsers accept the response as a stream.
+func isStream(r *http.Response) bool {
+	return r.StatusCode == http.StatusOK && isStreamType(r.Header)
+}
