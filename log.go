@@ -149,7 +149,7 @@ func (l *log) frame(buf []byte, id bool) chunk {
 func (l *log) appendID(b []byte) []byte {
 	b = append(b, "id: "...)
 	if l.shared != nil {
-		b = l.at.Append(b)
+		b = l.at.AppendTo(b)
 	} else {
 		b = append(b, l.epoch...)
 		b = append(b, '-')

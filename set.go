@@ -130,7 +130,7 @@ func (s *Set) DispatchEvent(e Event) (int, error) {
 //
 // On a Hub's Log it returns once the log has taken the event, which then
 // reaches the members in all processes, in the log's order. An error that wraps
-// [backplane.ErrUnknown] says that it is not known whether it has: the context
+// [backplane.ErrIndeterminate] says that it is not known whether it has: the context
 // was done before. The event can be dispatched again under the same name. With
 // any other error nobody gets it: [ErrInvalidEvent]; [ErrTooLarge] beyond 256 KiB
 // with the set's name; [ErrClosed] after [Hub.Close].

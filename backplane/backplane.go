@@ -22,14 +22,14 @@ var (
 	// ErrConflict says that a record has another revision than was expected.
 	ErrConflict = errors.New("backplane: the record has changed")
 
-	// ErrUnknown says that an outcome is not known: no answer came before the
+	// ErrIndeterminate says that an outcome is not known: no answer came before the
 	// context was done. The change may have been made, or may still be. It
 	// comes with the context's error.
-	ErrUnknown = errors.New("backplane: outcome unknown")
+	ErrIndeterminate = errors.New("backplane: outcome unknown")
 
-	// ErrTooLarge says that data, a value, an id or a key is larger than
+	// ErrSize says that data, a value, an id or a key is larger than
 	// allowed, or that an id or a key is empty. Nothing was changed.
-	ErrTooLarge = errors.New("backplane: too large")
+	ErrSize = errors.New("backplane: too large")
 
 	// ErrClosed says that the log or the store has been closed.
 	ErrClosed = errors.New("backplane: closed")
@@ -51,13 +51,13 @@ type Log interface {
 	// The id names what is appended, and should be unique. A second call with
 	// the same id, from any process and within two minutes at least, adds
 	// nothing and returns the cursor of the first: a call whose outcome was
-	// [ErrUnknown] can be repeated. Append itself tries again until the context
+	// [ErrIndeterminate] can be repeated. Append itself tries again until the context
 	// is done.
 	//
 	// The data is the log's from then on, and not to be changed.
 	//
-	// [ErrTooLarge] if the data has more than [MaxData] bytes, or the id more
-	// than [MaxKey] or none. Any error that does not wrap ErrUnknown says that
+	// [ErrSize] if the data has more than [MaxData] bytes, or the id more
+	// than [MaxKey] or none. Any error that does not wrap ErrIndeterminate says that
 	// nothing was appended.
 	Append(ctx context.Context, id string, data []byte) (Cursor, error)
 
@@ -95,9 +95,9 @@ type Store interface {
 	// later, but never before; 0: never.
 	//
 	// [ErrConflict] if the record has another revision; it comes with the record
-	// as it is, whose revision is 0 if there is none. [ErrTooLarge] if the value
+	// as it is, whose revision is 0 if there is none. [ErrSize] if the value
 	// has more than [MaxData] bytes, or the key more than [MaxKey] or none.
-	// [ErrUnknown] if the context was done before the store answered. After that
+	// [ErrIndeterminate] if the context was done before the store answered. After that
 	// a repeated call can meet the first one's record as a conflict.
 	Swap(ctx context.Context, key string, old uint64, value []byte, ttl time.Duration) (Record, error)
 

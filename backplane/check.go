@@ -7,7 +7,7 @@ import (
 
 // CheckEntry returns what [Log].Append has to return, before anything else, for
 // data or an id of a size that is not allowed: an error that wraps
-// [ErrTooLarge]. It is nil if the sizes are right.
+// [ErrSize]. It is nil if the sizes are right.
 func CheckEntry(id string, data []byte) error { return check("id", id, data) }
 
 // CheckRecord is for [Store].Swap what [CheckEntry] is for Append.
@@ -16,11 +16,11 @@ func CheckRecord(key string, value []byte) error { return check("key", key, valu
 func check(what, name string, data []byte) error {
 	switch {
 	case name == "":
-		return fmt.Errorf("%w: the %s is empty", ErrTooLarge, what)
+		return fmt.Errorf("%w: the %s is empty", ErrSize, what)
 	case len(name) > MaxKey:
-		return fmt.Errorf("%w: the %s has %d bytes, allowed are %d", ErrTooLarge, what, len(name), MaxKey)
+		return fmt.Errorf("%w: the %s has %d bytes, allowed are %d", ErrSize, what, len(name), MaxKey)
 	case len(data) > MaxData:
-		return fmt.Errorf("%w: the data has %d bytes, allowed are %d", ErrTooLarge, len(data), MaxData)
+		return fmt.Errorf("%w: the data has %d bytes, allowed are %d", ErrSize, len(data), MaxData)
 	}
 	return nil
 }

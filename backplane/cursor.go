@@ -30,10 +30,10 @@ func CursorOf(seq uint64, id string) Cursor {
 
 // String returns the cursor in a form that can be an event's id: number and
 // nonce in base 36, with a dot between them.
-func (c Cursor) String() string { return string(c.Append(nil)) }
+func (c Cursor) String() string { return string(c.AppendTo(nil)) }
 
-// Append appends what String returns.
-func (c Cursor) Append(b []byte) []byte {
+// AppendTo appends what String returns.
+func (c Cursor) AppendTo(b []byte) []byte {
 	b = strconv.AppendUint(b, c.Seq, 36)
 	b = append(b, '.')
 	return strconv.AppendUint(b, uint64(c.Nonce), 36)

@@ -18,6 +18,6 @@
 //
 // A record is a key, a value and a revision that grows with every change of any
 // record. [Store.Swap] changes a record only if nobody else has done so
-// meanwhile, which is all that a lock needs, and its revision is a fencing
-// token: what it guards can refuse a write with a smaller one.
+// meanwhile, which is all that a lock needs, and its revision is a fence:
+// what it guards can refuse a write with a smaller one.
 package backplane

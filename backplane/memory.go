@@ -30,7 +30,7 @@ const (
 // first use, in microseconds since 1970, which a JavaScript number holds.
 //
 // The ids given to Append are remembered for two minutes, but only the newest
-// 100,000 of them. It never returns [ErrUnknown].
+// 100,000 of them. It never returns [ErrIndeterminate].
 type Memory struct {
 	// History and HistoryBytes bound the entries that the log keeps, and so how
 	// far behind a follower may be: by count, 0: 10,000; by size of their data,

@@ -13,8 +13,8 @@
 //	cards := locks.Table[int]{
 //		Presence: &people,
 //		Set:      &group,
-//		Event:    func(c locks.Change[int]) sse.Event { … }, // the lock's icon
-//		Whole:    func(all []locks.Lock[int]) sse.Event { … }, // all icons
+//		ChangeEvent:    func(c locks.Change[int]) sse.Event { … }, // the lock's icon
+//		SnapshotEvent:    func(all []locks.Lock[int]) sse.Event { … }, // all icons
 //	}
 //	group.Snapshot = cards.Snapshot
 //
@@ -38,7 +38,7 @@
 //
 // # When a lock is freed
 //
-// By its holder; when its time is over, if [Table.Limit] is set; and when the
+// By its holder; when its time is over, if [Table.MaxHold] is set; and when the
 // holder's session has ended: at once if the page says goodbye, which the
 // script of package presence does when it is left or closed, and else a grace
 // after its last connection was lost, 8 s if nothing else is said. A connection
@@ -60,12 +60,12 @@
 // # Saving
 //
 // Whoever has lost a lock may not know it yet. Each new holder gets a greater
-// fencing token, and a save must name it: [Table.Guard] is a handler that refuses
-// one with an old token. Between its check and the database's commit the lock
+// fence, and a save must name it: [Table.Guard] is a handler that refuses
+// one with an old fence. Between its check and the database's commit the lock
 // can still be lost, for example because a process was suspended. Where that
 // matters the database should check as well, as in
 //
-//	UPDATE card SET text = ?, token = ? WHERE id = ? AND token <= ?
+//	UPDATE card SET text = ?, fence = ? WHERE id = ? AND fence <= ?
 //
 // # Cost
 //
@@ -77,7 +77,7 @@
 // # Restart
 //
 // The table's own memory is gone with the process: after a restart all locks are
-// free, and pages that come back are told so by the whole table. Tokens go on
+// free, and pages that come back are told so by the whole table. Fences go on
 // growing, since they begin with the clock's time, so that what was edited
 // under a lock of before cannot overwrite anything unless it is taken again.
 //
@@ -104,6 +104,6 @@
 // that is cut off from the store knows so before the others act, by its own
 // clock, and refuses saves, with [ErrCutOff]. A lock can have two holders only
 // where a clock stands still, as that of a suspended machine, or where a store
-// forgets what it has promised, as Redis does when it fails over; the fencing token
+// forgets what it has promised, as Redis does when it fails over; the fence
 // is for those cases.
 package locks

@@ -28,7 +28,7 @@ func (e *entry[K]) stop() {
 }
 
 func lockOf[K comparable](key K, s state) Lock[K] {
-	l := Lock[K]{Key: key, Holder: s.Holder, Token: s.Token, Queue: s.Queue}
+	l := Lock[K]{Key: key, Holder: s.Holder, Fence: s.Fence, Queue: s.Queue}
 	if s.Since != 0 {
 		l.Since = time.UnixMilli(s.Since)
 	}
@@ -54,11 +54,11 @@ func (t *Table[K]) look(name string) (state, uint64) {
 }
 
 // apply takes over what a record says, unless something newer is known already.
-// It returns the state, with its token. Word of a missing record is final if
+// It returns the state, with its fence. Word of a missing record is final if
 // nothing older can come after it.
 func (t *Table[K]) apply(key K, rec backplane.Record, now state, final bool) state {
-	if now.Holder != nobody && now.Token == 0 {
-		now.Token = rec.Rev
+	if now.Holder != nobody && now.Fence == 0 {
+		now.Fence = rec.Rev
 	}
 	absent := rec.Value == nil
 	t.mu.Lock()
@@ -88,12 +88,6 @@ func (t *Table[K]) apply(key K, rec backplane.Record, now state, final bool) sta
 func (t *Table[K]) reindex(name string, before, now state) {
 	if before.Holder == now.Holder && len(before.Queue)+len(now.Queue) == 0 {
 		return
-	}
-	if before.Holder != nobody {
-		t.held--
-	}
-	if now.Holder != nobody {
-		t.held++
 	}
 	for s := range before.sessions() {
 		if now.has(s) {
@@ -135,7 +129,7 @@ func (s state) sessions() iter.Seq[presence.Session] {
 
 // retime lets the lock expire in time. The caller holds t.mu.
 func (t *Table[K]) retime(name string, e *entry[K], before state) {
-	if t.Limit <= 0 || e.Token == before.Token && e.Renewed == before.Renewed {
+	if t.MaxHold <= 0 || e.Fence == before.Fence && e.Renewed == before.Renewed {
 		return
 	}
 	e.stop()
@@ -145,9 +139,9 @@ func (t *Table[K]) retime(name string, e *entry[K], before state) {
 	}
 	// Counted from now, and not from when the record was written: no two clocks
 	// are compared, and nobody is early.
-	e.until = time.Now().Add(t.Limit)
-	step := expire(e.Holder, e.Token, e.Renewed)
-	e.timer = time.AfterFunc(t.Limit, func() { t.bySelf(name, e.key, step) })
+	e.until = time.Now().Add(t.MaxHold)
+	step := expire(e.Holder, e.Fence, e.Renewed)
+	e.timer = time.AfterFunc(t.MaxHold, func() { t.bySelf(name, e.key, step) })
 }
 
 // left frees what a session held that is gone, and takes it out of all queues.

@@ -8,16 +8,16 @@ import (
 )
 
 // Guard returns a handler that lets a request through to next if the lock that
-// it names is held by the session that sends it, with the fencing token that it
+// it names is held by the session that sends it, with the fence that it
 // names: a lock that was lost cannot overwrite what its next holder has made.
 //
 // Key returns the key of the lock that a request is about. The session is what
-// [presence.Tracker.Session] finds. The token is either a precondition, the
-// header If-Match: "token", or the parameter "lock", in the URL or a form.
+// [presence.Tracker.Session] finds. The fence is either a precondition, the
+// header If-Match: "fence", or the parameter "lock", in the URL or a form.
 //
 // Otherwise the answer is 403 if the session is forged or another user's; 400
-// if key returns an error; 428 (Precondition Required) without a token; and if
-// the lock is not held, or with another token, 412 (Precondition Failed) to a
+// if key returns an error; 428 (Precondition Required) without a fence; and if
+// the lock is not held, or with another fence, 412 (Precondition Failed) to a
 // precondition and 409 (Conflict) to a parameter; 503 if the process is cut off
 // from the table's store. Then next is not called.
 func (t *Table[K]) Guard(key func(*http.Request) (K, error), next func(http.ResponseWriter, *http.Request, Lock[K])) http.Handler {
@@ -37,12 +37,12 @@ func (t *Table[K]) Guard(key func(*http.Request) (K, error), next func(http.Resp
 			text, refused = r.FormValue("lock"), http.StatusConflict
 		}
 		if text == "" {
-			http.Error(w, "The lock's token is missing: an If-Match header, or the parameter lock.", http.StatusPreconditionRequired)
+			http.Error(w, "The lock's fence is missing: an If-Match header, or the parameter lock.", http.StatusPreconditionRequired)
 			return
 		}
-		token, err := strconv.ParseUint(text, 10, 64)
+		fence, err := strconv.ParseUint(text, 10, 64)
 		if err == nil {
-			err = t.Check(by, k, token)
+			err = t.Check(by, k, fence)
 		}
 		switch {
 		case errors.Is(err, ErrCutOff):

@@ -88,16 +88,24 @@ func name(s presence.Session) string {
 	return s.User
 }
 
+// countHeld returns the number of locks that are held.
+func countHeld[K comparable](table *locks.Table[K]) (n int) {
+	for range table.All() {
+		n++
+	}
+	return n
+}
+
 // bubble runs a test in fake time, with a table of locks on integers that sends
 // its changes to the site's pages as lines.
 func bubble(t *testing.T, test func(t *testing.T, s *site, table *locks.Table[int])) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t)
 		table := &locks.Table[int]{
-			Presence: s.tracker,
-			Set:      &s.group,
-			Event:    func(c locks.Change[int]) sse.Event { return sse.Event{Type: "lock", Data: line(c)} },
-			Whole: func(all []locks.Lock[int]) sse.Event {
+			Presence:    s.tracker,
+			Set:         &s.group,
+			ChangeEvent: func(c locks.Change[int]) sse.Event { return sse.Event{Type: "lock", Data: line(c)} },
+			SnapshotEvent: func(all []locks.Lock[int]) sse.Event {
 				var b strings.Builder
 				for _, l := range all {
 					fmt.Fprintf(&b, "%d: %s\n", l.Key, name(l.Holder))

@@ -12,10 +12,10 @@ type Lock[K comparable] struct {
 	Key    K
 	Holder presence.Session // the zero value if the lock is free
 
-	// Token is the fencing token: greater for each new holder than for any
+	// Fence is the fence: greater for each new holder than for any
 	// before, of any key of the table. It stays below 2^53, so that JavaScript
 	// can keep it in a number.
-	Token uint64
+	Fence uint64
 
 	Since time.Time          // when the holder got it
 	Until time.Time          // when it expires, by this process's clock; zero: it does not
@@ -35,7 +35,7 @@ const (
 	Queued   Cause = "queued"   // others wait for it than before, the holder is the same
 	Released Cause = "released" // by its holder
 	Stolen   Cause = "stolen"   // by the new holder, who has given a reason
-	Expired  Cause = "expired"  // the holder had it for too long, see [Table.Limit]
+	Expired  Cause = "expired"  // the holder had it for too long, see [Table.MaxHold]
 	Left     Cause = "left"     // the holder is gone
 )
 
@@ -63,9 +63,9 @@ var (
 	// ErrQueueFull says that too many wait already, see [Table.MaxQueue].
 	ErrQueueFull = errors.New("locks: too many wait for the lock")
 
-	// ErrKey says that a key cannot be used: it is no JSON, or longer than 384
+	// ErrInvalidKey says that a key cannot be used: it is no JSON, or longer than 384
 	// bytes as JSON.
-	ErrKey = errors.New("locks: unusable key")
+	ErrInvalidKey = errors.New("locks: unusable key")
 
 	// ErrCutOff says that this process has not heard from the store for so long
 	// that others may take its sessions for gone, and their locks for free.

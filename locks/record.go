@@ -66,11 +66,11 @@ func (t *Table[K]) record(key K) (string, error) {
 	}
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("%w: %w", ErrKey, err)
+		return "", fmt.Errorf("%w: %w", ErrInvalidKey, err)
 	case back != key: // a part that JSON leaves out, or text that is no UTF-8
-		return "", fmt.Errorf("%w: as JSON it is another one, %.40s", ErrKey, b)
+		return "", fmt.Errorf("%w: as JSON it is another one, %.40s", ErrInvalidKey, b)
 	case len(b) > maxKey:
-		return "", fmt.Errorf("%w: %d bytes as JSON, of %d at most", ErrKey, len(b), maxKey)
+		return "", fmt.Errorf("%w: %d bytes as JSON, of %d at most", ErrInvalidKey, len(b), maxKey)
 	}
 	return t.prefix + string(b), nil
 }

@@ -84,12 +84,12 @@ func TestTwoProcesses(t *testing.T) {
 		}
 		time.Sleep(5 * time.Minute) // the records of free locks are gone
 		for i, table := range []*locks.Table[int]{&here, &there} {
-			if holder, _ := table.Holder(8); holder != ann.Session || table.Len() != 1 {
-				t.Errorf("process %d: %v holds 8, %d are held", i, holder, table.Len())
+			if l, _ := table.Load(8); l.Holder != ann.Session || countHeld(table) != 1 {
+				t.Errorf("process %d: %v holds 8, %d are held", i, l.Holder, countHeld(table))
 			}
 		}
 		step(there.Release(ctx, ann.Session, 8))
-		if n := here.Len(); n != 0 {
+		if n := countHeld(&here); n != 0 {
 			t.Errorf("%d are held", n)
 		}
 	})
@@ -114,7 +114,7 @@ func TestReleaseAfterEdit(t *testing.T) {
 		}
 		for _, table := range tables {
 			defer table.Close()
-			table.Len() // begin
+			table.Load(0) // begin
 		}
 		ann := s.open("ann")
 		if _, err := tables[0].Take(ctx, ann.Session, 7); err != nil {
@@ -161,15 +161,15 @@ func TestUnseenHolder(t *testing.T) {
 		table.Close() // its process is gone
 		here := locks.Table[int]{Presence: s.tracker, Store: store}
 		defer here.Close()
-		here.Len()
+		here.Load(0) // begin
 		synctest.Wait()
-		if _, held := here.Holder(7); !held {
+		if _, held := here.Load(7); !held {
 			t.Fatal("it has not even been seen")
 		}
 		time.Sleep(5 * time.Second) // fake
 		synctest.Wait()
-		if holder, held := here.Holder(7); held {
-			t.Errorf("still held by %v", holder)
+		if l, held := here.Load(7); held {
+			t.Errorf("still held by %v", l.Holder)
 		}
 	})
 }
@@ -186,8 +186,8 @@ func TestLeavesMeanwhile(t *testing.T) {
 			t.Errorf("Take: %v, %v", l, err)
 		}
 		synctest.Wait()
-		if holder, held := table.Holder(7); held {
-			t.Errorf("held by %v, who is gone", holder)
+		if l, held := table.Load(7); held {
+			t.Errorf("held by %v, who is gone", l.Holder)
 		}
 	})
 }
@@ -253,7 +253,7 @@ func TestBackInTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	tracker.Leave(ann)
-	if err := table.Check(ann, 7, l.Token); err != nil {
+	if err := table.Check(ann, 7, l.Fence); err != nil {
 		t.Error(err)
 	}
 }

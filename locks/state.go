@@ -11,7 +11,7 @@ import (
 // lock is a function from one state to the next.
 type state struct {
 	Holder presence.Session `json:"h,omitzero"`
-	Token  uint64           `json:"t,omitempty"` // 0: the record's own revision
+	Fence  uint64           `json:"t,omitempty"` // 0: the record's own revision
 	Since  int64            `json:"s,omitempty"` // Unix milliseconds
 	// Renewed counts how often the time has begun anew after which it expires.
 	Renewed int                `json:"n,omitempty"`
@@ -30,7 +30,7 @@ var nobody presence.Session
 func (s state) grant(to presence.Session, cause Cause) state {
 	s.From, s.Holder = s.Holder, to
 	s.Cause, s.Reason = cause, ""
-	s.Token = 0
+	s.Fence = 0
 	s.Since, s.Renewed = time.Now().UnixMilli(), 0
 	s.Queue = without(s.Queue, to)
 	return s
@@ -130,9 +130,9 @@ func renew(by presence.Session) step {
 
 // expire is for a timer: meanwhile the lock may have another holder, or been
 // renewed.
-func expire(by presence.Session, token uint64, renewed int) step {
+func expire(by presence.Session, fence uint64, renewed int) step {
 	return func(s state) (state, bool, error) {
-		if s.Holder != by || s.Token != token || s.Renewed != renewed {
+		if s.Holder != by || s.Fence != fence || s.Renewed != renewed {
 			return s, false, nil
 		}
 		return s.pass(Expired), true, nil

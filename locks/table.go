@@ -22,23 +22,23 @@ type Table[K comparable] struct {
 	// holder is not any more. It must not be nil. With a Store, it needs one too.
 	Presence *presence.Tracker
 
-	// Set, Event and Whole send changes to pages. Each change is dispatched to
-	// Set as the event that Event makes of it, in the order in which they
-	// happened; nothing is if one of the two is nil. Whole makes an event of all
+	// Set, ChangeEvent and SnapshotEvent send changes to pages. Each change is dispatched to
+	// Set as the event that ChangeEvent makes of it, in the order in which they
+	// happened; nothing is if one of the two is nil. SnapshotEvent makes an event of all
 	// locks that are held, for pages that come to it anew, see
 	// [Table.Snapshot].
-	Set   *sse.Set
-	Event func(Change[K]) sse.Event
-	Whole func([]Lock[K]) sse.Event
+	Set           *sse.Set
+	ChangeEvent   func(Change[K]) sse.Event
+	SnapshotEvent func([]Lock[K]) sse.Event
 
 	// Changed, if not nil, is called with each change, in the order in which
 	// they happened, one at a time, after its event was dispatched. It may
 	// call the table.
 	Changed func(Change[K])
 
-	// Limit is how long a lock may be held. [Table.Renew] begins it anew. 0: as
+	// MaxHold is how long a lock may be held. [Table.Renew] begins it anew. 0: as
 	// long as the holder is present.
-	Limit time.Duration
+	MaxHold time.Duration
 
 	// MaxQueue is how many sessions may wait for a lock. 0: 100.
 	MaxQueue int
@@ -68,8 +68,7 @@ type Table[K comparable] struct {
 
 	mu      sync.Mutex
 	closed  bool
-	entries map[string]*entry[K] // by the record's key
-	held    int
+	entries map[string]*entry[K]          // by the record's key
 	parts   map[presence.Session][]string // the records that a session has a part in
 	news    []news[K]                     // not told yet
 	telling bool                          // somebody is telling them
@@ -122,19 +121,19 @@ func (t *Table[K]) Release(ctx context.Context, by presence.Session, key K) (Loc
 	return t.change(ctx, key, release(by, Released))
 }
 
-// Renew lets the time begin anew after which a lock expires, see Limit.
+// Renew lets the time begin anew after which a lock expires, see MaxHold.
 //
 // [ErrNotHeld] if the session does not hold the lock.
 func (t *Table[K]) Renew(ctx context.Context, by presence.Session, key K) (Lock[K], error) {
 	return t.change(ctx, key, renew(by))
 }
 
-// Check returns nil if the session holds the lock with that fencing token, and
+// Check returns nil if the session holds the lock with that fence, and
 // else [ErrNotHeld], or [ErrCutOff] if this process cannot know. What is checked can change at once: where a write must not
-// come late, give the token to what is written, as in "UPDATE … WHERE
-// lock_token <= ?".
-func (t *Table[K]) Check(by presence.Session, key K, token uint64) error {
-	if l, _ := t.Load(key); l.Holder != by || l.Token != token || by == nobody {
+// come late, give the fence to what is written, as in "UPDATE … WHERE
+// lock_fence <= ?".
+func (t *Table[K]) Check(by presence.Session, key K, fence uint64) error {
+	if l, _ := t.Load(key); l.Holder != by || l.Fence != fence || by == nobody {
 		return ErrNotHeld
 	}
 	if !t.Presence.Leased() {
@@ -159,12 +158,6 @@ func (t *Table[K]) Load(key K) (l Lock[K], held bool) {
 	return l, l.Held()
 }
 
-// Holder returns the session that holds the lock; ok is false if it is free.
-func (t *Table[K]) Holder(key K) (holder presence.Session, ok bool) {
-	l, ok := t.Load(key)
-	return l.Holder, ok
-}
-
 // All returns an iterator over the locks that are held, in no particular order,
 // as they were when it began.
 func (t *Table[K]) All() iter.Seq[Lock[K]] {
@@ -177,19 +170,11 @@ func (t *Table[K]) All() iter.Seq[Lock[K]] {
 	}
 }
 
-// Len returns how many locks are held.
-func (t *Table[K]) Len() int {
-	t.init()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.held
-}
-
 func (t *Table[K]) list() []Lock[K] {
 	t.init()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	list := make([]Lock[K], 0, t.held)
+	list := make([]Lock[K], 0, len(t.entries))
 	for _, e := range t.entries {
 		if e.Holder != nobody {
 			list = append(list, e.lock())
@@ -205,14 +190,14 @@ func (t *Table[K]) sessions() []presence.Session {
 	return slices.Collect(maps.Keys(t.parts))
 }
 
-// Snapshot returns all locks, as the event that Whole makes of them. It is for
+// Snapshot returns all locks, as the event that SnapshotEvent makes of them. It is for
 // [sse.Set.Snapshot]: a page then knows of every lock from the beginning on,
 // whatever it has missed.
 func (t *Table[K]) Snapshot(*sse.EventSource) ([]sse.Event, error) {
-	if t.Whole == nil {
+	if t.SnapshotEvent == nil {
 		return nil, nil
 	}
-	return []sse.Event{t.Whole(t.list())}, nil
+	return []sse.Event{t.SnapshotEvent(t.list())}, nil
 }
 
 // Close ends what the table does by itself: it frees nothing any more. It waits

@@ -38,8 +38,8 @@ func TestChanges(t *testing.T) {
 		if got := watcher.told(); !slices.Equal(got, want) {
 			t.Errorf("told:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
-		if table.Len() != 0 {
-			t.Errorf("%d are held at the end", table.Len())
+		if got := countHeld(table); got != 0 {
+			t.Errorf("%d are held at the end", got)
 		}
 	})
 }
@@ -50,7 +50,7 @@ func TestRefused(t *testing.T) {
 		ann, bob := s.open("ann"), s.open("bob")
 		absent := presence.Session{User: "ann", Page: "another"}
 		held, err := table.Take(ctx, ann.Session, 7)
-		if err != nil || held.Holder != ann.Session || held.Token == 0 {
+		if err != nil || held.Holder != ann.Session || held.Fence == 0 {
 			t.Fatalf("Take: %+v, %v", held, err)
 		}
 		for _, tt := range []struct {
@@ -75,17 +75,17 @@ func TestRefused(t *testing.T) {
 			if !errors.Is(err, tt.want) || err != nil && tt.want == nil {
 				t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
 			}
-			if l.Holder != ann.Session || l.Token != held.Token {
+			if l.Holder != ann.Session || l.Fence != held.Fence {
 				t.Errorf("%s: the lock is now %+v", tt.name, l)
 			}
 		}
-		if err := table.Check(ann.Session, 7, held.Token); err != nil {
+		if err := table.Check(ann.Session, 7, held.Fence); err != nil {
 			t.Error(err)
 		}
 		for _, err := range []error{
-			table.Check(bob.Session, 7, held.Token),
-			table.Check(ann.Session, 7, held.Token+1),
-			table.Check(ann.Session, 8, held.Token),
+			table.Check(bob.Session, 7, held.Fence),
+			table.Check(ann.Session, 7, held.Fence+1),
+			table.Check(ann.Session, 8, held.Fence),
 			table.Check(presence.Session{}, 8, 0),
 		} {
 			if !errors.Is(err, locks.ErrNotHeld) {
@@ -122,16 +122,16 @@ func TestGone(t *testing.T) {
 		time.Sleep(grace - time.Millisecond) // fake
 		s.connect(ann)
 		time.Sleep(time.Hour) // fake
-		if holder, _ := table.Holder(7); holder != ann.Session {
-			t.Fatalf("after a short absence it is held by %v", holder)
+		if l, _ := table.Load(7); l.Holder != ann.Session {
+			t.Fatalf("after a short absence it is held by %v", l.Holder)
 		}
 		bob.stream.Close()
 		time.Sleep(grace) // fake
 		ann.stream.Close()
 		time.Sleep(grace - time.Millisecond) // fake
 		synctest.Wait()
-		if holder, _ := table.Holder(7); holder != ann.Session {
-			t.Fatalf("within the grace it is held by %v", holder)
+		if l, _ := table.Load(7); l.Holder != ann.Session {
+			t.Fatalf("within the grace it is held by %v", l.Holder)
 		}
 		time.Sleep(time.Millisecond) // fake
 		synctest.Wait()
@@ -152,7 +152,7 @@ func TestGone(t *testing.T) {
 
 func TestLimit(t *testing.T) {
 	bubble(t, func(t *testing.T, s *site, table *locks.Table[int]) {
-		table.Limit = time.Minute
+		table.MaxHold = time.Minute
 		ctx := t.Context()
 		ann, bob := s.open("ann"), s.open("bob")
 		l, _ := table.Take(ctx, ann.Session, 7)
@@ -167,13 +167,13 @@ func TestLimit(t *testing.T) {
 		table.Renew(ctx, ann.Session, 7)
 		time.Sleep(time.Minute - time.Nanosecond) // fake
 		synctest.Wait()
-		if err := table.Check(ann.Session, 7, l.Token); err != nil {
+		if err := table.Check(ann.Session, 7, l.Fence); err != nil {
 			t.Fatal("expired too early, or not renewed")
 		}
 		time.Sleep(time.Nanosecond) // fake
 		synctest.Wait()
-		if holder, _ := table.Holder(7); holder != bob.Session {
-			t.Fatalf("after a minute it is held by %v", holder)
+		if l, _ := table.Load(7); l.Holder != bob.Session {
+			t.Fatalf("after a minute it is held by %v", l.Holder)
 		}
 		time.Sleep(time.Minute) // fake
 		want := []string{"7 taken: ann", "7 queued: ann, bob waits", "7 expired: bob from ann", "7 expired: nobody from bob"}
@@ -242,7 +242,7 @@ func TestPanicInChanged(t *testing.T) {
 
 func TestClosed(t *testing.T) {
 	bubble(t, func(t *testing.T, s *site, table *locks.Table[int]) {
-		table.Limit = time.Minute
+		table.MaxHold = time.Minute
 		ann := s.open("ann")
 		table.Take(t.Context(), ann.Session, 1)
 		table.Close()
@@ -272,12 +272,12 @@ func TestKeys(t *testing.T) {
 			{"text", takeOne(t, s, ann, "a/b c\n\x00ü"), nil},
 			{"empty text", takeOne(t, s, ann, ""), nil},
 			{"struct", takeOne(t, s, ann, pair{"card", 7}), nil},
-			{"no UTF-8", takeOne(t, s, ann, "\xff"), locks.ErrKey},
-			{"unexported", takeOne(t, s, ann, hidden{7}), locks.ErrKey},
-			{"channel", takeOne(t, s, ann, make(chan int)), locks.ErrKey},
+			{"no UTF-8", takeOne(t, s, ann, "\xff"), locks.ErrInvalidKey},
+			{"unexported", takeOne(t, s, ann, hidden{7}), locks.ErrInvalidKey},
+			{"channel", takeOne(t, s, ann, make(chan int)), locks.ErrInvalidKey},
 			{"382 bytes", takeOne(t, s, ann, strings.Repeat("x", 382)), nil},
-			{"383 bytes", takeOne(t, s, ann, strings.Repeat("x", 383)), locks.ErrKey},
-			{"1 MiB", takeOne(t, s, ann, strings.Repeat("x", 1<<20)), locks.ErrKey},
+			{"383 bytes", takeOne(t, s, ann, strings.Repeat("x", 383)), locks.ErrInvalidKey},
+			{"1 MiB", takeOne(t, s, ann, strings.Repeat("x", 1<<20)), locks.ErrInvalidKey},
 		} {
 			if !errors.Is(tt.err, tt.want) || tt.err != nil && tt.want == nil {
 				t.Errorf("%s: %v, want %v", tt.name, tt.err, tt.want)
@@ -298,8 +298,8 @@ func takeOne[K comparable](t *testing.T, s *site, p *page, key K) error {
 	if err != nil {
 		want = 0
 	}
-	if l.Key != key || table.Len() != want {
-		t.Errorf("%.40v: the lock is %.100v, %d are held", key, l, table.Len())
+	if got := countHeld(&table); l.Key != key || got != want {
+		t.Errorf("%.40v: the lock is %.100v, %d are held", key, l, got)
 	}
 	if err == nil {
 		_, err = table.Release(t.Context(), p.Session, key)

@@ -17,7 +17,7 @@ type news[K comparable] struct {
 func (t *Table[K]) note(e *entry[K], before state) {
 	c := Change[K]{Lock: e.lock(), Cause: e.Cause, Reason: e.Reason}
 	switch {
-	case e.Token != before.Token:
+	case e.Fence != before.Fence:
 		c.From = before.Holder
 		// A store may leave out what was between two changes.
 		switch {
@@ -29,7 +29,7 @@ func (t *Table[K]) note(e *entry[K], before state) {
 	case slices.Equal(e.Queue, before.Queue):
 		return // renewed
 	}
-	if !t.closed && (t.Changed != nil || t.Set != nil && t.Event != nil) {
+	if !t.closed && (t.Changed != nil || t.Set != nil && t.ChangeEvent != nil) {
 		n := news[K]{change: c}
 		if t.Hub != nil {
 			n.after = e.After
@@ -81,8 +81,8 @@ func (t *Table[K]) dispatch(n news[K]) {
 		// he saves it.
 		_ = t.Hub.WaitFor(ctx, c)
 	}
-	if t.Set != nil && t.Event != nil {
-		if _, err := t.Set.DispatchEvent(t.Event(n.change)); err != nil {
+	if t.Set != nil && t.ChangeEvent != nil {
+		if _, err := t.Set.DispatchEvent(t.ChangeEvent(n.change)); err != nil {
 			slog.Error("locks: a change was not told", "key", n.change.Key, "error", err)
 		}
 	}

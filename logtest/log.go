@@ -232,8 +232,8 @@ func testSizes(t *testing.T, open Open) {
 		{strings.Repeat("n", backplane.MaxKey+1), 1},
 		{"large", backplane.MaxData + 1},
 	} {
-		if _, err := l.Append(t.Context(), tt.id, make([]byte, tt.data)); !errors.Is(err, backplane.ErrTooLarge) {
-			t.Errorf("an id of %d bytes, data of %d: %v, want ErrTooLarge", len(tt.id), tt.data, err)
+		if _, err := l.Append(t.Context(), tt.id, make([]byte, tt.data)); !errors.Is(err, backplane.ErrSize) {
+			t.Errorf("an id of %d bytes, data of %d: %v, want ErrSize", len(tt.id), tt.data, err)
 		}
 	}
 	if c := appendAll(t, l, "large")[0]; c.Seq != 1 {

@@ -269,8 +269,8 @@ func testStoreSizes(t *testing.T, open OpenStore) {
 		{strings.Repeat("n", backplane.MaxKey+1), 1},
 		{"large", backplane.MaxData + 1},
 	} {
-		if _, err := s.Swap(t.Context(), tt.key, 0, make([]byte, tt.value), 0); !errors.Is(err, backplane.ErrTooLarge) {
-			t.Errorf("a key of %d bytes, a value of %d: %v, want ErrTooLarge", len(tt.key), tt.value, err)
+		if _, err := s.Swap(t.Context(), tt.key, 0, make([]byte, tt.value), 0); !errors.Is(err, backplane.ErrSize) {
+			t.Errorf("a key of %d bytes, a value of %d: %v, want ErrSize", len(tt.key), tt.value, err)
 		}
 	}
 	swap(t, s, "large", 0, make([]byte, backplane.MaxData), 0)

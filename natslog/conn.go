@@ -177,7 +177,7 @@ func (c conn) publish(ctx context.Context, m *nats.Msg, missing func(context.Con
 	unknown := false // there is an attempt that may have been stored
 	fail := func(err error) error {
 		if unknown {
-			return fmt.Errorf("%w: %w", backplane.ErrUnknown, err)
+			return fmt.Errorf("%w: %w", backplane.ErrIndeterminate, err)
 		}
 		return err
 	}
@@ -214,7 +214,7 @@ func (c conn) publish(ctx context.Context, m *nats.Msg, missing func(context.Con
 		case errors.Is(err, nats.ErrConnectionClosed):
 			return 0, fail(fmt.Errorf("%w: %w", backplane.ErrClosed, err))
 		case errors.Is(err, nats.ErrMaxPayload):
-			return 0, fail(fmt.Errorf("%w: the server's max_payload is %d bytes", backplane.ErrTooLarge, c.nc.MaxPayload()))
+			return 0, fail(fmt.Errorf("%w: the server's max_payload is %d bytes", backplane.ErrSize, c.nc.MaxPayload()))
 		default: // no answer
 			unknown = true
 		}

@@ -109,7 +109,7 @@ func orDefault(value, def int) int64 {
 // Append is [backplane.Log].Append. It waits for the server, which has stored
 // the entry on a majority of the replicas when it answers: 0.1 to 0.4 ms as a
 // rule, 4 to 9 s if the leader has just died. It tries for a minute at most,
-// if the context does not end before, and then returns [backplane.ErrUnknown].
+// if the context does not end before, and then returns [backplane.ErrIndeterminate].
 func (l *Log) Append(ctx context.Context, id string, data []byte) (backplane.Cursor, error) {
 	if err := backplane.CheckEntry(id, data); err != nil {
 		return backplane.Cursor{}, err

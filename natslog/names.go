@@ -27,7 +27,7 @@ func token(name string) (string, error) {
 	case name == "":
 		return "", errors.New("natslog: the name is empty")
 	case len(name) > backplane.MaxKey:
-		return "", fmt.Errorf("%w: the name has %d bytes, allowed are %d", backplane.ErrTooLarge, len(name), backplane.MaxKey)
+		return "", fmt.Errorf("%w: the name has %d bytes, allowed are %d", backplane.ErrSize, len(name), backplane.MaxKey)
 	case len(name) > maxPlain:
 		sum := sha256.Sum256([]byte(name))
 		return "h-" + encoding.EncodeToString(sum[:]), nil

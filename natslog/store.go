@@ -134,7 +134,7 @@ func (s *Store) swap(ctx context.Context, key string, old uint64, value []byte, 
 		present, by, err := s.get(ctx, key)
 		switch {
 		case err != nil:
-			return backplane.Record{}, fmt.Errorf("%w: %w", backplane.ErrUnknown, err) // was it an earlier attempt of ours?
+			return backplane.Record{}, fmt.Errorf("%w: %w", backplane.ErrIndeterminate, err) // was it an earlier attempt of ours?
 		case by == id:
 			return backplane.Record{Key: key, Rev: present.Rev, Value: value}, nil
 		case present.Value == nil && old == 0 && present.Rev != expected:

@@ -69,7 +69,7 @@
 // runs. A cut cable does not even end them: keep-alive and TCP_USER_TIMEOUT do, as
 // package sse tells. If it is a proxy that holds the connection, nothing of this is
 // seen by the server: then pages have to renew their sessions, by data-renew="30",
-// a number of seconds, in the script's tag, and [Tracker.Renewal].
+// a number of seconds, in the script's tag, and [Tracker.MaxSilence].
 //
 // A page that the browser has kept comes back with its session when the user goes
 // back to it.

@@ -56,7 +56,7 @@ func Example() {
 // What changes, when a session ends, and who is here meanwhile.
 func ExampleTracker_OnLeave() {
 	tracker := presence.Tracker{
-		Settle: -1,
+		LeaveDelay: -1,
 		Changed: func(c presence.Change) {
 			fmt.Println(c.User, map[bool]string{true: "has joined", false: "has left"}[c.Joined], c.Place)
 		},

@@ -18,7 +18,7 @@ import (
 // until the store has answered first, and after Close. Without a Store it is true.
 //
 // A clock that stands still while a machine is suspended does not see this: what must
-// not happen twice needs a fencing token.
+// not happen twice needs a fence.
 func (t *Tracker) Leased() bool {
 	if t.Store == nil {
 		return true

@@ -43,7 +43,7 @@ func (m *model) until(s *modelSession, st *modelStream) time.Time {
 	case st.ended.IsZero():
 		return time.Now().Add(time.Hour)
 	case s.hidden:
-		return st.ended.Add(m.Hidden)
+		return st.ended.Add(m.HiddenGrace)
 	case s.shown.After(st.ended):
 		return s.shown.Add(m.Grace)
 	}
@@ -60,11 +60,11 @@ func (m *model) present(s *modelSession) bool {
 }
 
 func (m *model) counts(s *modelSession, of func(*modelStream) bool) bool {
-	silence := m.Renewal
+	silence := m.MaxSilence
 	if s.hidden {
-		silence = max(silence, m.Hidden)
+		silence = max(silence, m.HiddenGrace)
 	}
-	if m.Renewal > 0 && time.Since(s.renewed) >= silence {
+	if m.MaxSilence > 0 && time.Since(s.renewed) >= silence {
 		return false
 	}
 	return slices.ContainsFunc(s.streams, func(st *modelStream) bool { return of(st) && time.Now().Before(m.until(s, st)) })
@@ -79,7 +79,7 @@ func (m *model) users(place string) []string {
 		}
 	}
 	for who, when := range m.goodbye {
-		if who[0] == place && time.Since(when) < m.Settle {
+		if who[0] == place && time.Since(when) < m.LeaveDelay {
 			users[who[1]] = true
 		}
 	}
@@ -114,7 +114,7 @@ func TestModel(t *testing.T) {
 		for seed := range uint64(4) {
 			t.Run(fmt.Sprintf("renewal %v, seed %d", renewal, seed), func(t *testing.T) {
 				bubble(t, func(t *testing.T) {
-					tr := &presence.Tracker{Grace: 5 * time.Second, Hidden: 30 * time.Second, Settle: 2 * time.Second, Renewal: renewal}
+					tr := &presence.Tracker{Grace: 5 * time.Second, HiddenGrace: 30 * time.Second, LeaveDelay: 2 * time.Second, MaxSilence: renewal}
 					follow(t, []*presence.Tracker{tr}, newModel(tr), rand.New(rand.NewPCG(seed, 1)))
 				})
 			})
@@ -131,7 +131,7 @@ func TestSharedModel(t *testing.T) {
 				var store backplane.Memory
 				trackers := make([]*presence.Tracker, 3)
 				for i := range trackers {
-					trackers[i] = &presence.Tracker{Grace: 5 * time.Second, Hidden: 30 * time.Second, Settle: 2 * time.Second, Key: []byte("one"), Store: &store}
+					trackers[i] = &presence.Tracker{Grace: 5 * time.Second, HiddenGrace: 30 * time.Second, LeaveDelay: 2 * time.Second, Key: []byte("one"), Store: &store}
 					defer trackers[i].Close()
 				}
 				follow(t, trackers, newModel(trackers[0]), rand.New(rand.NewPCG(seed, 2)))

@@ -41,7 +41,7 @@ func (t *Tracker) exit(p *session, at *place, goodbye bool) {
 	if at.users[user]--; at.users[user] > 0 {
 		return
 	}
-	settle := orDefault(t.Settle, defaultSettle)
+	settle := orDefault(t.LeaveDelay, defaultSettle)
 	if !goodbye || settle == 0 {
 		t.forget(at, user)
 		return

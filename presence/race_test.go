@@ -14,7 +14,7 @@ import (
 // However calls interleave, each change fits what was told before, and at the end
 // nobody is here. The functions call the tracker themselves.
 func TestInterleaving(t *testing.T) {
-	tr := presence.Tracker{Grace: time.Millisecond, Settle: time.Millisecond, Hidden: 2 * time.Millisecond, Renewal: 20 * time.Millisecond}
+	tr := presence.Tracker{Grace: time.Millisecond, LeaveDelay: time.Millisecond, HiddenGrace: 2 * time.Millisecond, MaxSilence: 20 * time.Millisecond}
 	telling := make(chan struct{}, 1) // as a lock, which must be free
 	here := make(map[[2]string]bool)
 	exclusively := func(f func()) {
@@ -109,7 +109,7 @@ func TestInterleaving(t *testing.T) {
 
 // Of sessions that have ended, and of their places, nothing is left.
 func TestNothingLeaks(t *testing.T) {
-	tr := presence.Tracker{Settle: time.Microsecond}
+	tr := presence.Tracker{LeaveDelay: time.Microsecond}
 	visit := func(from, to int) {
 		for i := from; i < to; i++ {
 			source := connect(t)
@@ -136,7 +136,7 @@ func TestNothingLeaks(t *testing.T) {
 func TestPanic(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		said := ""
-		tr := presence.Tracker{Settle: -1, Changed: func(c presence.Change) {
+		tr := presence.Tracker{LeaveDelay: -1, Changed: func(c presence.Change) {
 			said += c.User + " "
 			if c.User == "bad" && c.Joined {
 				panic("by the program")

@@ -34,7 +34,7 @@ var scriptTag = func() string {
 // parameter state that the page is "visible", "hidden" or "gone", and by n for
 // the how many-th time it says something, from 1 on: what was overtaken on the
 // way is of no use. Saying the same again renews the session; see
-// [Tracker.Renewal]. None of this makes a session present that is not. The answer
+// [Tracker.MaxSilence]. None of this makes a session present that is not. The answer
 // is 204 without a body, 403 if the token is refused, or 400 to anything else.
 func (t *Tracker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.Method {

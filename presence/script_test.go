@@ -125,7 +125,7 @@ func TestHidden(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				tr := presence.Tracker{Grace: 5 * time.Second, Hidden: tt.hidden}
+				tr := presence.Tracker{Grace: 5 * time.Second, HiddenGrace: tt.hidden}
 				token, s, source := here(t, &tr)
 				begin := time.Now()
 				for _, words := range tt.words {
@@ -152,11 +152,11 @@ func TestHidden(t *testing.T) {
 	}
 }
 
-// With Renewal a page that says nothing is gone, its connection too: a proxy may
+// With MaxSilence a page that says nothing is gone, its connection too: a proxy may
 // hold that.
 func TestRenewal(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		tr := presence.Tracker{Grace: 5 * time.Second, Renewal: time.Minute}
+		tr := presence.Tracker{Grace: 5 * time.Second, MaxSilence: time.Minute}
 		token, s, source := here(t, &tr)
 		for range 10 {
 			step(time.Minute - 1)
@@ -172,7 +172,7 @@ func TestRenewal(t *testing.T) {
 		if tr.Present(s) || source.ReadyState() != sse.Closed {
 			t.Error("still present")
 		}
-		// Renewal alone does not keep a session that has no connection.
+		// MaxSilence alone does not keep a session that has no connection.
 		token, s, source = here(t, &tr)
 		source.Close()
 		for range 5 {

@@ -128,7 +128,7 @@ func (t *Tracker) review(p *session) []*connection {
 		}
 		return false
 	}
-	if t.Renewal > 0 && over(p.renewed.Add(t.renewal(p))) || len(p.open) == 0 && over(t.grace(p, p.lost)) {
+	if t.MaxSilence > 0 && over(p.renewed.Add(t.renewal(p))) || len(p.open) == 0 && over(t.grace(p, p.lost)) {
 		open := t.away(p)
 		t.settle(p, false)
 		return open
@@ -172,8 +172,8 @@ func (t *Tracker) due(p *session) {
 // seen again.
 func (t *Tracker) grace(p *session, lost time.Time) time.Time {
 	grace := orDefault(t.Grace, defaultGrace)
-	if p.hidden && t.Hidden >= 0 {
-		return lost.Add(orDefault(t.Hidden, defaultHidden))
+	if p.hidden && t.HiddenGrace >= 0 {
+		return lost.Add(orDefault(t.HiddenGrace, defaultHidden))
 	}
 	if p.shown.After(lost) {
 		lost = p.shown
@@ -183,10 +183,10 @@ func (t *Tracker) grace(p *session, lost time.Time) time.Time {
 
 // renewal returns how long a page may be silent.
 func (t *Tracker) renewal(p *session) time.Duration {
-	if p.hidden && t.Hidden >= 0 {
-		return max(t.Renewal, orDefault(t.Hidden, defaultHidden))
+	if p.hidden && t.HiddenGrace >= 0 {
+		return max(t.MaxSilence, orDefault(t.HiddenGrace, defaultHidden))
 	}
-	return t.Renewal
+	return t.MaxSilence
 }
 
 // orDefault returns what an option means: 0 is the default, negative is nothing.

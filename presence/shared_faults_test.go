@@ -176,7 +176,7 @@ func TestFlakyStore(t *testing.T) {
 					case 0:
 						return errors.New("no"), nil
 					case 1:
-						return nil, backplane.ErrUnknown
+						return nil, backplane.ErrIndeterminate
 					}
 					return nil, nil
 				}, 0)

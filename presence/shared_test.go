@@ -70,7 +70,7 @@ func (w *wire) wait(ctx context.Context, hears bool) error {
 	case <-whole:
 		return nil
 	case <-ctx.Done():
-		return errors.Join(backplane.ErrUnknown, ctx.Err())
+		return errors.Join(backplane.ErrIndeterminate, ctx.Err())
 	}
 }
 
@@ -118,7 +118,7 @@ func processes(t *testing.T, store *backplane.Memory, n int, set func(*presence.
 	var list []*process
 	for range n {
 		w := &wire{store: store}
-		p := &process{Tracker: &presence.Tracker{Key: []byte("one"), Store: w, Name: "people", Grace: 5 * time.Second, Settle: -1}, wire: w}
+		p := &process{Tracker: &presence.Tracker{Key: []byte("one"), Store: w, Name: "people", Grace: 5 * time.Second, LeaveDelay: -1}, wire: w}
 		if set != nil {
 			set(p.Tracker)
 		}
@@ -212,7 +212,7 @@ func TestRoaming(t *testing.T) {
 func TestWordsElsewhere(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var store backplane.Memory
-		all := processes(t, &store, 3, func(tr *presence.Tracker) { tr.Renewal = time.Minute })
+		all := processes(t, &store, 3, func(tr *presence.Tracker) { tr.MaxSilence = time.Minute })
 		token := all[0].Token("ann")
 		s, _ := all[1].Session(request(token))
 		source := all[0].connect(t, s, "a")
@@ -290,12 +290,12 @@ func TestSharedNames(t *testing.T) {
 			all[0].Connect(source, ann, append(places, "one more")...),
 			all[0].Connect(source, ann, strings.Repeat("x", presence.MaxName+1)),
 		} {
-			if !errors.Is(err, presence.ErrPlace) {
+			if !errors.Is(err, presence.ErrInvalidPlace) {
 				t.Errorf("error %v", err)
 			}
 		}
 		for _, s := range []presence.Session{{User: s.User + "x", Page: "1"}, {User: "ann", Page: s.Page + "x"}} {
-			if err := all[0].Connect(source, s); !errors.Is(err, presence.ErrToken) {
+			if err := all[0].Connect(source, s); !errors.Is(err, presence.ErrInvalidToken) {
 				t.Errorf("error %v", err)
 			}
 		}

@@ -14,10 +14,10 @@ import (
 // MaxName is how many bytes a user and a place may have.
 const MaxName = 256
 
-// ErrToken says that a request has no page token that is good for it. The text
+// ErrInvalidToken says that a request has no page token that is good for it. The text
 // of what wraps it tells whether the token is missing, forged, or another
 // user's. A handler answers with 403.
-var ErrToken = errors.New("presence: page token refused")
+var ErrInvalidToken = errors.New("presence: page token refused")
 
 // A Session is one page of one user, from when it is rendered until it is gone,
 // however many connections carry it meanwhile. Sessions can be compared, and be
@@ -59,7 +59,7 @@ func (t *Tracker) Token(user string) string {
 // Session returns the session of the page that sent a request, by the token in
 // the query parameter page, or else in the header Page-Token.
 //
-// The error is [ErrToken] if there is none, if it is not one of this tracker's,
+// The error is [ErrInvalidToken] if there is none, if it is not one of this tracker's,
 // or if it was minted for somebody else than the request's user; see
 // [Tracker.User]. That a token is good does not say that its session is present.
 // It may be called from any goroutine.
@@ -69,22 +69,22 @@ func (t *Tracker) Session(r *http.Request) (Session, error) {
 		token = r.Header.Get("Page-Token")
 	}
 	if token == "" {
-		return Session{}, fmt.Errorf("%w: missing: neither a query parameter page nor a header Page-Token", ErrToken)
+		return Session{}, fmt.Errorf("%w: missing: neither a query parameter page nor a header Page-Token", ErrInvalidToken)
 	}
 	if len(token) > maxToken {
-		return Session{}, fmt.Errorf("%w: forged: of %d bytes", ErrToken, len(token))
+		return Session{}, fmt.Errorf("%w: forged: of %d bytes", ErrInvalidToken, len(token))
 	}
 	raw, err := encoding.DecodeString(token)
 	if err != nil || len(raw) < headBytes || strings.ContainsAny(token, "\r\n") || // which base64 passes over
 		!hmac.Equal(raw[:sumBytes], t.sign(raw[sumBytes:])) {
-		return Session{}, fmt.Errorf("%w: forged, or signed with another key: let the page be loaded again", ErrToken)
+		return Session{}, fmt.Errorf("%w: forged, or signed with another key: let the page be loaded again", ErrInvalidToken)
 	}
 	s := Session{
 		User: string(raw[headBytes:]),
 		Page: encoding.EncodeToString(raw[sumBytes:headBytes]),
 	}
 	if t.User != nil && t.User(r) != s.User {
-		return Session{}, fmt.Errorf("%w: foreign: it is another user's", ErrToken)
+		return Session{}, fmt.Errorf("%w: foreign: it is another user's", ErrInvalidToken)
 	}
 	return s, nil
 }

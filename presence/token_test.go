@@ -51,7 +51,7 @@ func TestKey(t *testing.T) {
 		t.Error(err)
 	}
 	for _, tr := range []*presence.Tracker{&other, &random} {
-		if s, err := tr.Session(request(token)); !errors.Is(err, presence.ErrToken) || s != (presence.Session{}) {
+		if s, err := tr.Session(request(token)); !errors.Is(err, presence.ErrInvalidToken) || s != (presence.Session{}) {
 			t.Errorf("another key: %+v, %v", s, err)
 		}
 	}
@@ -78,7 +78,7 @@ func TestTokenRefused(t *testing.T) {
 		r := request(tt.token)
 		r.Header.Set("User", tt.user)
 		s, err := tr.Session(r)
-		if !errors.Is(err, presence.ErrToken) || !strings.Contains(err.Error(), tt.says) || len(err.Error()) > 200 || s != (presence.Session{}) {
+		if !errors.Is(err, presence.ErrInvalidToken) || !strings.Contains(err.Error(), tt.says) || len(err.Error()) > 200 || s != (presence.Session{}) {
 			t.Errorf("%s: %+v, %v", tt.name, s, err)
 		}
 	}
@@ -105,7 +105,7 @@ func FuzzToken(f *testing.F) {
 		if (err == nil) != (token == minted) {
 			t.Errorf("%q: %+v, %v", token, s, err)
 		}
-		if err != nil && (!errors.Is(err, presence.ErrToken) || s != (presence.Session{})) {
+		if err != nil && (!errors.Is(err, presence.ErrInvalidToken) || s != (presence.Session{})) {
 			t.Errorf("%q: %+v, %v", token, s, err)
 		}
 		again, err := tr.Session(request(tr.Token(token)))

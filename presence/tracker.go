@@ -24,9 +24,9 @@ const (
 const MaxPlaces = 256
 
 var (
-	// ErrPlace says that the name of a place is longer than [MaxName], or that
+	// ErrInvalidPlace says that the name of a place is longer than [MaxName], or that
 	// the session would be in more than [MaxPlaces].
-	ErrPlace = errors.New("presence: name of a place too long, or too many of them")
+	ErrInvalidPlace = errors.New("presence: name of a place too long, or too many of them")
 
 	// ErrClosed says that the tracker has been closed.
 	ErrClosed = errors.New("presence: closed")
@@ -60,24 +60,24 @@ type Tracker struct {
 	// when. 0: 8 s, negative: not at all.
 	Grace time.Duration
 
-	// Hidden is the same for a page that has said that it is hidden: htmx 4 has
+	// HiddenGrace is the same for a page that has said that it is hidden: htmx 4 has
 	// no stream then, and a user may have other tabs in front for long. 0: 5
 	// minutes, negative: as Grace.
-	Hidden time.Duration
+	HiddenGrace time.Duration
 
-	// Settle is how long a user is still in a place after the goodbye of the last
+	// LeaveDelay is how long a user is still in a place after the goodbye of the last
 	// page there: who goes from one page to the next, or loads it again, says
 	// goodbye too, and is not to be seen leaving and joining. The session itself
 	// ends at once. 0: 1 s, negative: not at all.
-	Settle time.Duration
+	LeaveDelay time.Duration
 
-	// Renewal, if positive, is how often a page has to say that it is still there,
+	// MaxSilence, if positive, is how often a page has to say that it is still there,
 	// connected or not; see [Tracker.ServeHTTP]. It is for proxies that keep
 	// connections to the server when their clients are gone. Give the page two
 	// tries: half of it in the script's tag. Browsers run the timers of a hidden
-	// page once a minute at best; while it is hidden, Hidden is what counts if
+	// page once a minute at best; while it is hidden, HiddenGrace is what counts if
 	// that is longer. With a Store each is a write to that.
-	Renewal time.Duration
+	MaxSilence time.Duration
 
 	// Changed, if not nil, is called with each change, in order and never twice
 	// at once, by one of those who call the tracker's methods, or when time is up.
@@ -118,7 +118,7 @@ type Tracker struct {
 // sources and other places, and brings back one that has left. It does not wait
 // for the Store.
 //
-// The error is [ErrPlace], [ErrToken] for a session without a page or with names
+// The error is [ErrInvalidPlace], [ErrInvalidToken] for a session without a page or with names
 // that are too long, [ErrClosed], or why the source has ended already; then
 // nothing was changed.
 func (t *Tracker) Connect(source *sse.EventSource, s Session, places ...string) error {
@@ -169,15 +169,15 @@ func (t *Tracker) Connect(source *sse.EventSource, s Session, places ...string) 
 func check(s Session, places []string) error {
 	switch {
 	case s.Page == "":
-		return fmt.Errorf("%w: a session without a page", ErrToken)
+		return fmt.Errorf("%w: a session without a page", ErrInvalidToken)
 	case len(s.Page) > MaxName || len(s.User) > MaxName:
-		return fmt.Errorf("%w: a session with a user or a page of more than %d bytes", ErrToken, MaxName)
+		return fmt.Errorf("%w: a session with a user or a page of more than %d bytes", ErrInvalidToken, MaxName)
 	case len(places) > MaxPlaces:
-		return fmt.Errorf("%w: %d of at most %d", ErrPlace, len(places), MaxPlaces)
+		return fmt.Errorf("%w: %d of at most %d", ErrInvalidPlace, len(places), MaxPlaces)
 	}
 	for _, name := range places {
 		if len(name) > MaxName {
-			return fmt.Errorf("%w: %d bytes of at most %d", ErrPlace, len(name), MaxName)
+			return fmt.Errorf("%w: %d bytes of at most %d", ErrInvalidPlace, len(name), MaxName)
 		}
 	}
 	return nil
@@ -202,7 +202,7 @@ func (t *Tracker) admit(s Session, places []string) error {
 		here[name] = true
 	}
 	if len(here) > MaxPlaces {
-		return fmt.Errorf("%w: %d of at most %d", ErrPlace, len(here), MaxPlaces)
+		return fmt.Errorf("%w: %d of at most %d", ErrInvalidPlace, len(here), MaxPlaces)
 	}
 	return nil
 }

@@ -60,10 +60,10 @@ func TestOutcomeUnknown(t *testing.T) {
 	if took := time.Since(began); took > 3*time.Second {
 		t.Errorf("it took %v", took)
 	}
-	if !errors.Is(errAppend, backplane.ErrUnknown) || !errors.Is(errAppend, context.DeadlineExceeded) {
+	if !errors.Is(errAppend, backplane.ErrIndeterminate) || !errors.Is(errAppend, context.DeadlineExceeded) {
 		t.Errorf("Append: %v", errAppend)
 	}
-	if !errors.Is(errSwap, backplane.ErrUnknown) || !errors.Is(errSwap, context.Canceled) {
+	if !errors.Is(errSwap, backplane.ErrIndeterminate) || !errors.Is(errSwap, context.Canceled) {
 		t.Errorf("Swap: %v", errSwap)
 	}
 	s.cont()
@@ -167,7 +167,7 @@ func TestFlushed(t *testing.T) {
 	v.shows()
 	f.hasGap()
 	if r := swap(t, st, "k", 0, "w", 0); r.Rev <= old.Rev {
-		t.Errorf("revision %d, before %d: no fencing token", r.Rev, old.Rev)
+		t.Errorf("revision %d, before %d: no fence", r.Rev, old.Rev)
 	}
 	v.shows("k", "w")
 

@@ -86,7 +86,7 @@ func orDefault(value, def int) int {
 
 // Append is [backplane.Log].Append. Should the server not answer, it tries again
 // until the context is done, for a minute at most, and then returns
-// [backplane.ErrUnknown]. An error that wraps none of that package's is the
+// [backplane.ErrIndeterminate]. An error that wraps none of that package's is the
 // server's, which refuses.
 func (l *Log) Append(ctx context.Context, id string, data []byte) (backplane.Cursor, error) {
 	if err := backplane.CheckEntry(id, data); err != nil {
@@ -105,7 +105,7 @@ func (l *Log) Append(ctx context.Context, id string, data []byte) (backplane.Cur
 	text, _ := reply.(string)
 	seq, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
-		return backplane.Cursor{}, fmt.Errorf("%s: %w: not an answer to Append: %v", l.server.what, backplane.ErrUnknown, reply)
+		return backplane.Cursor{}, fmt.Errorf("%s: %w: not an answer to Append: %v", l.server.what, backplane.ErrIndeterminate, reply)
 	}
 	return backplane.CursorOf(seq, id), nil
 }

@@ -223,8 +223,8 @@ func TestOpenRefuses(t *testing.T) {
 		want   error  // nil: any
 		says   string // part of the error
 	}{
-		{"no name", client, "", backplane.ErrTooLarge, "name"},
-		{"a long name", client, strings.Repeat("n", backplane.MaxKey+1), backplane.ErrTooLarge, "512"},
+		{"no name", client, "", backplane.ErrSize, "name"},
+		{"a long name", client, strings.Repeat("n", backplane.MaxKey+1), backplane.ErrSize, "512"},
 		{"no client", nil, "a", nil, "no client"},
 		{"a closed client", closed, "a", backplane.ErrClosed, "client"},
 		{"another kind of value", client, "string", nil, "WRONGTYPE"},
@@ -284,10 +284,10 @@ func TestClientIsClosed(t *testing.T) {
 	if v.awaitEnd(); !errors.Is(v.ended, backplane.ErrClosed) {
 		t.Errorf("Watch: %v", v.ended)
 	}
-	if _, err := l.Append(t.Context(), "id", nil); !errors.Is(err, backplane.ErrClosed) || errors.Is(err, backplane.ErrUnknown) {
+	if _, err := l.Append(t.Context(), "id", nil); !errors.Is(err, backplane.ErrClosed) || errors.Is(err, backplane.ErrIndeterminate) {
 		t.Errorf("Append: %v", err)
 	}
-	if _, err := st.Swap(t.Context(), "key", 0, nil, 0); !errors.Is(err, backplane.ErrClosed) || errors.Is(err, backplane.ErrUnknown) {
+	if _, err := st.Swap(t.Context(), "key", 0, nil, 0); !errors.Is(err, backplane.ErrClosed) || errors.Is(err, backplane.ErrIndeterminate) {
 		t.Errorf("Swap: %v", err)
 	}
 }

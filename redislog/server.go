@@ -47,7 +47,7 @@ func (s *server) init(client redis.UniversalClient, kind, space, name string) er
 	case client == nil:
 		return errors.New("redislog: no client")
 	case name == "" || len(name) > backplane.MaxKey || len(space) > backplane.MaxKey:
-		return fmt.Errorf("%s: %w: its name and space have 1 to %d bytes", s.what, backplane.ErrTooLarge, backplane.MaxKey)
+		return fmt.Errorf("%s: %w: its name and space have 1 to %d bytes", s.what, backplane.ErrSize, backplane.MaxKey)
 	}
 	// Escaped, so that neither a colon nor a brace of theirs means anything. What
 	// is in the braces decides where a cluster has the key.
@@ -127,7 +127,7 @@ func (s *server) do(ctx context.Context, limit time.Duration, r request) (reply 
 func (s *server) change(ctx context.Context, r request) (any, error) {
 	reply, known, err := s.do(ctx, longest, r)
 	if err != nil && !known {
-		return nil, fmt.Errorf("%w: %w", backplane.ErrUnknown, err)
+		return nil, fmt.Errorf("%w: %w", backplane.ErrIndeterminate, err)
 	}
 	return reply, err
 }

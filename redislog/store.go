@@ -118,5 +118,5 @@ func (s *Store) Swap(ctx context.Context, key string, old uint64, value []byte, 
 			return record, fmt.Errorf("%s: %w: its revision is %d instead of %d", s.server.what, backplane.ErrConflict, rev, old)
 		}
 	}
-	return backplane.Record{}, fmt.Errorf("%s: %w: not an answer to Swap: %v", s.server.what, backplane.ErrUnknown, reply)
+	return backplane.Record{}, fmt.Errorf("%s: %w: not an answer to Swap: %v", s.server.what, backplane.ErrIndeterminate, reply)
 }

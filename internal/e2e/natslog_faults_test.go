@@ -143,7 +143,7 @@ func TestNATSUnknownOutcome(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	_, err := alone.Append(ctx, "unknown0", []byte("unknown0"))
-	if !errors.Is(err, backplane.ErrUnknown) || !errors.Is(err, context.DeadlineExceeded) {
+	if !errors.Is(err, backplane.ErrIndeterminate) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("without a majority Append returns %v", err)
 	}
 	for i := range b.servers {
@@ -173,7 +173,7 @@ func TestNATSFrozen(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	_, err := l.Append(ctx, "unknown0", []byte("unknown0"))
-	if !errors.Is(err, backplane.ErrUnknown) || !errors.Is(err, context.DeadlineExceeded) {
+	if !errors.Is(err, backplane.ErrIndeterminate) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Append returns %v", err)
 	}
 	p.cmd.Process.Signal(syscall.SIGCONT)
@@ -257,7 +257,7 @@ func TestNATSOpen(t *testing.T) {
 	r := read(t, l, backplane.Oldest)
 	r.has(t, add(t, l, "entry", 1))
 	nc.Close()
-	if _, err := l.Append(t.Context(), "id", nil); !errors.Is(err, backplane.ErrClosed) || errors.Is(err, backplane.ErrUnknown) {
+	if _, err := l.Append(t.Context(), "id", nil); !errors.Is(err, backplane.ErrClosed) || errors.Is(err, backplane.ErrIndeterminate) {
 		t.Errorf("Append with a closed connection: %v", err)
 	}
 	<-r.ended
