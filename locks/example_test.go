@@ -94,5 +94,5 @@ func ExampleTable_Guard() {
 	post()
 	// Output:
 	// 200 saved for Ann
-	// 409 You do not hold the lock any more. Nothing was saved.
+	// 409 You no longer hold the lock. Nothing was saved.
 }

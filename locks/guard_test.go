@@ -14,8 +14,7 @@ import (
 	"example.org/sse/locks"
 )
 
-// A save is let through by the lock's present fence alone, from the page that
-// holds it.
+// Only a save with the lock's present fence, from the page that holds it, is let through.
 func TestGuard(t *testing.T) {
 	bubble(t, func(t *testing.T, s *site, table *locks.Table[int]) {
 		ctx := t.Context()
@@ -73,7 +72,7 @@ func TestGuard(t *testing.T) {
 			guard.ServeHTTP(w, r)
 			if w.Code != tt.want || (saved == 1) != (tt.want == http.StatusOK) {
 				body, _ := io.ReadAll(w.Body)
-				t.Errorf("%s: %d, want %d: %s", tt.name, w.Code, tt.want, body)
+				t.Errorf("%s: status %d, want %d: %s", tt.name, w.Code, tt.want, body)
 			}
 		}
 	})

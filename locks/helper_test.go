@@ -40,7 +40,7 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
-// A page is a user's, with a stream.
+// A page is one page of a user, with its stream.
 type page struct {
 	presence.Session
 	token  string
@@ -66,7 +66,7 @@ func (s *site) connect(p *page) {
 	synctest.Wait()
 }
 
-// line is a change, as tests compare it: "7 stolen: bob#3 from ann, carl waits".
+// line returns a change in the form that tests compare: "7 stolen: bob#3 from ann, carl waits".
 func line(c locks.Change[int]) string {
 	b := fmt.Sprint(c.Key, " ", c.Cause, ": ", name(c.Holder))
 	if c.From != (presence.Session{}) {
@@ -96,8 +96,8 @@ func countHeld[K comparable](table *locks.Table[K]) (n int) {
 	return n
 }
 
-// bubble runs a test in fake time, with a table of locks on integers that sends
-// its changes to the site's pages as lines.
+// bubble runs a test in fake time, with a table of integer keys that sends its changes
+// to the site's pages as lines.
 func bubble(t *testing.T, test func(t *testing.T, s *site, table *locks.Table[int])) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t)
@@ -120,8 +120,8 @@ func bubble(t *testing.T, test func(t *testing.T, s *site, table *locks.Table[in
 	})
 }
 
-// told returns what the page was told of locks, since the last call.
-func (p *page) told() (lines []string) {
+// received returns the lock events that the page got since the last call.
+func (p *page) received() (lines []string) {
 	synctest.Wait()
 	return texts(p.stream.Events())
 }
