@@ -19,7 +19,7 @@ var page = template.Must(template.New("page").Parse(`<!doctype html>
 </script>
 <p id="people"></p>`))
 
-// A page that shows who else has it open.
+// A page that shows which other users have it open.
 func Example() {
 	var lobby sse.Set
 	user := func(r *http.Request) string {
@@ -53,7 +53,7 @@ func Example() {
 	})
 }
 
-// What changes, when a session ends, and who is here meanwhile.
+// Changes, the end of a session, and the users who are present in between.
 func ExampleTracker_OnLeave() {
 	tracker := presence.Tracker{
 		LeaveDelay: -1,

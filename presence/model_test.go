@@ -15,7 +15,7 @@ import (
 	"example.org/sse/presence"
 )
 
-// A model is what a tracker should be, by looking at everything at each second.
+// A model is a simple tracker, which looks at everything once per second.
 type model struct {
 	*presence.Tracker // its options alone
 	sessions          map[presence.Session]*modelSession
@@ -28,7 +28,7 @@ type modelSession struct {
 	hidden  bool
 	shown   time.Time
 	renewed time.Time
-	streams []*modelStream // since it is present, ended ones too
+	streams []*modelStream // since it is present, including ended ones
 }
 
 type modelStream struct {
@@ -50,7 +50,7 @@ func (m *model) until(s *modelSession, st *modelStream) time.Time {
 	return st.ended.Add(m.Grace)
 }
 
-// in reports whether a session is in a place; present, whether it is anywhere.
+// in reports whether a session is in a place; present, whether it is present at all.
 func (m *model) in(s *modelSession, place string) bool {
 	return m.counts(s, func(st *modelStream) bool { return slices.Contains(st.places, place) })
 }
@@ -70,7 +70,7 @@ func (m *model) counts(s *modelSession, of func(*modelStream) bool) bool {
 	return slices.ContainsFunc(s.streams, func(st *modelStream) bool { return of(st) && time.Now().Before(m.until(s, st)) })
 }
 
-// users returns who is in a place.
+// users returns the users in a place.
 func (m *model) users(place string) []string {
 	users := make(map[string]bool)
 	for id, s := range m.sessions {
@@ -78,9 +78,9 @@ func (m *model) users(place string) []string {
 			users[id.User] = true
 		}
 	}
-	for who, when := range m.goodbye {
-		if who[0] == place && time.Since(when) < m.LeaveDelay {
-			users[who[1]] = true
+	for left, when := range m.goodbye {
+		if left[0] == place && time.Since(when) < m.LeaveDelay {
+			users[left[1]] = true
 		}
 	}
 	return slices.Sorted(maps.Keys(users))
@@ -107,8 +107,8 @@ func (m *model) bye(id presence.Session, places []string) {
 	}
 }
 
-// Connects, ends, goodbyes, words of pages and time, at random: who is here, and
-// what is told of it, is at each second what the model says.
+// With random connects, ends, goodbyes, messages and pauses, the users present and the
+// reported changes are at each second those of the model.
 func TestModel(t *testing.T) {
 	for _, renewal := range []time.Duration{0, 10 * time.Second} {
 		for seed := range uint64(4) {
@@ -122,8 +122,8 @@ func TestModel(t *testing.T) {
 	}
 }
 
-// Three processes are as one, whichever of them a stream, a word or a goodbye goes
-// to: each knows what the model says, and tells it.
+// Three processes act as one, for streams, messages and goodbyes to any of them: each
+// has, and reports, the state of the model.
 func TestSharedModel(t *testing.T) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
@@ -160,11 +160,11 @@ func follow(t *testing.T, trackers []*presence.Tracker, m *model, r *rand.Rand) 
 		ids = append(ids, id)
 		m.sessions[id] = &modelSession{token: token}
 	}
-	var tells []*recorder
+	var recorders []*recorder
 	for _, tr := range trackers {
-		tells = append(tells, record(tr))
+		recorders = append(recorders, record(tr))
 	}
-	before := make(map[string]bool) // what was so at the last look: "user@place", "page"
+	before := make(map[string]bool) // what was present at the last look: "user@place", "page"
 	look := func(what string) {
 		t.Helper()
 		synctest.Wait()
@@ -197,7 +197,7 @@ func follow(t *testing.T, trackers []*presence.Tracker, m *model, r *rand.Rand) 
 			}
 			for _, st := range s.streams {
 				if st.source.ReadyState() == sse.Open {
-					t.Fatalf("after %s: %v has a stream, and is not present", what, id)
+					t.Fatalf("after %s: %v has a stream and is not present, want it present", what, id)
 				}
 			}
 			*s = modelSession{token: s.token, n: s.n}
@@ -221,11 +221,11 @@ func follow(t *testing.T, trackers []*presence.Tracker, m *model, r *rand.Rand) 
 			}
 		}
 		slices.Sort(want)
-		for i, told := range tells {
-			got := told.all()
+		for i, r := range recorders {
+			got := r.all()
 			slices.Sort(got)
 			if !slices.Equal(got, want) {
-				t.Fatalf("after %s: told at %d %q, want %q", what, i, got, want)
+				t.Fatalf("after %s: process %d reported %q, want %q", what, i, got, want)
 			}
 		}
 		before = now
@@ -270,7 +270,7 @@ func follow(t *testing.T, trackers []*presence.Tracker, m *model, r *rand.Rand) 
 			what += "is " + state
 			s.n++
 			say(tr, s.token, fmt.Sprintf("state=%s&n=%d", state, s.n))
-			say(tr, s.token, fmt.Sprintf("state=gone&n=%d", r.IntN(s.n)+1)) // was overtaken, by this at least
+			say(tr, s.token, fmt.Sprintf("state=gone&n=%d", r.IntN(s.n)+1)) // late: a newer message was sent
 			if m.present(s) {
 				if s.hidden && state == "visible" {
 					s.shown = time.Now()
