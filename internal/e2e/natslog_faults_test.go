@@ -217,7 +217,7 @@ func TestNATSOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = natslog.Open(short, nowhere, "name", nil)
-	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "the connection is RECONNECTING") {
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "connection status RECONNECTING") {
 		t.Errorf("without a server: %v", err)
 	}
 	nowhere.Close()
@@ -235,13 +235,13 @@ func TestNATSOpen(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, name, _ := strings.Cut(config.Name, "_")
-		if _, err := natslog.Open(t.Context(), nc, name, nil); err == nil || !strings.Contains(err.Error(), "cannot be used") {
+		if _, err := natslog.Open(t.Context(), nc, name, nil); err == nil || !strings.Contains(err.Error(), "wrong settings") {
 			t.Errorf("%s: %v", config.Name, err)
 		}
 	}
 	for _, tt := range []struct{ name, want string }{
 		{"", "the name is empty"},
-		{strings.Repeat("n", 513), "513 bytes, allowed are 512"},
+		{strings.Repeat("n", 513), "513 bytes long, limit 512"},
 	} {
 		if _, err := natslog.Open(t.Context(), nc, tt.name, nil); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("a name of %d bytes: %v", len(tt.name), err)
