@@ -53,38 +53,7 @@ func TestInterleaving(t *testing.T) {
 	}
 	var wg sync.WaitGroup
 	for range 8 {
-		wg.Go(func() {
-			var sources []*sse.EventSource
-			for range 500 {
-				token := tokens[rand.IntN(len(tokens))]
-				s, err := tr.Session(request(token))
-				if err != nil {
-					t.Error(err)
-				}
-				switch rand.IntN(6) {
-				case 0, 1:
-					source := connect(t)
-					sources = append(sources, source)
-					if err := tr.Connect(source, s, fmt.Sprint(rand.IntN(2)), fmt.Sprint(rand.IntN(2))); err != nil {
-						t.Error(err)
-					}
-				case 2:
-					if len(sources) > 0 {
-						sources[0].Close()
-						sources = sources[1:]
-					}
-				case 3:
-					tr.Leave(s)
-				case 4:
-					say(&tr, token, "state="+[3]string{"visible", "hidden", "gone"}[rand.IntN(3)])
-				case 5:
-					time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond) // graces end
-				}
-			}
-			for _, source := range sources {
-				source.Close()
-			}
-		})
+		wg.Go(func() { interleave(t, &tr, tokens) })
 	}
 	wg.Wait()
 	for begin := time.Now(); tr.Len() > 0 && time.Since(begin) < 10*time.Second; {
@@ -105,6 +74,40 @@ func TestInterleaving(t *testing.T) {
 	}
 	<-reporting
 	stop()
+}
+
+// interleave does 500 random things to a tracker, and then closes its streams.
+func interleave(t *testing.T, tr *presence.Tracker, tokens []string) {
+	var sources []*sse.EventSource
+	for range 500 {
+		token := tokens[rand.IntN(len(tokens))]
+		s, err := tr.Session(request(token))
+		if err != nil {
+			t.Error(err)
+		}
+		switch rand.IntN(6) {
+		case 0, 1:
+			source := connect(t)
+			sources = append(sources, source)
+			if err := tr.Connect(source, s, fmt.Sprint(rand.IntN(2)), fmt.Sprint(rand.IntN(2))); err != nil {
+				t.Error(err)
+			}
+		case 2:
+			if len(sources) > 0 {
+				sources[0].Close()
+				sources = sources[1:]
+			}
+		case 3:
+			tr.Leave(s)
+		case 4:
+			say(tr, token, "state="+[3]string{"visible", "hidden", "gone"}[rand.IntN(3)])
+		case 5:
+			time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond) // graces end
+		}
+	}
+	for _, source := range sources {
+		source.Close()
+	}
 }
 
 // Sessions that have ended, and their places, leave nothing behind.

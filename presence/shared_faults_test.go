@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -167,19 +168,7 @@ func TestFlakyStore(t *testing.T) {
 			all := processes(t, &store, 3, nil)
 			var calm atomic.Bool // otherwise a lease is lost at times
 			for _, p := range all {
-				p.wire.fail(func(string) (before, after error) {
-					if calm.Load() {
-						return nil, nil
-					}
-					time.Sleep(time.Duration(rand.IntN(500)) * time.Millisecond) // fake
-					switch rand.IntN(4) {
-					case 0:
-						return errors.New("no"), nil
-					case 1:
-						return nil, backplane.ErrIndeterminate
-					}
-					return nil, nil
-				}, 0)
+				p.wire.fail(flaky(&calm), 0)
 			}
 			var cut *wire
 			streams := make(map[presence.Session][]*sse.EventSource)
@@ -219,26 +208,41 @@ func TestFlakyStore(t *testing.T) {
 			step(time.Minute)
 			here := 0
 			for _, id := range ids {
-				open := false
-				for _, source := range streams[id] {
-					open = open || source.ReadyState() == sse.Open
-				}
+				open := slices.ContainsFunc(streams[id], func(source *sse.EventSource) bool { return source.ReadyState() == sse.Open })
 				if open {
 					here++
 				}
 				for i, p := range all {
 					if got := p.Present(id); got != open {
-						t.Errorf("seed %d: %v present at %d is %v, want %v", seed, id, i, got, open)
+						t.Errorf("seed %d: %v at process %d: got present %v, want %v", seed, id, i, got, open)
 					}
 				}
 			}
 			for i, p := range all {
 				agree(t, p)
 				if p.Len() != here {
-					t.Errorf("seed %d: %d sessions at %d, want %d", seed, p.Len(), i, here)
+					t.Errorf("seed %d: got %d sessions at process %d, want %d", seed, p.Len(), i, here)
 				}
 			}
 		})
+	}
+}
+
+// flaky returns a function that delays requests and makes half of them fail, until it is
+// calm.
+func flaky(calm *atomic.Bool) func(string) (before, after error) {
+	return func(string) (before, after error) {
+		if calm.Load() {
+			return nil, nil
+		}
+		time.Sleep(time.Duration(rand.IntN(500)) * time.Millisecond) // fake
+		switch rand.IntN(4) {
+		case 0:
+			return errors.New("no"), nil
+		case 1:
+			return nil, backplane.ErrIndeterminate
+		}
+		return nil, nil
 	}
 }
 
