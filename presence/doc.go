@@ -83,7 +83,7 @@
 //
 // Every process reports every change, by Changed and OnLeave, as it sees it. Presence is
 // state, not a sequence of events: so dispatch it to a set of the process's own, with
-// History: -1 and a Snapshot. In a [sse.Hub] with a Log every member would be sent each
+// History: -1 and a Snapshot. In an [sse.Hub] with a Log every member would be sent each
 // change once per process.
 //
 // What happens at a process takes effect there at once, even if the store is down, and at
@@ -91,7 +91,7 @@
 // leaves at the other processes; when it is back they see everything that has changed. No
 // session ends because of that, even if the store was down for longer than a Lease.
 //
-// The sessions of a process that has died remain for a [Tracker.Lease]. If their pages
+// The sessions of a process that has died stay present for a [Tracker.Lease]. If their pages
 // reconnect to another process within that time, they never count as gone. In the second
 // after, the other processes delete the records that the process left, and the sessions
 // that exist nowhere else end. A process that is cut off is treated as dead, too, and

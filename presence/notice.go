@@ -11,12 +11,12 @@ type notice struct {
 // reports these too.
 func (t *Tracker) notify() {
 	t.mu.Lock()
-	start := !t.notifying
-	t.notifying = true
-	t.mu.Unlock()
-	if !start {
+	if t.notifying || len(t.notices) == 0 {
+		t.mu.Unlock()
 		return
 	}
+	t.notifying = true
+	t.mu.Unlock()
 	ended := false
 	defer func() {
 		if !ended { // a function of the program's panicked

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// MaxName is the maximum length of a user and of a place, in bytes.
+// MaxName is the maximum length of a user, of a place and of a tracker's Name, in bytes.
 const MaxName = 256
 
 // ErrInvalidToken means that a request has no valid page token. The text of the error
