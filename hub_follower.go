@@ -215,7 +215,7 @@ func (f *follower) dispatch(ctx context.Context, key, name string, e Event) erro
 		return fmt.Errorf("sse: dispatch: %w", err)
 	}
 	if err := f.wait(ctx, c); err != nil && err != ErrClosed {
-		return fmt.Errorf("sse: the log took the event, which has not come back yet: %w: %w", backplane.ErrUnknown, err)
+		return fmt.Errorf("sse: the log took the event, which has not come back yet: %w: %w", backplane.ErrIndeterminate, err)
 	}
 	return nil
 }

@@ -112,10 +112,10 @@ func TestSharedDispatchErrors(t *testing.T) {
 		}
 		log.append = func(ctx context.Context, _ string) (bool, backplane.Cursor, error) {
 			<-ctx.Done()
-			return true, backplane.Cursor{}, fmt.Errorf("%w: %w", backplane.ErrUnknown, ctx.Err())
+			return true, backplane.Cursor{}, fmt.Errorf("%w: %w", backplane.ErrIndeterminate, ctx.Err())
 		}
 		start := time.Now()
-		if _, err := set.Dispatch("", "x"); !errors.Is(err, backplane.ErrUnknown) || time.Since(start) != 10*time.Second {
+		if _, err := set.Dispatch("", "x"); !errors.Is(err, backplane.ErrIndeterminate) || time.Since(start) != 10*time.Second {
 			t.Errorf("without an answer: %v after %v", err, time.Since(start))
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)

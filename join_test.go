@@ -442,7 +442,7 @@ func TestSlowEcho(t *testing.T) {
 		stuck := &laggingLog{Memory: new(backplane.Memory), lag: make(chan bool)}
 		other := &sse.Hub{Log: stuck}
 		defer other.Close()
-		if _, err := other.Set("a").Dispatch("", "1"); !errors.Is(err, backplane.ErrUnknown) || !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := other.Set("a").Dispatch("", "1"); !errors.Is(err, backplane.ErrIndeterminate) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("an event that does not come back: %v, want ErrUnknown", err)
 		}
 	})

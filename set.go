@@ -125,7 +125,7 @@ func (s *Set) DispatchEvent(e Event) (int, error) {
 //
 // On a Hub's Log it returns once the log has accepted the event and it has come
 // back to this process; the event reaches the members in all processes, in the log's
-// order. An error that wraps [backplane.ErrUnknown] means the outcome is unknown, or
+// order. An error that wraps [backplane.ErrIndeterminate] means the outcome is unknown, or
 // the order: the context ended before the log answered, or before the event came
 // back. Retry with the same key. With any other error no client gets the event:
 // [ErrInvalidEvent]; [ErrTooLarge] beyond 256 KiB with the set's name; [ErrClosed]

@@ -5,28 +5,27 @@ import (
 	"time"
 )
 
-// CheckEntry returns what [Log].Append has to return, before anything else, for
-// data or an id of a size that is not allowed: an error that wraps
-// [ErrTooLarge]. It is nil if the sizes are right.
+// CheckEntry returns an error that wraps [ErrSize] if the size of the id or of the data is
+// not allowed, and nil otherwise. Implementations of [Log] call it first in Append.
 func CheckEntry(id string, data []byte) error { return check("id", id, data) }
 
-// CheckRecord is for [Store].Swap what [CheckEntry] is for Append.
+// CheckRecord is like [CheckEntry], for the key and the value of [Store].Swap.
 func CheckRecord(key string, value []byte) error { return check("key", key, value) }
 
 func check(what, name string, data []byte) error {
 	switch {
 	case name == "":
-		return fmt.Errorf("%w: the %s is empty", ErrTooLarge, what)
+		return fmt.Errorf("%w: the %s is empty", ErrSize, what)
 	case len(name) > MaxKey:
-		return fmt.Errorf("%w: the %s has %d bytes, allowed are %d", ErrTooLarge, what, len(name), MaxKey)
+		return fmt.Errorf("%w: the %s is %d bytes long, limit %d", ErrSize, what, len(name), MaxKey)
 	case len(data) > MaxData:
-		return fmt.Errorf("%w: the data has %d bytes, allowed are %d", ErrTooLarge, len(data), MaxData)
+		return fmt.Errorf("%w: the data is %d bytes long, limit %d", ErrSize, len(data), MaxData)
 	}
 	return nil
 }
 
-// RoundTTL returns the time to live that [Store].Swap gives a record: whole
-// seconds, rounded up, and 0 for none.
+// RoundTTL returns the time to live that [Store].Swap gives a record: ttl rounded up to
+// whole seconds, or 0 for a record that does not expire.
 func RoundTTL(ttl time.Duration) time.Duration {
 	if ttl <= 0 {
 		return 0

@@ -1,6 +1,7 @@
 package backplane
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -13,35 +14,34 @@ const (
 	defaultHistory      = 10_000
 	defaultHistoryBytes = 64 << 20
 
-	batchSize = 512 // entries that Follow passes on in one call
+	batchSize = 512 // entries that Follow passes to one call of fn
 
 	idWindow = 2 * time.Minute
 	idLimit  = 100_000
 )
 
-// Memory is a [Log] and a [Store] in the memory of one process: what a program
-// on one machine uses, and what tests use in place of a broker. The zero value
-// is empty and ready; the exported fields may be set before first use and not
-// after. Its methods may be called from any goroutine. There is nothing to
-// close.
+// Memory is a [Log] and a [Store] in the memory of one process: for programs on one
+// machine, and for tests in place of a broker. The zero value is empty and ready to use.
+// Fields must not be changed after first use. Its methods may be called from any
+// goroutine. There is nothing to close.
 //
-// Nothing is kept over a restart, but cursors of an earlier process are
-// recognized as such, and revisions go on growing: they begin with the time of
-// first use, in microseconds since 1970, which a JavaScript number holds.
+// A restart loses everything, but cursors of an earlier process are recognized as such,
+// and revisions keep growing: they start from the time of first use, in microseconds
+// since 1970, which a JavaScript number can hold.
 //
-// The ids given to Append are remembered for two minutes, but only the newest
-// 100,000 of them. It never returns [ErrUnknown].
+// Memory remembers the ids given to Append for two minutes, but only the newest 100,000 of
+// them. It never returns [ErrIndeterminate].
 type Memory struct {
-	// History and HistoryBytes bound the entries that the log keeps, and so how
-	// far behind a follower may be: by count, 0: 10,000; by size of their data,
-	// 0: 64 MiB. A negative value is no bound. The newest entry is always kept.
+	// History and HistoryBytes limit the entries that the log keeps, and so how far
+	// behind a follower may be: by number, 0: 10,000; by size of their data, 0: 64 MiB.
+	// A negative value means no limit. The newest entry is always kept.
 	History      int
 	HistoryBytes int
 
 	mu sync.Mutex
 
-	// The log. The entries kept are those from head on; the slice is moved down
-	// when half of it is gone.
+	// The log. Entries are kept from head on; the slice is moved down when half of it is
+	// unused.
 	entries  []Entry
 	head     int
 	last     uint64 // number of the newest entry
@@ -54,7 +54,7 @@ type Memory struct {
 	records records
 }
 
-// An idHash stands for an id. It is long enough that no two ids have the same.
+// An idHash represents an id. It is long enough that no two ids have the same hash.
 type idHash [16]byte
 
 type idTime struct {
@@ -62,7 +62,7 @@ type idTime struct {
 	at time.Time
 }
 
-// Append is [Log].Append. It never waits.
+// Append implements [Log]. It never blocks.
 func (m *Memory) Append(ctx context.Context, id string, data []byte) (Cursor, error) {
 	if err := CheckEntry(id, data); err != nil {
 		return Cursor{}, err
@@ -77,7 +77,7 @@ func (m *Memory) Append(ctx context.Context, id string, data []byte) (Cursor, er
 
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.forgetIDs(now)
+	m.forgetIDsLocked(now)
 	if seq, ok := m.ids[hash]; ok {
 		c.Seq = seq
 		return c, nil
@@ -91,16 +91,16 @@ func (m *Memory) Append(ctx context.Context, id string, data []byte) (Cursor, er
 	m.idQueue = append(m.idQueue, idTime{hash, now})
 	m.entries = append(m.entries, Entry{c, data})
 	m.bytes += len(data)
-	m.trim()
-	if m.appended != nil { // somebody waits
+	m.trimLocked()
+	if m.appended != nil { // a follower waits
 		close(m.appended)
 		m.appended = nil
 	}
 	return c, nil
 }
 
-// forgetIDs makes room for one more id. The caller holds m.mu.
-func (m *Memory) forgetIDs(now time.Time) {
+// forgetIDsLocked makes room for one more id.
+func (m *Memory) forgetIDsLocked(now time.Time) {
 	for m.idHead < len(m.idQueue) {
 		oldest := &m.idQueue[m.idHead]
 		if len(m.ids) < idLimit && now.Sub(oldest.at) <= idWindow {
@@ -112,9 +112,9 @@ func (m *Memory) forgetIDs(now time.Time) {
 	m.idQueue, m.idHead = compact(m.idQueue, m.idHead)
 }
 
-// trim forgets what is beyond the history's bounds. The caller holds m.mu.
-func (m *Memory) trim() {
-	count, bytes := orDefault(m.History, defaultHistory), orDefault(m.HistoryBytes, defaultHistoryBytes)
+// trimLocked drops entries beyond the history's limits.
+func (m *Memory) trimLocked() {
+	count, bytes := cmp.Or(m.History, defaultHistory), cmp.Or(m.HistoryBytes, defaultHistoryBytes)
 	for kept := len(m.entries) - m.head; kept > 1; kept-- {
 		if (count < 0 || kept <= count) && (bytes < 0 || m.bytes <= bytes) {
 			break
@@ -126,15 +126,8 @@ func (m *Memory) trim() {
 	m.entries, m.head = compact(m.entries, m.head)
 }
 
-func orDefault(value, def int) int {
-	if value == 0 {
-		return def
-	}
-	return value
-}
-
-// compact moves a queue down to the beginning of its memory once half of that
-// is unused: each element is moved once, on average.
+// compact moves a queue to the beginning of its memory once half of that is unused. So
+// each element is moved once, on average.
 func compact[T any](queue []T, head int) ([]T, int) {
 	if head == 0 || head < len(queue)-head {
 		return queue, head
@@ -144,7 +137,7 @@ func compact[T any](queue []T, head int) ([]T, int) {
 	return queue[:n], 0
 }
 
-// Follow is [Log].Follow.
+// Follow implements [Log].
 func (m *Memory) Follow(ctx context.Context, after Cursor, fn func(batch []Entry, live bool) error) error {
 	pos, err := m.locate(after)
 	if err != nil {
@@ -165,7 +158,7 @@ func (m *Memory) Follow(ctx context.Context, after Cursor, fn func(batch []Entry
 				return err
 			}
 			pos += uint64(len(batch))
-			clear(batch) // it may be long until the next
+			clear(batch) // the next one may be a long time away
 			continue
 		}
 		select {
@@ -175,28 +168,26 @@ func (m *Memory) Follow(ctx context.Context, after Cursor, fn func(batch []Entry
 	}
 }
 
-// locate returns the number of the entry that a cursor names, if all that
-// follow it are kept.
+// locate returns the number of the cursor's entry, if all entries after it are kept.
 func (m *Memory) locate(c Cursor) (uint64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	before := m.last - uint64(len(m.entries)-m.head) // the oldest that is kept
+	before := m.last - uint64(len(m.entries)-m.head) // the number before the oldest entry kept
 	switch {
 	case c == Oldest:
 		return before, nil
 	case c == Newest:
 		return m.last, nil
 	case c.Seq <= before || c.Seq > m.last:
-		return 0, fmt.Errorf("%w: entry %d; kept are %d to %d", ErrGap, c.Seq, before+1, m.last)
+		return 0, fmt.Errorf("%w: entry %d not in [%d, %d]", ErrGap, c.Seq, before+1, m.last)
 	case c != m.entries[m.head+int(c.Seq-before)-1].Cursor: //nolint:gosec // an index
-		return 0, fmt.Errorf("%w: entry %d is another one", ErrGap, c.Seq)
+		return 0, fmt.Errorf("%w: entry %d has another nonce", ErrGap, c.Seq)
 	}
 	return c.Seq, nil
 }
 
-// read returns the entries after the one with number pos, as many as fit into a
-// batch, and whether these are all. If there are none, more is closed with the
-// next.
+// read returns the entries after number pos, as many as fit into a batch, and whether
+// these are all. If there are none, more is closed when the next one is appended.
 func (m *Memory) read(batch []Entry, pos uint64) (_ []Entry, live bool, more <-chan struct{}, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -204,7 +195,7 @@ func (m *Memory) read(batch []Entry, pos uint64) (_ []Entry, live bool, more <-c
 	behind := m.last - pos
 	switch {
 	case behind > kept:
-		return nil, false, nil, fmt.Errorf("%w: the follower is %d entries behind; kept are %d", ErrGap, behind, kept)
+		return nil, false, nil, fmt.Errorf("%w: the follower is %d entries behind, and %d are kept", ErrGap, behind, kept)
 	case behind == 0:
 		if m.appended == nil {
 			m.appended = make(chan struct{})

@@ -19,7 +19,7 @@ func TestMemoryLog(t *testing.T) {
 	t.Run("real time", func(t *testing.T) { logtest.Run(t, open) })
 }
 
-// memories are logs and stores by name.
+// memories holds logs and stores by name.
 type memories struct{ sync.Map }
 
 func (m *memories) open(name string, history int) *backplane.Memory {
@@ -32,8 +32,8 @@ func TestMemoryStore(t *testing.T) {
 	logtest.RunStoreFake(t, func(_ testing.TB, name string) backplane.Store { return memories.open(name, 0) })
 }
 
-// Memory that nobody needs is given back: of ids, of deleted records whether or
-// not somebody watches, of entries.
+// A Memory gives up what is not needed: old ids, old entries, and deleted records, with
+// and without a watcher.
 func TestMemoryBounds(t *testing.T) {
 	var m backplane.Memory
 	stuck := make(chan struct{})

@@ -7,34 +7,34 @@ import (
 	"time"
 )
 
-// Records are linked in the order of their revisions, so that what has changed
-// since a revision is the end of the list. A deleted record stays in it for as
-// long as a watcher has to be told.
+// Records are linked in the order of their revisions, so that those that have changed
+// since a revision are the end of the list. A deleted record stays in the list as long as
+// a watcher has to see the deletion. All of this is guarded by the Memory's mutex.
 type records struct {
 	byKey    map[string]*memoryRecord
 	oldest   *memoryRecord
 	newest   *memoryRecord
 	rev      uint64 // of the last change
-	deleted  int    // records in the list that are not there any more
-	sweep    int    // when there are more of those, some may be superfluous
+	deleted  int    // number of deleted records in the list
+	sweep    int    // with more deleted records than this, clean looks for superfluous ones
 	watchers []*watcher
 }
 
 type memoryRecord struct {
 	Record
 
-	born         uint64      // revision that it came with; a watcher that has not got so far does not know it
+	born         uint64      // revision of its creation; a watcher that has not reached it does not know the record
 	expires      time.Time   // zero: never
-	timer        *time.Timer // set with the first ttl
+	timer        *time.Timer // made for the first ttl
 	older, newer *memoryRecord
 }
 
 type watcher struct {
-	pos     uint64 // all changes up to this revision have been passed on, or are about to be
+	pos     uint64 // all changes up to this revision are passed to fn, or about to be
 	changed chan struct{}
 }
 
-// Swap is [Store].Swap. It never waits.
+// Swap implements [Store]. It never blocks.
 func (m *Memory) Swap(ctx context.Context, key string, old uint64, value []byte, ttl time.Duration) (Record, error) {
 	if err := CheckRecord(key, value); err != nil {
 		return Record{}, err
@@ -51,7 +51,7 @@ func (m *Memory) Swap(ctx context.Context, key string, old uint64, value []byte,
 	}
 	r := s.byKey[key]
 	if r != nil && r.Value != nil && !r.expires.IsZero() && !time.Now().Before(r.expires) {
-		s.change(r, nil) // its timer is about to
+		s.change(r, nil) // its timer is about to fire
 		s.clean()
 		r = s.byKey[key]
 	}
@@ -72,14 +72,14 @@ func (m *Memory) Swap(ctx context.Context, key string, old uint64, value []byte,
 	if value == nil {
 		ttl = 0
 	}
-	m.expireAfter(r, ttl)
+	m.expireAfterLocked(r, ttl)
 	present = r.Record
 	s.clean()
 	return present, nil
 }
 
-// expireAfter sets when a record goes by itself. The caller holds m.mu.
-func (m *Memory) expireAfter(r *memoryRecord, ttl time.Duration) {
+// expireAfterLocked sets when a record expires.
+func (m *Memory) expireAfterLocked(r *memoryRecord, ttl time.Duration) {
 	if ttl <= 0 {
 		r.expires = time.Time{}
 		if r.timer != nil {
@@ -100,7 +100,7 @@ func (m *Memory) expire(r *memoryRecord) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if r.Value == nil || r.expires.IsZero() || time.Now().Before(r.expires) {
-		return // it was changed while the timer fired
+		return // the record was changed while the timer fired
 	}
 	m.records.change(r, nil)
 	m.records.clean()
@@ -130,7 +130,7 @@ func (s *records) change(r *memoryRecord, value []byte) {
 	for _, w := range s.watchers {
 		select {
 		case w.changed <- struct{}{}:
-		default: // it has been told already
+		default: // it is about to look
 		}
 	}
 }
@@ -149,16 +149,16 @@ func (s *records) unlink(r *memoryRecord) {
 	r.older, r.newer = nil, nil
 }
 
-// clean forgets the deleted records that no watcher has to be told of. It looks
-// for them when there are more than could be left from the last time, and a part
-// of all, and so costs little per change.
+// clean removes the deleted records that no watcher has to see. It only searches the list
+// when there are many more deleted records than after the last search, and so costs little
+// per change.
 func (s *records) clean() {
 	if s.deleted <= s.sweep {
 		return
 	}
 	for r := s.oldest; r != nil; {
 		next := r.newer
-		if r.Value == nil && !slices.ContainsFunc(s.watchers, func(w *watcher) bool { return r.tell(w.pos) }) {
+		if r.Value == nil && !slices.ContainsFunc(s.watchers, func(w *watcher) bool { return r.newTo(w.pos) }) {
 			s.unlink(r)
 			delete(s.byKey, r.Key)
 			s.deleted--
@@ -168,13 +168,13 @@ func (s *records) clean() {
 	s.sweep = 2*s.deleted + len(s.byKey)/2 + 64
 }
 
-// tell reports whether a watcher that has got all changes up to pos lacks this one.
-func (r *memoryRecord) tell(pos uint64) bool {
+// newTo reports whether a watcher that has all changes up to pos needs this one.
+func (r *memoryRecord) newTo(pos uint64) bool {
 	return r.Rev > pos && (r.Value != nil || r.born <= pos)
 }
 
-// Watch is [Store].Watch. A watcher that is slow is told, in one batch, of all
-// that have changed meanwhile.
+// Watch implements [Store]. A slow fn gets all records that have changed in the meantime
+// in one batch.
 func (m *Memory) Watch(ctx context.Context, prefix string, fn func(batch []Record, live bool) error) error {
 	w := &watcher{changed: make(chan struct{}, 1)}
 	m.mu.Lock()
@@ -205,13 +205,13 @@ func (m *Memory) Watch(ctx context.Context, prefix string, fn func(batch []Recor
 	}
 }
 
-// changes returns the records below prefix that the watcher has to be told of,
-// in the order of their revisions.
+// changes returns the records below prefix that are new to the watcher, in the order of
+// their revisions.
 func (m *Memory) changes(w *watcher, prefix string, batch []Record) []Record {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for r := m.records.newest; r != nil && r.Rev > w.pos; r = r.older {
-		if r.tell(w.pos) && strings.HasPrefix(r.Key, prefix) {
+		if r.newTo(w.pos) && strings.HasPrefix(r.Key, prefix) {
 			batch = append(batch, r.Record)
 		}
 	}

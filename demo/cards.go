@@ -73,8 +73,8 @@ func (a *app) move(r *http.Request) error {
 
 func (a *app) delete(r *http.Request) error {
 	id := number(r.PostFormValue("id"))
-	if holder, ok := a.locks.Holder(id); ok {
-		return errEdited(newVisitor(holder.User).Name)
+	if l, held := a.locks.Load(id); held {
+		return errEdited(newVisitor(l.Holder.User).Name)
 	}
 	return a.show(r, a.board.delete(r.Context(), id))
 }

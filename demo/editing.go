@@ -57,7 +57,7 @@ func (a *app) lock(w http.ResponseWriter, r *http.Request) {
 		err = errQueue
 	case errors.Is(err, locks.ErrHeld):
 		err = nil // the answer tells
-	case errors.Is(err, backplane.ErrUnknown), errors.Is(err, locks.ErrCutOff):
+	case errors.Is(err, backplane.ErrIndeterminate), errors.Is(err, locks.ErrCutOff):
 		err = errCutOff
 	}
 	var reply answer
@@ -101,7 +101,7 @@ func (a *app) answer(ctx context.Context, s presence.Session, l locks.Lock[int64
 		return reply, nil
 	}
 	c, err := a.board.card(ctx, l.Key) // now that nobody else changes it
-	reply.Lock, reply.Text, reply.Revision = strconv.FormatUint(l.Token, 10), c.Text, c.Revision
+	reply.Lock, reply.Text, reply.Revision = strconv.FormatUint(l.Fence, 10), c.Text, c.Revision
 	return reply, err
 }
 

@@ -118,12 +118,12 @@ func (m *moody) Append(ctx context.Context, id string, data []byte) (backplane.C
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.silent {
-		return backplane.Cursor{}, fmt.Errorf("%w: it is silent", backplane.ErrUnknown)
+		return backplane.Cursor{}, fmt.Errorf("%w: it is silent", backplane.ErrIndeterminate)
 	}
 	c, err := m.Memory.Append(ctx, id, data)
 	m.entries[c] = true
 	if m.deaf {
-		err = fmt.Errorf("%w: it is deaf", backplane.ErrUnknown)
+		err = fmt.Errorf("%w: it is deaf", backplane.ErrIndeterminate)
 	}
 	return c, err
 }

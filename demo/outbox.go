@@ -14,7 +14,7 @@ import (
 //
 // A process may be killed between the two, or after it has sent the board and
 // before it has noted that; and the log may not answer, so that nobody knows whether
-// it has the board (backplane.ErrUnknown). In all these cases the board is sent
+// it has the board (backplane.ErrIndeterminate). In all these cases the board is sent
 // again, by whichever process is the first to look, and under the same name, which
 // is the version: the log takes it once.
 func (b *board) show(ctx context.Context, send func(version int64, cards []card, changed int64) error) error {

@@ -78,7 +78,7 @@ func TestShowOrder(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		if rand.IntN(4) == 0 {
-			return backplane.ErrUnknown
+			return backplane.ErrIndeterminate
 		}
 		shown = append(shown, len(all))
 		return nil

@@ -11,7 +11,7 @@ import (
 	"example.org/sse/presence"
 )
 
-// present returns a tracker that sees so many sessions as present.
+// present returns a tracker with n sessions present.
 func present(tb testing.TB, n int) (*presence.Tracker, []presence.Session) {
 	tracker := new(presence.Tracker)
 	sessions := make([]presence.Session, n)
@@ -29,8 +29,8 @@ func present(tb testing.TB, n int) (*presence.Tracker, []presence.Session) {
 	return tracker, sessions
 }
 
-// BenchmarkTakeRelease is with 10,000 sessions, and nobody who is told: each
-// takes a lock of its own, and then each gives it back.
+// BenchmarkTakeRelease has 10,000 sessions, each of which takes a lock of its own and
+// then releases it; no change is reported.
 func BenchmarkTakeRelease(b *testing.B) {
 	const n = 10_000
 	tracker, sessions := present(b, n)
@@ -52,7 +52,7 @@ func BenchmarkTakeRelease(b *testing.B) {
 	}
 }
 
-// BenchmarkLockMemory reports what a lock that is held needs.
+// BenchmarkLockMemory reports the memory that a held lock needs.
 func BenchmarkLockMemory(b *testing.B) {
 	const n = 10_000
 	tracker, sessions := present(b, n)
@@ -76,7 +76,7 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// TestBudget keeps what a take and a release allocate within bounds.
+// TestBudget limits the allocations of a take and a release.
 func TestBudget(t *testing.T) {
 	tracker, sessions := present(t, 1)
 	table := locks.Table[int]{Presence: tracker}
@@ -86,7 +86,7 @@ func TestBudget(t *testing.T) {
 		table.Release(t.Context(), sessions[0], 7)
 	})
 	if n > 20 {
-		t.Errorf("%v allocations for taking and releasing a lock, want 20 at most", n)
+		t.Errorf("%v allocations for taking and releasing a lock, want at most 20", n)
 	}
 	t.Logf("%v allocations", n)
 }

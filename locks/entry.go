@@ -11,14 +11,14 @@ import (
 	"example.org/sse/presence"
 )
 
-// An entry is what the table knows of a lock.
+// An entry is what the table knows about a lock.
 type entry[K comparable] struct {
 	state
 	key    K
-	rev    uint64 // of the newest record that was seen
-	absent bool   // there is no record
+	rev    uint64 // of the newest record seen
+	absent bool   // the store has no record
 	until  time.Time
-	timer  *time.Timer // nil without a limit
+	timer  *time.Timer // nil if the lock does not expire
 }
 
 func (e *entry[K]) stop() {
@@ -28,7 +28,7 @@ func (e *entry[K]) stop() {
 }
 
 func lockOf[K comparable](key K, s state) Lock[K] {
-	l := Lock[K]{Key: key, Holder: s.Holder, Token: s.Token, Queue: s.Queue}
+	l := Lock[K]{Key: key, Holder: s.Holder, Fence: s.Fence, Queue: s.Queue}
 	if s.Since != 0 {
 		l.Since = time.UnixMilli(s.Since)
 	}
@@ -41,9 +41,8 @@ func (e *entry[K]) lock() Lock[K] {
 	return l
 }
 
-// look returns a lock's state, and the revision that its record must have to be
-// changed.
-func (t *Table[K]) look(name string) (state, uint64) {
+// current returns a lock's state and the revision that a change must replace.
+func (t *Table[K]) current(name string) (state, uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	e := t.entries[name]
@@ -53,12 +52,12 @@ func (t *Table[K]) look(name string) (state, uint64) {
 	return e.state, e.rev
 }
 
-// apply takes over what a record says, unless something newer is known already.
-// It returns the state, with its token. Word of a missing record is final if
-// nothing older can come after it.
+// apply updates the entry from a record, unless the table already knows a newer one.
+// It returns the state with its fence. If final is set, nothing older can follow a
+// missing record, and the entry is removed.
 func (t *Table[K]) apply(key K, rec backplane.Record, now state, final bool) state {
-	if now.Holder != nobody && now.Token == 0 {
-		now.Token = rec.Rev
+	if now.Holder != nobody && now.Fence == 0 {
+		now.Fence = rec.Rev
 	}
 	absent := rec.Value == nil
 	t.mu.Lock()
@@ -71,29 +70,23 @@ func (t *Table[K]) apply(key K, rec backplane.Record, now state, final bool) sta
 		e = &entry[K]{key: key}
 		t.entries[rec.Key] = e
 	} else if rec.Rev != 0 && (rec.Rev < e.rev || rec.Rev == e.rev && !absent) {
-		return now // that there is no record has no revision of its own, or the last one
+		return now // a missing record has no revision, or the last one
 	}
 	before := e.state
 	e.state, e.absent, e.rev = now, absent, max(rec.Rev, e.rev)
 	if absent && final {
 		delete(t.entries, rec.Key)
 	}
-	t.reindex(rec.Key, before, now)
-	t.retime(rec.Key, e, before)
-	t.note(e, before)
+	t.reindexLocked(rec.Key, before, now)
+	t.setTimerLocked(rec.Key, e, before)
+	t.noteLocked(e, before)
 	return now
 }
 
-// reindex keeps parts as the entries are. The caller holds t.mu.
-func (t *Table[K]) reindex(name string, before, now state) {
+// reindexLocked updates t.parts after an entry has changed.
+func (t *Table[K]) reindexLocked(name string, before, now state) {
 	if before.Holder == now.Holder && len(before.Queue)+len(now.Queue) == 0 {
 		return
-	}
-	if before.Holder != nobody {
-		t.held--
-	}
-	if now.Holder != nobody {
-		t.held++
 	}
 	for s := range before.sessions() {
 		if now.has(s) {
@@ -114,28 +107,28 @@ func (t *Table[K]) reindex(name string, before, now state) {
 	}
 }
 
-// has reports whether the session has a part in the lock.
+// has reports whether a session holds the lock or waits for it.
 func (s state) has(one presence.Session) bool {
 	return s.Holder == one || slices.Contains(s.Queue, one)
 }
 
-// sessions are all that have a part in the lock.
+// sessions yields the holder and the sessions that wait.
 func (s state) sessions() iter.Seq[presence.Session] {
 	return func(yield func(presence.Session) bool) {
 		if s.Holder != nobody && !yield(s.Holder) {
 			return
 		}
-		for _, waits := range s.Queue {
-			if !yield(waits) {
+		for _, waiting := range s.Queue {
+			if !yield(waiting) {
 				return
 			}
 		}
 	}
 }
 
-// retime lets the lock expire in time. The caller holds t.mu.
-func (t *Table[K]) retime(name string, e *entry[K], before state) {
-	if t.Limit <= 0 || e.Token == before.Token && e.Renewed == before.Renewed {
+// setTimerLocked starts, restarts or stops the timer that lets the lock expire.
+func (t *Table[K]) setTimerLocked(name string, e *entry[K], before state) {
+	if t.MaxHold <= 0 || e.Fence == before.Fence && e.Renewed == before.Renewed {
 		return
 	}
 	e.stop()
@@ -143,15 +136,16 @@ func (t *Table[K]) retime(name string, e *entry[K], before state) {
 	if e.Holder == nobody || t.closed {
 		return
 	}
-	// Counted from now, and not from when the record was written: no two clocks
-	// are compared, and nobody is early.
-	e.until = time.Now().Add(t.Limit)
-	step := expire(e.Holder, e.Token, e.Renewed)
-	e.timer = time.AfterFunc(t.Limit, func() { t.bySelf(name, e.key, step) })
+	// The time runs from now, not from when the record was written: so no two clocks
+	// are compared, and no process is early.
+	e.until = time.Now().Add(t.MaxHold)
+	step := expire(e.Holder, e.Fence, e.Renewed)
+	e.timer = time.AfterFunc(t.MaxHold, func() { t.changeAlone(name, e.key, step) })
 }
 
-// left frees what a session held that is gone, and takes it out of all queues.
-func (t *Table[K]) left(s presence.Session) {
+// removeSession releases the locks of a session that has ended and takes it out of
+// all queues.
+func (t *Table[K]) removeSession(s presence.Session) {
 	t.mu.Lock()
 	names := slices.Clone(t.parts[s])
 	keys := make([]K, len(names))
@@ -160,12 +154,12 @@ func (t *Table[K]) left(s presence.Session) {
 	}
 	t.mu.Unlock()
 	for i, name := range names {
-		t.bySelf(name, keys[i], t.leave(s))
+		t.changeAlone(name, keys[i], t.leave(s))
 	}
 }
 
-// leave is release for a session that is gone. It may be back by the time that the
-// store answers: then it keeps what it has.
+// leave is like release, for a session that has ended. If the session is back by the
+// time the store answers, it keeps what it has.
 func (t *Table[K]) leave(s presence.Session) step {
 	gone := release(s, Left)
 	return func(now state) (state, bool, error) {
@@ -176,8 +170,8 @@ func (t *Table[K]) leave(s presence.Session) step {
 	}
 }
 
-// bySelf does a step that nobody waits for, until it is done.
-func (t *Table[K]) bySelf(name string, key K, do step) {
+// changeAlone applies a step that no caller waits for, and retries until it succeeds.
+func (t *Table[K]) changeAlone(name string, key K, do step) {
 	t.mu.Lock()
 	if t.closed {
 		t.mu.Unlock()
@@ -185,7 +179,7 @@ func (t *Table[K]) bySelf(name string, key K, do step) {
 	}
 	t.running.Add(1)
 	t.mu.Unlock()
-	insist := func() {
+	retry := func() {
 		defer t.running.Done()
 		for {
 			ctx, cancel := context.WithTimeout(t.ctx, storeTimeout)
@@ -194,12 +188,12 @@ func (t *Table[K]) bySelf(name string, key K, do step) {
 			if err == nil || errors.Is(err, ErrNotHeld) || t.ctx.Err() != nil {
 				return
 			}
-			t.rest()
+			t.pause()
 		}
 	}
 	if t.Store == nil {
-		insist() // memory does not keep anybody waiting
+		retry() // memory does not block
 	} else {
-		go insist()
+		go retry()
 	}
 }

@@ -84,7 +84,7 @@ func ExampleTable_Guard() {
 	ann, token := open(&people, "Ann")
 	lock, _ := cards.Take(context.Background(), ann, 7)
 	post := func() {
-		url := fmt.Sprintf("/save?page=%s&card=7&lock=%d", token, lock.Token)
+		url := fmt.Sprintf("/save?page=%s&card=7&lock=%d", token, lock.Fence)
 		w := httptest.NewRecorder()
 		save.ServeHTTP(w, httptest.NewRequest("POST", url, nil))
 		fmt.Println(w.Code, w.Body)
@@ -94,5 +94,5 @@ func ExampleTable_Guard() {
 	post()
 	// Output:
 	// 200 saved for Ann
-	// 409 You do not hold the lock any more. Nothing was saved.
+	// 409 You no longer hold the lock. Nothing was saved.
 }

@@ -7,19 +7,19 @@ import (
 	"strings"
 )
 
-// Guard returns a handler that lets a request through to next if the lock that
-// it names is held by the session that sends it, with the fencing token that it
-// names: a lock that was lost cannot overwrite what its next holder has made.
+// Guard returns a handler that calls next if the session that sends a request holds
+// the lock, with the fence that the request names. So a user who has lost the lock
+// cannot overwrite the work of its next holder.
 //
-// Key returns the key of the lock that a request is about. The session is what
-// [presence.Tracker.Session] finds. The token is either a precondition, the
-// header If-Match: "token", or the parameter "lock", in the URL or a form.
+// The function key returns the key of the lock that a request is about. The session
+// is found by [presence.Tracker.Session]. The fence is sent either as a precondition,
+// the header If-Match: "fence", or as the parameter "lock", in the URL or a form.
 //
-// Otherwise the answer is 403 if the session is forged or another user's; 400
-// if key returns an error; 428 (Precondition Required) without a token; and if
-// the lock is not held, or with another token, 412 (Precondition Failed) to a
-// precondition and 409 (Conflict) to a parameter; 503 if the process is cut off
-// from the table's store. Then next is not called.
+// Otherwise next is not called, and the response is 403 if the session's token is
+// missing, forged or another user's; 400 if key returns an error; 428 (Precondition
+// Required) without a fence; 412 (Precondition Failed) to a precondition, or 409
+// (Conflict) to a parameter, if the session does not hold the lock, or holds it with
+// another fence; and 503 if the process is cut off from the table's store.
 func (t *Table[K]) Guard(key func(*http.Request) (K, error), next func(http.ResponseWriter, *http.Request, Lock[K])) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		by, err := t.Presence.Session(r)
@@ -37,19 +37,19 @@ func (t *Table[K]) Guard(key func(*http.Request) (K, error), next func(http.Resp
 			text, refused = r.FormValue("lock"), http.StatusConflict
 		}
 		if text == "" {
-			http.Error(w, "The lock's token is missing: an If-Match header, or the parameter lock.", http.StatusPreconditionRequired)
+			http.Error(w, "locks: no fence: send an If-Match header or the parameter lock", http.StatusPreconditionRequired)
 			return
 		}
-		token, err := strconv.ParseUint(text, 10, 64)
+		fence, err := strconv.ParseUint(text, 10, 64)
 		if err == nil {
-			err = t.Check(by, k, token)
+			err = t.Check(by, k, fence)
 		}
 		switch {
 		case errors.Is(err, ErrCutOff):
-			http.Error(w, "This server cannot tell at the moment whether you hold the lock. Nothing was saved; please try again.", http.StatusServiceUnavailable)
+			http.Error(w, "The server cannot check your lock at the moment. Nothing was saved; please try again.", http.StatusServiceUnavailable)
 			return
 		case err != nil:
-			http.Error(w, "You do not hold the lock any more. Nothing was saved.", refused)
+			http.Error(w, "You no longer hold the lock. Nothing was saved.", refused)
 			return
 		}
 		l, _ := t.Load(k)

@@ -14,8 +14,7 @@ import (
 	"example.org/sse/locks"
 )
 
-// A save is let through by the lock's present token alone, from the page that
-// holds it.
+// Only a save with the lock's present fence, from the page that holds it, is let through.
 func TestGuard(t *testing.T) {
 	bubble(t, func(t *testing.T, s *site, table *locks.Table[int]) {
 		ctx := t.Context()
@@ -36,28 +35,28 @@ func TestGuard(t *testing.T) {
 			saved++
 			fmt.Fprint(w, l.Key, l.Holder.User)
 		})
-		text := func(token uint64) string { return strconv.FormatUint(token, 10) }
+		text := func(fence uint64) string { return strconv.FormatUint(fence, 10) }
 		for _, tt := range []struct {
 			name              string
 			page              *page
 			card, lock, match string
 			want              int
 		}{
-			{"the holder", ann, "7", text(now.Token), "", http.StatusOK},
-			{"the holder, by precondition", ann, "7", "", `"` + text(now.Token) + `"`, http.StatusOK},
-			{"an old token", ann, "7", text(old.Token), "", http.StatusConflict},
-			{"an old token as precondition", ann, "7", "", `"` + text(old.Token) + `"`, http.StatusPreconditionFailed},
-			{"the precondition counts", ann, "7", text(now.Token), `"` + text(old.Token) + `"`, http.StatusPreconditionFailed},
+			{"the holder", ann, "7", text(now.Fence), "", http.StatusOK},
+			{"the holder, by precondition", ann, "7", "", `"` + text(now.Fence) + `"`, http.StatusOK},
+			{"an old fence", ann, "7", text(old.Fence), "", http.StatusConflict},
+			{"an old fence as precondition", ann, "7", "", `"` + text(old.Fence) + `"`, http.StatusPreconditionFailed},
+			{"the precondition counts", ann, "7", text(now.Fence), `"` + text(old.Fence) + `"`, http.StatusPreconditionFailed},
 			{"any version", ann, "7", "", "*", http.StatusPreconditionFailed},
-			{"another lock's token", ann, "7", text(other.Token), "", http.StatusConflict},
-			{"another page", bob, "7", text(now.Token), "", http.StatusConflict},
-			{"a free lock", ann, "9", text(now.Token), "", http.StatusConflict},
+			{"another lock's fence", ann, "7", text(other.Fence), "", http.StatusConflict},
+			{"another page", bob, "7", text(now.Fence), "", http.StatusConflict},
+			{"a free lock", ann, "9", text(now.Fence), "", http.StatusConflict},
 			{"zero", ann, "9", "0", "", http.StatusConflict},
 			{"nonsense", ann, "7", "-1", "", http.StatusConflict},
-			{"no token", ann, "7", "", "", http.StatusPreconditionRequired},
-			{"no key", ann, "x", text(now.Token), "", http.StatusBadRequest},
-			{"no page", &page{}, "7", text(now.Token), "", http.StatusForbidden},
-			{"a forged page", &page{token: ann.token + "x"}, "7", text(now.Token), "", http.StatusForbidden},
+			{"no fence", ann, "7", "", "", http.StatusPreconditionRequired},
+			{"no key", ann, "x", text(now.Fence), "", http.StatusBadRequest},
+			{"no page", &page{}, "7", text(now.Fence), "", http.StatusForbidden},
+			{"a forged page", &page{token: ann.token + "x"}, "7", text(now.Fence), "", http.StatusForbidden},
 		} {
 			saved = 0
 			form := url.Values{"card": {tt.card}}
@@ -73,7 +72,7 @@ func TestGuard(t *testing.T) {
 			guard.ServeHTTP(w, r)
 			if w.Code != tt.want || (saved == 1) != (tt.want == http.StatusOK) {
 				body, _ := io.ReadAll(w.Body)
-				t.Errorf("%s: %d, want %d: %s", tt.name, w.Code, tt.want, body)
+				t.Errorf("%s: status %d, want %d: %s", tt.name, w.Code, tt.want, body)
 			}
 		}
 	})

@@ -40,7 +40,7 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
-// A page is a user's, with a stream.
+// A page is one page of a user, with its stream.
 type page struct {
 	presence.Session
 	token  string
@@ -66,7 +66,7 @@ func (s *site) connect(p *page) {
 	synctest.Wait()
 }
 
-// line is a change, as tests compare it: "7 stolen: bob#3 from ann, carl waits".
+// line returns a change in the form that tests compare: "7 stolen: bob#3 from ann, carl waits".
 func line(c locks.Change[int]) string {
 	b := fmt.Sprint(c.Key, " ", c.Cause, ": ", name(c.Holder))
 	if c.From != (presence.Session{}) {
@@ -88,16 +88,24 @@ func name(s presence.Session) string {
 	return s.User
 }
 
-// bubble runs a test in fake time, with a table of locks on integers that sends
-// its changes to the site's pages as lines.
+// countHeld returns the number of locks that are held.
+func countHeld[K comparable](table *locks.Table[K]) (n int) {
+	for range table.All() {
+		n++
+	}
+	return n
+}
+
+// bubble runs a test in fake time, with a table of integer keys that sends its changes
+// to the site's pages as lines.
 func bubble(t *testing.T, test func(t *testing.T, s *site, table *locks.Table[int])) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t)
 		table := &locks.Table[int]{
-			Presence: s.tracker,
-			Set:      &s.group,
-			Event:    func(c locks.Change[int]) sse.Event { return sse.Event{Type: "lock", Data: line(c)} },
-			Whole: func(all []locks.Lock[int]) sse.Event {
+			Presence:    s.tracker,
+			Set:         &s.group,
+			ChangeEvent: func(c locks.Change[int]) sse.Event { return sse.Event{Type: "lock", Data: line(c)} },
+			SnapshotEvent: func(all []locks.Lock[int]) sse.Event {
 				var b strings.Builder
 				for _, l := range all {
 					fmt.Fprintf(&b, "%d: %s\n", l.Key, name(l.Holder))
@@ -112,8 +120,8 @@ func bubble(t *testing.T, test func(t *testing.T, s *site, table *locks.Table[in
 	})
 }
 
-// told returns what the page was told of locks, since the last call.
-func (p *page) told() (lines []string) {
+// received returns the lock events that the page got since the last call.
+func (p *page) received() (lines []string) {
 	synctest.Wait()
 	return texts(p.stream.Events())
 }

@@ -13,15 +13,15 @@ import (
 	"example.org/sse/presence"
 )
 
-// What 50 sessions do to 20 locks at random, in an order, is what a simple model
-// says, and everybody is told so. The limit is such that nothing expires at the
-// moment when somebody's grace is over.
+// When 50 sessions do random things to 20 locks, one after the other, the table behaves
+// as a simple model does, and all pages get the same changes. MaxHold is such that no
+// lock expires at the moment when a session's grace ends.
 func TestModel(t *testing.T) {
 	for seed := range uint64(20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			bubble(t, func(t *testing.T, s *site, table *locks.Table[int]) {
-				table.Limit = 20*time.Second + 500*time.Microsecond
+				table.MaxHold = 20*time.Second + 500*time.Microsecond
 				w := newWorld(t, s, table, 50, 20)
 				random := rand.New(rand.NewPCG(seed, 0))
 				for range 600 {
@@ -65,7 +65,7 @@ func newWorld(t *testing.T, s *site, table *locks.Table[int], sessions, keys int
 	return w
 }
 
-// do lets a page do something to a lock, and the model as well.
+// do applies a page's operation to a lock and to the model.
 func (w *world) do(what, who, key int) {
 	p, m := w.pages[who], &w.locks[key]
 	ctx, one, here := w.t.Context(), p.Session, !w.gone[p.Session]
@@ -112,7 +112,7 @@ func (w *world) do(what, who, key int) {
 	case 9: // renew
 		w.table.Renew(ctx, one, key)
 		if m.holder == one {
-			m.until = time.Now().Add(w.table.Limit)
+			m.until = time.Now().Add(w.table.MaxHold)
 		}
 	}
 	synctest.Wait()
@@ -121,7 +121,7 @@ func (w *world) do(what, who, key int) {
 
 var nobody presence.Session
 
-// sleep lets time pass, and the model do what is due, in its order.
+// sleep lets time pass, and applies to the model what is due, in order.
 func (w *world) sleep(d time.Duration) {
 	end := time.Now().Add(d)
 	for {
@@ -174,7 +174,7 @@ func (w *world) pass(key int, cause locks.Cause) {
 func (w *world) grant(key int, to presence.Session, cause locks.Cause, reason string) {
 	m := &w.locks[key]
 	from := m.holder
-	m.holder, m.until = to, time.Now().Add(w.table.Limit)
+	m.holder, m.until = to, time.Now().Add(w.table.MaxHold)
 	m.queue = slices.DeleteFunc(m.queue, func(s presence.Session) bool { return s == to })
 	w.changed(key, cause, from, reason)
 }
@@ -194,22 +194,22 @@ func (w *world) check() {
 	for key, m := range w.locks {
 		l, ok := w.table.Load(key)
 		if l.Holder != m.holder || ok != (m.holder != nobody) || !slices.Equal(l.Queue, m.queue) {
-			w.t.Fatalf("%d is held by %v, want %v; in line are %v, want %v", key, l.Holder, m.holder, l.Queue, m.queue)
+			w.t.Fatalf("lock %d: got holder %v, queue %v; want %v, %v", key, l.Holder, l.Queue, m.holder, m.queue)
 		}
 		if ok {
 			held++
 		}
 	}
-	if w.table.Len() != held {
-		w.t.Fatalf("%d are held, want %d", w.table.Len(), held)
+	if got := countHeld(w.table); got != held {
+		w.t.Fatalf("got %d locks held, want %d", got, held)
 	}
 }
 
-// compare compares what everybody was told with the model's changes.
+// compare compares the changes that the pages got with the model's.
 func (w *world) compare(late *page) {
-	first := w.eyes[0].told()
-	if second := w.eyes[1].told(); !slices.Equal(first, second) {
-		w.t.Errorf("two were told different things:\n%q\n%q", first, second)
+	first := w.eyes[0].received()
+	if second := w.eyes[1].received(); !slices.Equal(first, second) {
+		w.t.Errorf("two pages got different changes:\n%q\n%q", first, second)
 	}
 	for key, m := range w.locks {
 		var got []string
@@ -219,10 +219,10 @@ func (w *world) compare(late *page) {
 			}
 		}
 		if !slices.Equal(got, m.changes) {
-			w.t.Errorf("told of %d:\n%s\nwant:\n%s", key, strings.Join(got, "\n"), strings.Join(m.changes, "\n"))
+			w.t.Errorf("changes of lock %d: got\n%s\nwant\n%s", key, strings.Join(got, "\n"), strings.Join(m.changes, "\n"))
 		}
 	}
 	if e := late.stream.Next(); e.Type != "locks" {
-		w.t.Errorf("who comes late is told %+v", e)
+		w.t.Errorf("a page that joins late: got %+v first, want the event locks", e)
 	}
 }

@@ -12,9 +12,9 @@ import (
 	"example.org/sse/presence"
 )
 
-// However many do things at once, to one table or to two on one store: as told,
-// each lock goes from hand to hand, its tokens grow, and who waits is served in
-// the order of the line; and in the end all know the same.
+// With many sessions at once, on one table or on two with one store, the reported
+// changes are consistent: each lock passes from one holder to the next, its fences grow,
+// and queued sessions get it in order. In the end no table has a held lock.
 func TestAtOnce(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -28,7 +28,7 @@ func TestAtOnce(t *testing.T) {
 				}
 				judges := make([]judge, len(tables))
 				for i, table := range tables {
-					judges[i] = judge{t: t, all: tt.store == nil, last: make(map[int]locks.Lock[int]), token: make(map[int]uint64)}
+					judges[i] = judge{t: t, all: tt.store == nil, last: make(map[int]locks.Lock[int]), fence: make(map[int]uint64)}
 					table.Presence = s.tracker
 					table.Changed = judges[i].changed
 					defer table.Close()
@@ -48,11 +48,11 @@ func TestAtOnce(t *testing.T) {
 				time.Sleep(time.Second) // fake
 				synctest.Wait()
 				for i, table := range tables {
-					if table.Len() != 0 {
-						t.Errorf("table %d: %d are held by nobody who is here", i, table.Len())
+					if got := countHeld(table); got != 0 {
+						t.Errorf("table %d: got %d locks held after all sessions ended, want 0", i, got)
 					}
 					if n := judges[i].changes; n < 1000 {
-						t.Errorf("table %d: told of %d changes", i, n)
+						t.Errorf("table %d: got %d changes, want at least 1000", i, n)
 					}
 				}
 			})
@@ -78,18 +78,18 @@ func play(t *testing.T, one presence.Session, table *locks.Table[int], seed uint
 			table.Release(ctx, one, key)
 		}
 		if err == nil && l.Held() && l.Holder != one {
-			t.Errorf("%v has got the lock of %v", one, l.Holder)
+			t.Errorf("Take by %v returned the lock of %v", one, l.Holder)
 		}
 		time.Sleep(time.Duration(random.IntN(1000)) * time.Microsecond) // fake
 	}
 }
 
-// A judge is told of all changes, and finds what must not be.
+// A judge checks every change that a table reports.
 type judge struct {
 	t       *testing.T
 	all     bool // else a change may have been left out
 	last    map[int]locks.Lock[int]
-	token   map[int]uint64
+	fence   map[int]uint64
 	changes int
 }
 
@@ -99,18 +99,18 @@ func (j *judge) changed(c locks.Change[int]) {
 	j.last[c.Key] = c.Lock
 	switch {
 	case c.Cause == locks.Queued:
-		if c.Holder != before.Holder || c.Token != before.Token {
-			j.t.Errorf("the line has changed, and with it the holder: %+v, before %+v", c, before)
+		if c.Holder != before.Holder || c.Fence != before.Fence {
+			j.t.Errorf("a change of the queue changed the holder: %+v, before %+v", c, before)
 		}
 		return
 	case c.From != before.Holder:
-		j.t.Errorf("taken from %v, who had not held it: %+v", c.From, before)
-	case c.Held() && c.Token <= j.token[c.Key]:
-		j.t.Errorf("token %d after %d", c.Token, j.token[c.Key])
+		j.t.Errorf("got From %v, which was not the holder: %+v", c.From, before)
+	case c.Held() && c.Fence <= j.fence[c.Key]:
+		j.t.Errorf("got fence %d after %d", c.Fence, j.fence[c.Key])
 	case j.all && c.Cause != locks.Stolen && c.Held() && len(before.Queue) > 0 && c.Holder != before.Queue[0]:
-		j.t.Errorf("%s: it went to %v, and %v was next", c.Cause, c.Holder, before.Queue[0])
+		j.t.Errorf("%s: got holder %v, want %v", c.Cause, c.Holder, before.Queue[0])
 	case c.Cause == locks.Taken && before.Held():
-		j.t.Errorf("taken, and held by %v", before.Holder)
+		j.t.Errorf("taken, but held by %v before", before.Holder)
 	}
-	j.token[c.Key] = max(j.token[c.Key], c.Token)
+	j.fence[c.Key] = max(j.fence[c.Key], c.Fence)
 }

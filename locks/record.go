@@ -14,24 +14,24 @@ import (
 )
 
 const (
-	maxKey = 384 // bytes as JSON: with the table's name, less than a store takes
+	maxKey = 384 // bytes as JSON: with the table's name, less than a store's limit
 
-	// freeTTL is how long a shared store keeps the record of a lock that is free,
-	// so that all processes hear why it is.
+	// freeTTL is how long a shared store keeps the record of a free lock, so that
+	// all processes see why it was released.
 	freeTTL = time.Minute
 
-	// storeTimeout is how long one try at a store may take, for what the table
-	// does by itself, and pause how long it waits after one that failed.
+	// storeTimeout limits each attempt of the table's own to change a record, and
+	// retryDelay is how long it waits after a failed one.
 	storeTimeout = 5 * time.Second
-	pause        = time.Second
+	retryDelay   = time.Second
 
-	// sweepTime is how often a shared table looks for what nobody has freed, and
-	// reachTimeout how long it waits for a hub before a change is told.
-	sweepTime    = 2 * time.Second
-	reachTimeout = 5 * time.Second
+	// sweepInterval is how often a shared table looks for locks that were not
+	// released, and hubTimeout how long it waits for the hub to report a change.
+	sweepInterval = 2 * time.Second
+	hubTimeout    = 5 * time.Second
 
-	// arrivalTimeout is how long a session is waited for that may have come to
-	// another process just now, and arrivalTick how often it is looked for.
+	// arrivalTimeout is how long to wait for a session that may have just connected
+	// to another process, and arrivalTick how often to look for it.
 	arrivalTimeout = time.Second
 	arrivalTick    = 10 * time.Millisecond
 )
@@ -46,7 +46,7 @@ func (t *Table[K]) init() {
 		t.prefix = "lock/" + t.Name + "/"
 		t.live = make(chan struct{})
 		t.ctx, t.cancel = context.WithCancel(context.Background())
-		t.forget = t.Presence.OnLeave(t.left)
+		t.unsubscribe = t.Presence.OnLeave(t.removeSession)
 		if t.store = t.Store; t.store == nil {
 			t.store = new(backplane.Memory)
 			close(t.live)
@@ -57,8 +57,8 @@ func (t *Table[K]) init() {
 	})
 }
 
-// record returns the key of a lock's record.
-func (t *Table[K]) record(key K) (string, error) {
+// recordKey returns the key of a lock's record.
+func (t *Table[K]) recordKey(key K) (string, error) {
 	var back K
 	b, err := json.Marshal(key)
 	if err == nil {
@@ -66,17 +66,17 @@ func (t *Table[K]) record(key K) (string, error) {
 	}
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("%w: %w", ErrKey, err)
-	case back != key: // a part that JSON leaves out, or text that is no UTF-8
-		return "", fmt.Errorf("%w: as JSON it is another one, %.40s", ErrKey, b)
+		return "", fmt.Errorf("%w: %w", ErrInvalidKey, err)
+	case back != key: // a part that JSON leaves out, or text that is not UTF-8
+		return "", fmt.Errorf("%w: does not survive a JSON round trip: %.40s", ErrInvalidKey, b)
 	case len(b) > maxKey:
-		return "", fmt.Errorf("%w: %d bytes as JSON, of %d at most", ErrKey, len(b), maxKey)
+		return "", fmt.Errorf("%w: is %d bytes long as JSON, limit %d", ErrInvalidKey, len(b), maxKey)
 	}
 	return t.prefix + string(b), nil
 }
 
-// encode returns the record's value, and how long the store keeps it. Nobody else
-// has to hear of a free lock if the store is the table's own.
+// encode returns the record's value and how long the store keeps it. The table's own
+// store keeps no record of a free lock, since no other process has to see it.
 func (t *Table[K]) encode(s state) ([]byte, time.Duration) {
 	if s.Holder == nobody && t.Store == nil {
 		return nil, 0
@@ -91,7 +91,7 @@ func (t *Table[K]) encode(s state) ([]byte, time.Duration) {
 	return b, 0
 }
 
-// decode returns what a record says.
+// decode returns the state that a record holds.
 func decode(rec backplane.Record) (s state, err error) {
 	if rec.Value == nil {
 		return state{Cause: Expired}, nil
@@ -102,7 +102,7 @@ func decode(rec backplane.Record) (s state, err error) {
 	return s, nil
 }
 
-// changeRecord does a step to a lock, as often as others are faster.
+// changeRecord applies a step, retrying on conflicts.
 func (t *Table[K]) changeRecord(ctx context.Context, name string, key K, do step) (Lock[K], error) {
 	select {
 	case <-t.live:
@@ -110,25 +110,25 @@ func (t *Table[K]) changeRecord(ctx context.Context, name string, key K, do step
 		return Lock[K]{Key: key}, context.Cause(ctx)
 	}
 	for t.ctx.Err() == nil {
-		now, rev := t.look(name)
+		now, rev := t.current(name)
 		next, changed, err := do(now)
 		if err != nil || !changed {
 			return lockOf(key, now), err
 		}
 		if t.Hub != nil {
-			next.After = position(t.Hub.Cursor())
+			next.After = cursorText(t.Hub.Cursor())
 		}
 		value, ttl := t.encode(next)
 		rec, err := t.store.Swap(ctx, name, rev, value, ttl)
 		switch {
 		case err == nil:
 			next = t.apply(key, rec, next, t.Store == nil)
-			t.tell()
+			t.notify()
 			return lockOf(key, next), nil
 		case errors.Is(err, backplane.ErrConflict):
 			if next, err = decode(rec); err == nil {
 				t.apply(key, rec, next, t.Store == nil)
-				t.tell()
+				t.notify()
 				continue
 			}
 		}
@@ -137,7 +137,7 @@ func (t *Table[K]) changeRecord(ctx context.Context, name string, key K, do step
 	return Lock[K]{Key: key}, ErrClosed
 }
 
-// watch keeps the table as the store is, until it is closed.
+// watch keeps the table in step with the store until the table is closed.
 func (t *Table[K]) watch() {
 	ready := false
 	for t.ctx.Err() == nil {
@@ -148,11 +148,11 @@ func (t *Table[K]) watch() {
 				if err == nil {
 					err = json.Unmarshal([]byte(strings.TrimPrefix(rec.Key, t.prefix)), &key)
 				}
-				if err == nil { // else it is none of ours
+				if err == nil { // otherwise the record is not a table's
 					t.apply(key, rec, s, true)
 				}
 			}
-			t.tell()
+			t.notify()
 			if live && !ready {
 				ready = true
 				close(t.live)
@@ -160,18 +160,18 @@ func (t *Table[K]) watch() {
 			return nil
 		})
 		if err != nil && t.ctx.Err() == nil {
-			slog.Warn("locks: the store is asked again", "table", t.Name, "error", err)
-			t.rest()
+			slog.Warn("locks: watching the store failed; retrying", "table", t.Name, "error", err)
+			t.pause()
 		}
 	}
 }
 
-// sweep frees what is held by sessions that are not present, and of whose end the
-// table was told before it heard of the lock: the two come by different ways.
+// sweep releases locks of sessions that are not present. It is for sessions whose end
+// the table saw before it saw their lock: the two are reported in different ways.
 func (t *Table[K]) sweep() {
-	tick := time.NewTicker(sweepTime)
+	tick := time.NewTicker(sweepInterval)
 	defer tick.Stop()
-	absent := make(map[presence.Session]bool) // the last time as well
+	absent := make(map[presence.Session]bool) // at the last tick as well
 	for {
 		select {
 		case <-tick.C:
@@ -179,7 +179,7 @@ func (t *Table[K]) sweep() {
 			return
 		}
 		if !t.Presence.Leased() {
-			continue // what is seen may be old
+			continue // what the tracker knows may be outdated
 		}
 		before := absent
 		absent = make(map[presence.Session]bool)
@@ -187,23 +187,23 @@ func (t *Table[K]) sweep() {
 			if !t.Presence.Present(s) {
 				absent[s] = true
 				if before[s] {
-					t.left(s)
+					t.removeSession(s)
 				}
 			}
 		}
 	}
 }
 
-// rest waits before the store is asked again.
-func (t *Table[K]) rest() {
+// pause waits before the next attempt to reach the store.
+func (t *Table[K]) pause() {
 	select {
-	case <-time.After(pause):
+	case <-time.After(retryDelay):
 	case <-t.ctx.Done():
 	}
 }
 
-// position returns the cursor as it is stored, empty for the zero Cursor.
-func position(c backplane.Cursor) string {
+// cursorText returns the cursor as it is stored, empty for the zero Cursor.
+func cursorText(c backplane.Cursor) string {
 	if c.Seq == 0 {
 		return ""
 	}

@@ -16,34 +16,34 @@ import (
 	"example.org/sse/presence"
 )
 
-// told keeps what a table has told.
-type told struct {
+// A recorder keeps the changes that a table has reported.
+type recorder struct {
 	mu    sync.Mutex
 	lines []string
 }
 
-func (t *told) changed(c locks.Change[int]) { t.add(line(c)) }
+func (t *recorder) changed(c locks.Change[int]) { t.add(line(c)) }
 
-func (t *told) add(text string) {
+func (t *recorder) add(text string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.lines = append(t.lines, text)
 }
 
-func (t *told) all() []string {
+func (t *recorder) all() []string {
 	synctest.Wait()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return slices.Clone(t.lines)
 }
 
-// Two processes tell the same, in the same order; the one that is started later
-// knows what is held.
+// Two processes report the same changes in the same order; the one that starts later
+// knows which locks are held.
 func TestTwoProcesses(t *testing.T) {
 	bubble(t, func(t *testing.T, s *site, _ *locks.Table[int]) {
 		ctx := t.Context()
 		store := new(backplane.Memory)
-		var first, second told
+		var first, second recorder
 		here := locks.Table[int]{Presence: s.tracker, Store: store, Changed: first.changed}
 		defer here.Close()
 		ann, bob := s.open("ann"), s.open("bob")
@@ -58,7 +58,7 @@ func TestTwoProcesses(t *testing.T) {
 		there := locks.Table[int]{Presence: s.tracker, Store: store, Changed: second.changed}
 		defer there.Close()
 		if _, err := there.Take(ctx, bob.Session, 7); err == nil {
-			t.Error("taken twice")
+			t.Error("Take succeeded at two processes")
 		}
 		step(there.Queue(ctx, bob.Session, 7))
 		step(here.Release(ctx, ann.Session, 7))
@@ -79,24 +79,24 @@ func TestTwoProcesses(t *testing.T) {
 		}
 		for i, got := range [][]string{first.all(), second.all()} {
 			if !slices.Equal(got, want) {
-				t.Errorf("process %d has told %q", i, got)
+				t.Errorf("process %d: got %q, want %q", i, got, want)
 			}
 		}
 		time.Sleep(5 * time.Minute) // the records of free locks are gone
 		for i, table := range []*locks.Table[int]{&here, &there} {
-			if holder, _ := table.Holder(8); holder != ann.Session || table.Len() != 1 {
-				t.Errorf("process %d: %v holds 8, %d are held", i, holder, table.Len())
+			if l, _ := table.Load(8); l.Holder != ann.Session || countHeld(table) != 1 {
+				t.Errorf("process %d: got holder %v of 8, %d locks held; want %v, 1", i, l.Holder, countHeld(table), ann.Session)
 			}
 		}
 		step(there.Release(ctx, ann.Session, 8))
-		if n := here.Len(); n != 0 {
-			t.Errorf("%d are held", n)
+		if n := countHeld(&here); n != 0 {
+			t.Errorf("got %d locks held, want 0", n)
 		}
 	})
 }
 
-// A lock that is released after an edit is told to be free after the edit, however
-// late the edit's event is.
+// A release that follows an edit is reported after the edit, even if the edit's event
+// comes late.
 func TestReleaseAfterEdit(t *testing.T) {
 	bubble(t, func(t *testing.T, s *site, _ *locks.Table[int]) {
 		ctx := t.Context()
@@ -104,7 +104,7 @@ func TestReleaseAfterEdit(t *testing.T) {
 		here, there := sse.Hub{Log: memory}, sse.Hub{Log: slowLog{memory}}
 		defer here.Close()
 		defer there.Close()
-		var seen told
+		var seen recorder
 		tables := []*locks.Table[int]{
 			{Presence: s.tracker, Store: memory, Hub: &here},
 			{Presence: s.tracker, Store: memory, Hub: &there, Changed: func(c locks.Change[int]) {
@@ -114,7 +114,7 @@ func TestReleaseAfterEdit(t *testing.T) {
 		}
 		for _, table := range tables {
 			defer table.Close()
-			table.Len() // begin
+			table.Load(0) // begin
 		}
 		ann := s.open("ann")
 		if _, err := tables[0].Take(ctx, ann.Session, 7); err != nil {
@@ -130,12 +130,12 @@ func TestReleaseAfterEdit(t *testing.T) {
 		time.Sleep(time.Minute) // fake
 		want := []string{"7 taken: ann", "at 0.0", "7 released: nobody from ann", "at " + here.Cursor().String()}
 		if got := seen.all(); !slices.Equal(got, want) {
-			t.Errorf("told %q, want %q", got, want)
+			t.Errorf("got %q, want %q", got, want)
 		}
 	})
 }
 
-// A slow log comes a second late.
+// A slowLog delivers a second late.
 type slowLog struct{ backplane.Log }
 
 func (l slowLog) Follow(ctx context.Context, after backplane.Cursor, fn func([]backplane.Entry, bool) error) error {
@@ -147,7 +147,7 @@ func (l slowLog) Follow(ctx context.Context, after backplane.Cursor, fn func([]b
 	})
 }
 
-// A lock whose holder nobody has ever seen here is freed after some seconds.
+// A lock whose holder was never present at this process is released after some seconds.
 func TestUnseenHolder(t *testing.T) {
 	bubble(t, func(t *testing.T, s *site, _ *locks.Table[int]) {
 		store := new(backplane.Memory)
@@ -161,20 +161,20 @@ func TestUnseenHolder(t *testing.T) {
 		table.Close() // its process is gone
 		here := locks.Table[int]{Presence: s.tracker, Store: store}
 		defer here.Close()
-		here.Len()
+		here.Load(0) // begin
 		synctest.Wait()
-		if _, held := here.Holder(7); !held {
-			t.Fatal("it has not even been seen")
+		if _, held := here.Load(7); !held {
+			t.Fatal("the lock is not held at first, want it held")
 		}
 		time.Sleep(5 * time.Second) // fake
 		synctest.Wait()
-		if holder, held := here.Holder(7); held {
-			t.Errorf("still held by %v", holder)
+		if l, held := here.Load(7); held {
+			t.Errorf("still held by %v, want it free", l.Holder)
 		}
 	})
 }
 
-// Who leaves just while the lock is being taken does not keep it.
+// A session that ends while it takes a lock does not keep it.
 func TestLeavesMeanwhile(t *testing.T) {
 	bubble(t, func(t *testing.T, s *site, _ *locks.Table[int]) {
 		ann := s.open("ann")
@@ -183,16 +183,16 @@ func TestLeavesMeanwhile(t *testing.T) {
 		defer table.Close()
 		store.before = func() { s.tracker.Leave(ann.Session) }
 		if l, err := table.Take(t.Context(), ann.Session, 7); !errors.Is(err, locks.ErrAbsent) {
-			t.Errorf("Take: %v, %v", l, err)
+			t.Errorf("Take: got %v, %v, want ErrAbsent", l, err)
 		}
 		synctest.Wait()
-		if holder, held := table.Holder(7); held {
-			t.Errorf("held by %v, who is gone", holder)
+		if l, held := table.Load(7); held {
+			t.Errorf("held by %v, whose session has ended; want it free", l.Holder)
 		}
 	})
 }
 
-// Nothing is left in the store of locks that have been free for a while.
+// The store keeps no records of locks that have been free for a while.
 func TestRecordsGo(t *testing.T) {
 	bubble(t, func(t *testing.T, s *site, _ *locks.Table[int]) {
 		ann := s.open("ann")
@@ -207,7 +207,7 @@ func TestRecordsGo(t *testing.T) {
 		done := errors.New("done")
 		err := store.Watch(t.Context(), "", func(batch []backplane.Record, _ bool) error {
 			if len(batch) > 0 {
-				t.Errorf("%d records, of %s for one", len(batch), batch[0].Key)
+				t.Errorf("got %d records, %s among them; want none", len(batch), batch[0].Key)
 			}
 			return done
 		})
@@ -217,7 +217,7 @@ func TestRecordsGo(t *testing.T) {
 	})
 }
 
-// A hookedStore calls a function before it changes anything.
+// A hookedStore calls a function before each change.
 type hookedStore struct {
 	backplane.Store
 	before func()
@@ -231,12 +231,12 @@ func (h *hookedStore) Swap(ctx context.Context, key string, old uint64, value []
 	return h.Store.Swap(ctx, key, old, value, ttl)
 }
 
-// A session that is back before its lock has been freed keeps it.
+// A session that is back before its lock is released keeps it.
 func TestBackInTime(t *testing.T) {
 	tracker, sessions := present(t, 1)
 	ann := sessions[0]
 	var table locks.Table[int]
-	tracker.OnLeave(func(presence.Session) { // before the table is told
+	tracker.OnLeave(func(presence.Session) { // called before the table's own
 		source, err := sse.Accept(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -253,7 +253,7 @@ func TestBackInTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	tracker.Leave(ann)
-	if err := table.Check(ann, 7, l.Token); err != nil {
+	if err := table.Check(ann, 7, l.Fence); err != nil {
 		t.Error(err)
 	}
 }

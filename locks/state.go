@@ -7,13 +7,13 @@ import (
 	"example.org/sse/presence"
 )
 
-// A state is a lock as the store keeps it: one record in JSON. What is done to a
+// A state is a lock as the store keeps it: one record in JSON. Every operation on a
 // lock is a function from one state to the next.
 type state struct {
 	Holder presence.Session `json:"h,omitzero"`
-	Token  uint64           `json:"t,omitempty"` // 0: the record's own revision
+	Fence  uint64           `json:"t,omitempty"` // 0: the record's own revision
 	Since  int64            `json:"s,omitempty"` // Unix milliseconds
-	// Renewed counts how often the time has begun anew after which it expires.
+	// Renewed counts how often the holder has renewed the lock.
 	Renewed int                `json:"n,omitempty"`
 	Queue   []presence.Session `json:"q,omitempty"`
 
@@ -21,7 +21,7 @@ type state struct {
 	Cause  Cause            `json:"c"`
 	From   presence.Session `json:"f,omitzero"`
 	Reason string           `json:"r,omitempty"`
-	After  string           `json:"a,omitempty"` // not to be told before the hub has got there
+	After  string           `json:"a,omitempty"` // the hub's cursor to reach before the change is reported
 }
 
 var nobody presence.Session
@@ -30,14 +30,15 @@ var nobody presence.Session
 func (s state) grant(to presence.Session, cause Cause) state {
 	s.From, s.Holder = s.Holder, to
 	s.Cause, s.Reason = cause, ""
-	s.Token = 0
+	s.Fence = 0
 	s.Since, s.Renewed = time.Now().UnixMilli(), 0
 	s.Queue = without(s.Queue, to)
 	return s
 }
 
-// pass takes the lock from its holder and gives it to the next in line, if there
-// is one. Those who are gone leave the line by themselves, or give the lock back.
+// pass takes the lock from its holder and gives it to the next session in the queue,
+// if there is one. A session that has ended leaves the queue, or releases the lock, by
+// a change of its own.
 func (s state) pass(cause Cause) state {
 	if len(s.Queue) > 0 {
 		return s.grant(s.Queue[0], cause)
@@ -45,14 +46,13 @@ func (s state) pass(cause Cause) state {
 	return state{From: s.Holder, Cause: cause}
 }
 
-// requeue has others wait than before.
+// requeue replaces the queue.
 func (s state) requeue(queue []presence.Session) state {
 	s.Queue, s.Cause, s.From, s.Reason = queue, Queued, nobody, ""
 	return s
 }
 
-// without returns the list without one of its elements, and leaves the old list
-// as it is.
+// without returns a copy of the list without one of its elements.
 func without[E comparable](list []E, e E) []E {
 	i := slices.Index(list, e)
 	if i < 0 {
@@ -61,8 +61,8 @@ func without[E comparable](list []E, e E) []E {
 	return slices.Delete(slices.Clone(list), i, i+1)
 }
 
-// A step is what is done to a lock. It returns the next state; changed is false
-// if that is the same.
+// A step is an operation on a lock. It returns the next state; changed is false if
+// that is the same.
 type step func(s state) (next state, changed bool, err error)
 
 func take(by presence.Session) step {
@@ -105,7 +105,7 @@ func steal(by presence.Session, reason string) step {
 	}
 }
 
-// release takes a session out: out of the lock, or out of the queue.
+// release takes the lock from a session, or takes the session out of the queue.
 func release(by presence.Session, cause Cause) step {
 	return func(s state) (state, bool, error) {
 		switch {
@@ -128,11 +128,11 @@ func renew(by presence.Session) step {
 	}
 }
 
-// expire is for a timer: meanwhile the lock may have another holder, or been
-// renewed.
-func expire(by presence.Session, token uint64, renewed int) step {
+// expire is for a timer. It changes nothing if the lock has another holder by then, or
+// has been renewed.
+func expire(by presence.Session, fence uint64, renewed int) step {
 	return func(s state) (state, bool, error) {
-		if s.Holder != by || s.Token != token || s.Renewed != renewed {
+		if s.Holder != by || s.Fence != fence || s.Renewed != renewed {
 			return s, false, nil
 		}
 		return s.pass(Expired), true, nil

@@ -13,85 +13,83 @@ import (
 	"example.org/sse/presence"
 )
 
-// A Table holds the locks of things that are named by keys of type K: a card's
-// number, a path, a struct of both. The zero value but for Presence is ready to
-// use; the exported fields may be set before first use and not after. Its
-// methods may be called from any goroutine.
+// A Table holds locks that are identified by keys of type K: a card's number, a path,
+// a struct of both. A Table needs Presence; all other fields may be zero. Fields must
+// not be changed after first use. Its methods may be called from any goroutine.
 type Table[K comparable] struct {
-	// Presence tells which sessions are present. A lock is freed when its
-	// holder is not any more. It must not be nil. With a Store, it needs one too.
+	// Presence knows which sessions are present. A lock is released when its holder's
+	// session ends. Presence must not be nil. If the table has a Store, the tracker
+	// needs one too.
 	Presence *presence.Tracker
 
-	// Set, Event and Whole send changes to pages. Each change is dispatched to
-	// Set as the event that Event makes of it, in the order in which they
-	// happened; nothing is if one of the two is nil. Whole makes an event of all
-	// locks that are held, for pages that come to it anew, see
-	// [Table.Snapshot].
-	Set   *sse.Set
-	Event func(Change[K]) sse.Event
-	Whole func([]Lock[K]) sse.Event
+	// Set, ChangeEvent and SnapshotEvent send changes to pages. The event that
+	// ChangeEvent makes of a change is dispatched to Set, in the order of the changes;
+	// nothing is dispatched if one of the two is nil. SnapshotEvent makes one event of
+	// all locks that are held, for pages that join the set, see [Table.Snapshot].
+	Set           *sse.Set
+	ChangeEvent   func(Change[K]) sse.Event
+	SnapshotEvent func([]Lock[K]) sse.Event
 
-	// Changed, if not nil, is called with each change, in the order in which
-	// they happened, one at a time, after its event was dispatched. It may
-	// call the table.
+	// Changed, if not nil, is called with each change after its event was dispatched,
+	// in the order of the changes and never concurrently. It may call the table.
 	Changed func(Change[K])
 
-	// Limit is how long a lock may be held. [Table.Renew] begins it anew. 0: as
+	// MaxHold is how long a lock may be held; [Table.Renew] restarts this time. 0: as
 	// long as the holder is present.
-	Limit time.Duration
+	MaxHold time.Duration
 
-	// MaxQueue is how many sessions may wait for a lock. 0: 100.
+	// MaxQueue is the number of sessions that may wait for a lock. 0: 100.
 	MaxQueue int
 
-	// Store keeps the locks. Nil: the table's own [backplane.Memory], and the
-	// locks are free when the process starts again. Tables of one store and name,
-	// in several processes, are one table; see "Several processes" above.
+	// Store keeps the locks. Nil: the table's own [backplane.Memory], so that the locks
+	// are free after a restart of the process. Tables in several processes that share a
+	// store and a name act as one table; see "Several processes" above.
 	Store backplane.Store
 
-	// Name tells the table's records from others in the same store. It and a key
-	// must fit into a record's key.
+	// Name separates the table's records from others in the same store. It must fit
+	// into a record's key together with a lock's key.
 	Name string
 
-	// Hub, if not nil, is where the things that are locked are changed: a process
-	// tells nobody that a lock is free before its members have got what was
-	// dispatched to the hub before the lock was released, wherever that was.
+	// Hub, if not nil, carries the changes of what is locked. A process does not report
+	// that a lock is free before its members have been sent what was dispatched to the
+	// hub, in any process, before the lock was released.
 	Hub *sse.Hub
 
-	once    sync.Once
-	store   backplane.Store
-	prefix  string          // of all records' keys
-	live    chan struct{}   // closed when the table knows what is in the store
-	ctx     context.Context // done when the table is closed
-	cancel  context.CancelFunc
-	forget  func()         // ends Presence's calls
-	running sync.WaitGroup // what the table does by itself
+	once        sync.Once
+	store       backplane.Store
+	prefix      string          // of all records' keys
+	live        chan struct{}   // closed when the table has read the store
+	ctx         context.Context // done when the table is closed
+	cancel      context.CancelFunc
+	unsubscribe func()         // ends Presence's calls
+	running     sync.WaitGroup // the table's own goroutines
 
-	mu      sync.Mutex
-	closed  bool
-	entries map[string]*entry[K] // by the record's key
-	held    int
-	parts   map[presence.Session][]string // the records that a session has a part in
-	news    []news[K]                     // not told yet
-	telling bool                          // somebody is telling them
+	mu        sync.Mutex
+	closed    bool
+	entries   map[string]*entry[K]          // by the record's key
+	parts     map[presence.Session][]string // the records of locks that a session holds or waits for
+	notices   []notice[K]                   // not reported yet
+	notifying bool                          // a goroutine is reporting them
 }
 
-// Take makes the session the lock's holder, if the lock is free, and returns the
-// lock. A holder that takes it again gets it as it is.
+// Take makes the session the lock's holder if the lock is free, and returns the lock.
+// If the session already holds it, the lock is returned unchanged.
 //
-// [ErrHeld] if another session holds it; the lock comes with the error.
-// [ErrAbsent] if the session is not present; with a Store it is waited for, for a
-// second, since its stream may have begun just now, at another process.
+// The error is [ErrHeld] if another session holds the lock, which is returned as well,
+// and [ErrAbsent] if the session is not present. With a Store, Take waits up to a
+// second for an absent session, since its stream may have just started at another
+// process.
 func (t *Table[K]) Take(ctx context.Context, by presence.Session, key K) (Lock[K], error) {
 	return t.enter(ctx, by, key, take(by))
 }
 
-// Queue takes the lock if it is free, and else puts the session at the end of
-// those who wait for it. The lock that it returns tells which: by its holder.
-// A session that waits becomes the holder, and everybody is told, when it is
-// the next in line and the lock is released, expires, or its holder is gone.
-// Sessions that are gone leave the line.
+// Queue takes the lock if it is free, and otherwise puts the session at the end of the
+// queue. The returned lock's Holder shows which of the two happened. The first session
+// in the queue becomes the holder, and that change is reported, when the lock is
+// released or expires or its holder's session ends. Sessions that end leave the queue.
 //
-// [ErrQueueFull] if too many wait. [ErrAbsent] if the session is not present.
+// The error is [ErrQueueFull] if MaxQueue sessions wait, and [ErrAbsent] if the session
+// is not present, as in [Table.Take].
 func (t *Table[K]) Queue(ctx context.Context, by presence.Session, key K) (Lock[K], error) {
 	most := t.MaxQueue
 	if most == 0 {
@@ -100,11 +98,11 @@ func (t *Table[K]) Queue(ctx context.Context, by presence.Session, key K) (Lock[
 	return t.enter(ctx, by, key, queue(by, most))
 }
 
-// Steal makes the session the lock's holder, whoever holds it now. The reason is
-// part of the change, so that who loses the lock can be told; those who wait go
-// on waiting.
+// Steal makes the session the lock's holder, even if another session holds it. The
+// reason, of which the first 1024 bytes are kept, is part of the change, so that the
+// page that loses the lock can show it. Sessions in the queue keep waiting.
 //
-// [ErrAbsent] if the session is not present.
+// The error is [ErrAbsent] if the session is not present, as in [Table.Take].
 func (t *Table[K]) Steal(ctx context.Context, by presence.Session, key K, reason string) (Lock[K], error) {
 	if len(reason) > maxReason {
 		reason = reason[:maxReason]
@@ -112,29 +110,30 @@ func (t *Table[K]) Steal(ctx context.Context, by presence.Session, key K, reason
 	return t.enter(ctx, by, key, steal(by, reason))
 }
 
-const maxReason = 1 << 10 // bytes: a line or two, for everybody to see
+const maxReason = 1 << 10 // bytes
 
-// Release frees the lock, or hands it over to the next session that waits; a
-// session that waits itself leaves the line. It returns the lock as it is now.
+// Release releases the session's lock, or passes it to the next session in the queue.
+// If the session is in the queue itself, it leaves the queue. Release returns the lock
+// as it is afterwards.
 //
-// [ErrNotHeld] if the session has no part in the lock; nothing has changed.
+// The error is [ErrNotHeld] if the session neither holds the lock nor waits for it.
 func (t *Table[K]) Release(ctx context.Context, by presence.Session, key K) (Lock[K], error) {
 	return t.change(ctx, key, release(by, Released))
 }
 
-// Renew lets the time begin anew after which a lock expires, see Limit.
+// Renew restarts the time after which the lock expires, see MaxHold.
 //
-// [ErrNotHeld] if the session does not hold the lock.
+// The error is [ErrNotHeld] if the session does not hold the lock.
 func (t *Table[K]) Renew(ctx context.Context, by presence.Session, key K) (Lock[K], error) {
 	return t.change(ctx, key, renew(by))
 }
 
-// Check returns nil if the session holds the lock with that fencing token, and
-// else [ErrNotHeld], or [ErrCutOff] if this process cannot know. What is checked can change at once: where a write must not
-// come late, give the token to what is written, as in "UPDATE … WHERE
-// lock_token <= ?".
-func (t *Table[K]) Check(by presence.Session, key K, token uint64) error {
-	if l, _ := t.Load(key); l.Holder != by || l.Token != token || by == nobody {
+// Check returns nil if the session holds the lock with that fence. Otherwise it returns
+// [ErrNotHeld], or [ErrCutOff] if this process cannot know. The lock can be lost right
+// after the check: where a write must not come late, make it conditional on the fence,
+// as in "UPDATE … WHERE lock_fence <= ?".
+func (t *Table[K]) Check(by presence.Session, key K, fence uint64) error {
+	if l, _ := t.Load(key); l.Holder != by || l.Fence != fence || by == nobody {
 		return ErrNotHeld
 	}
 	if !t.Presence.Leased() {
@@ -147,7 +146,7 @@ func (t *Table[K]) Check(by presence.Session, key K, token uint64) error {
 func (t *Table[K]) Load(key K) (l Lock[K], held bool) {
 	t.init()
 	l.Key = key
-	name, err := t.record(key)
+	name, err := t.recordKey(key)
 	if err != nil {
 		return l, false
 	}
@@ -159,14 +158,8 @@ func (t *Table[K]) Load(key K) (l Lock[K], held bool) {
 	return l, l.Held()
 }
 
-// Holder returns the session that holds the lock; ok is false if it is free.
-func (t *Table[K]) Holder(key K) (holder presence.Session, ok bool) {
-	l, ok := t.Load(key)
-	return l.Holder, ok
-}
-
-// All returns an iterator over the locks that are held, in no particular order,
-// as they were when it began.
+// All returns an iterator over the locks that are held when the iteration starts, in no
+// particular order.
 func (t *Table[K]) All() iter.Seq[Lock[K]] {
 	return func(yield func(Lock[K]) bool) {
 		for _, l := range t.list() {
@@ -177,19 +170,11 @@ func (t *Table[K]) All() iter.Seq[Lock[K]] {
 	}
 }
 
-// Len returns how many locks are held.
-func (t *Table[K]) Len() int {
-	t.init()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.held
-}
-
 func (t *Table[K]) list() []Lock[K] {
 	t.init()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	list := make([]Lock[K], 0, t.held)
+	list := make([]Lock[K], 0, len(t.entries))
 	for _, e := range t.entries {
 		if e.Holder != nobody {
 			list = append(list, e.lock())
@@ -198,25 +183,26 @@ func (t *Table[K]) list() []Lock[K] {
 	return list
 }
 
-// sessions returns those that have a part in a lock.
+// sessions returns the sessions that hold a lock or wait for one.
 func (t *Table[K]) sessions() []presence.Session {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return slices.Collect(maps.Keys(t.parts))
 }
 
-// Snapshot returns all locks, as the event that Whole makes of them. It is for
-// [sse.Set.Snapshot]: a page then knows of every lock from the beginning on,
-// whatever it has missed.
+// Snapshot returns the event that SnapshotEvent makes of all locks that are held, or
+// nothing if SnapshotEvent is nil. It is meant for [sse.Set.Snapshot]: a page then knows
+// every lock from the start, even if it has missed changes.
 func (t *Table[K]) Snapshot(*sse.EventSource) ([]sse.Event, error) {
-	if t.Whole == nil {
+	if t.SnapshotEvent == nil {
 		return nil, nil
 	}
-	return []sse.Event{t.Whole(t.list())}, nil
+	return []sse.Event{t.SnapshotEvent(t.list())}, nil
 }
 
-// Close ends what the table does by itself: it frees nothing any more. It waits
-// for what is going on. Locks in a Store of the program's stay as they are.
+// Close stops the table's own work, and waits for work in progress: locks no longer
+// expire and are no longer released when a session ends. Locks in a Store that the
+// program has set stay as they are.
 func (t *Table[K]) Close() error {
 	t.init()
 	t.mu.Lock()
@@ -226,32 +212,32 @@ func (t *Table[K]) Close() error {
 	}
 	t.mu.Unlock()
 	t.cancel()
-	t.forget()
+	t.unsubscribe()
 	t.running.Wait()
 	return nil
 }
 
-// enter is change for a session that wants to have a part in the lock, and must
-// be present for that.
+// enter is like change, for a step that makes the session hold the lock or wait for
+// it: the session must be present.
 func (t *Table[K]) enter(ctx context.Context, by presence.Session, key K, do step) (Lock[K], error) {
 	t.init()
-	if by == nobody || !t.arrives(ctx, by) {
+	if by == nobody || !t.awaitPresent(ctx, by) {
 		l, _ := t.Load(key)
 		return l, ErrAbsent
 	}
 	l, err := t.change(ctx, key, do)
 	if err == nil && !t.Presence.Present(by) {
-		// It has left meanwhile, perhaps before there was anything to free.
-		t.left(by)
+		// The session has ended in the meantime, perhaps before there was a lock to release.
+		t.removeSession(by)
 		l, _ = t.Load(key)
 		return l, ErrAbsent
 	}
 	return l, err
 }
 
-// arrives reports whether the session is present. Of one whose stream has begun just
-// now, at another process, this one may still have to hear.
-func (t *Table[K]) arrives(ctx context.Context, s presence.Session) bool {
+// awaitPresent reports whether the session is present. If its stream has just started at
+// another process, this one may not know yet, so awaitPresent waits a moment.
+func (t *Table[K]) awaitPresent(ctx context.Context, s presence.Session) bool {
 	if t.Store == nil || t.Presence.Present(s) {
 		return t.Presence.Present(s)
 	}
@@ -273,10 +259,10 @@ func (t *Table[K]) arrives(ctx context.Context, s presence.Session) bool {
 	}
 }
 
-// change does a step to a lock.
+// change applies a step to a lock.
 func (t *Table[K]) change(ctx context.Context, key K, do step) (Lock[K], error) {
 	t.init()
-	name, err := t.record(key)
+	name, err := t.recordKey(key)
 	if err != nil {
 		return Lock[K]{Key: key}, err
 	}

@@ -12,7 +12,7 @@ import (
 	"example.org/sse/presence"
 )
 
-// What happens to a lock from hand to hand, as everybody is told of it.
+// A page gets every change of a lock that passes from holder to holder.
 func TestChanges(t *testing.T) {
 	bubble(t, func(t *testing.T, s *site, table *locks.Table[int]) {
 		ctx := t.Context()
@@ -23,7 +23,7 @@ func TestChanges(t *testing.T) {
 		table.Steal(ctx, carl.Session, 7, "the press waits")
 		table.Queue(ctx, ann.Session, 7)
 		table.Release(ctx, carl.Session, 7) // to bob
-		table.Release(ctx, ann.Session, 7)  // who waits no more
+		table.Release(ctx, ann.Session, 7)  // which no longer waits
 		table.Release(ctx, bob.Session, 7)
 		want := []string{
 			"7 taken: ann",
@@ -35,11 +35,11 @@ func TestChanges(t *testing.T) {
 			"7 queued: bob",
 			"7 released: nobody from bob",
 		}
-		if got := watcher.told(); !slices.Equal(got, want) {
-			t.Errorf("told:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		if got := watcher.received(); !slices.Equal(got, want) {
+			t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
-		if table.Len() != 0 {
-			t.Errorf("%d are held at the end", table.Len())
+		if got := countHeld(table); got != 0 {
+			t.Errorf("got %d locks held at the end, want 0", got)
 		}
 	})
 }
@@ -50,7 +50,7 @@ func TestRefused(t *testing.T) {
 		ann, bob := s.open("ann"), s.open("bob")
 		absent := presence.Session{User: "ann", Page: "another"}
 		held, err := table.Take(ctx, ann.Session, 7)
-		if err != nil || held.Holder != ann.Session || held.Token == 0 {
+		if err != nil || held.Holder != ann.Session || held.Fence == 0 {
 			t.Fatalf("Take: %+v, %v", held, err)
 		}
 		for _, tt := range []struct {
@@ -75,25 +75,25 @@ func TestRefused(t *testing.T) {
 			if !errors.Is(err, tt.want) || err != nil && tt.want == nil {
 				t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
 			}
-			if l.Holder != ann.Session || l.Token != held.Token {
+			if l.Holder != ann.Session || l.Fence != held.Fence {
 				t.Errorf("%s: the lock is now %+v", tt.name, l)
 			}
 		}
-		if err := table.Check(ann.Session, 7, held.Token); err != nil {
+		if err := table.Check(ann.Session, 7, held.Fence); err != nil {
 			t.Error(err)
 		}
 		for _, err := range []error{
-			table.Check(bob.Session, 7, held.Token),
-			table.Check(ann.Session, 7, held.Token+1),
-			table.Check(ann.Session, 8, held.Token),
+			table.Check(bob.Session, 7, held.Fence),
+			table.Check(ann.Session, 7, held.Fence+1),
+			table.Check(ann.Session, 8, held.Fence),
 			table.Check(presence.Session{}, 8, 0),
 		} {
 			if !errors.Is(err, locks.ErrNotHeld) {
 				t.Errorf("Check: %v", err)
 			}
 		}
-		if got := bob.told(); len(got) != 1 {
-			t.Errorf("everybody was told: %q", got)
+		if got := bob.received(); len(got) != 1 {
+			t.Errorf("got changes %q, want 1", got)
 		}
 	})
 }
@@ -109,8 +109,8 @@ func TestQueueFull(t *testing.T) {
 	})
 }
 
-// A holder who is away for less than the grace keeps the lock; one who is gone
-// does not, and the next in line has it; who waits and is gone waits no more.
+// A holder that is away for less than the grace keeps the lock. One that is away for
+// longer loses it to the next in the queue; a session that waits leaves the queue.
 func TestGone(t *testing.T) {
 	bubble(t, func(t *testing.T, s *site, table *locks.Table[int]) {
 		ctx := t.Context()
@@ -122,16 +122,16 @@ func TestGone(t *testing.T) {
 		time.Sleep(grace - time.Millisecond) // fake
 		s.connect(ann)
 		time.Sleep(time.Hour) // fake
-		if holder, _ := table.Holder(7); holder != ann.Session {
-			t.Fatalf("after a short absence it is held by %v", holder)
+		if l, _ := table.Load(7); l.Holder != ann.Session {
+			t.Fatalf("after a short absence: got holder %v, want %v", l.Holder, ann.Session)
 		}
 		bob.stream.Close()
 		time.Sleep(grace) // fake
 		ann.stream.Close()
 		time.Sleep(grace - time.Millisecond) // fake
 		synctest.Wait()
-		if holder, _ := table.Holder(7); holder != ann.Session {
-			t.Fatalf("within the grace it is held by %v", holder)
+		if l, _ := table.Load(7); l.Holder != ann.Session {
+			t.Fatalf("within the grace: got holder %v, want %v", l.Holder, ann.Session)
 		}
 		time.Sleep(time.Millisecond) // fake
 		synctest.Wait()
@@ -144,21 +144,21 @@ func TestGone(t *testing.T) {
 			"7 left: carl from ann",
 			"7 left: nobody from carl",
 		}
-		if got := watcher.told(); !slices.Equal(got, want) {
-			t.Errorf("told:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		if got := watcher.received(); !slices.Equal(got, want) {
+			t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
 	})
 }
 
 func TestLimit(t *testing.T) {
 	bubble(t, func(t *testing.T, s *site, table *locks.Table[int]) {
-		table.Limit = time.Minute
+		table.MaxHold = time.Minute
 		ctx := t.Context()
 		ann, bob := s.open("ann"), s.open("bob")
 		l, _ := table.Take(ctx, ann.Session, 7)
 		time.Sleep(50 * time.Second) // fake
 
-		// Neither makes it longer.
+		// Neither extends the time.
 		table.Queue(ctx, bob.Session, 7)
 		table.Take(ctx, ann.Session, 7)
 		if now, _ := table.Load(7); !now.Until.Equal(l.Since.Add(time.Minute)) {
@@ -167,23 +167,23 @@ func TestLimit(t *testing.T) {
 		table.Renew(ctx, ann.Session, 7)
 		time.Sleep(time.Minute - time.Nanosecond) // fake
 		synctest.Wait()
-		if err := table.Check(ann.Session, 7, l.Token); err != nil {
+		if err := table.Check(ann.Session, 7, l.Fence); err != nil {
 			t.Fatal("expired too early, or not renewed")
 		}
 		time.Sleep(time.Nanosecond) // fake
 		synctest.Wait()
-		if holder, _ := table.Holder(7); holder != bob.Session {
-			t.Fatalf("after a minute it is held by %v", holder)
+		if l, _ := table.Load(7); l.Holder != bob.Session {
+			t.Fatalf("after a minute: got holder %v, want %v", l.Holder, bob.Session)
 		}
 		time.Sleep(time.Minute) // fake
 		want := []string{"7 taken: ann", "7 queued: ann, bob waits", "7 expired: bob from ann", "7 expired: nobody from bob"}
-		if got := ann.told(); !slices.Equal(got, want) {
-			t.Errorf("told %q, want %q", got, want)
+		if got := ann.received(); !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	})
 }
 
-// A page that comes anew is sent the whole table, and then what changes.
+// A page that joins is sent the whole table, followed by the changes.
 func TestSnapshot(t *testing.T) {
 	bubble(t, func(t *testing.T, s *site, table *locks.Table[int]) {
 		ann := s.open("ann")
@@ -192,20 +192,19 @@ func TestSnapshot(t *testing.T) {
 		table.Release(t.Context(), ann.Session, 7)
 		for _, want := range []string{"7: ann\n", "7 released: nobody from ann"} {
 			if e := late.stream.Next(); e.Data != want {
-				t.Errorf("told %q, want %q", e.Data, want)
+				t.Errorf("got %q, want %q", e.Data, want)
 			}
 		}
 	})
 }
 
-// A function that is told of a change may use the table, and what it does is told
-// after that.
+// Changed may use the table, and the changes that it makes are reported afterwards.
 func TestChangedUsesTable(t *testing.T) {
 	bubble(t, func(t *testing.T, s *site, table *locks.Table[int]) {
 		ann := s.open("ann")
-		var told []string
+		var got []string
 		table.Changed = func(c locks.Change[int]) {
-			told = append(told, line(c))
+			got = append(got, line(c))
 			if c.Cause == locks.Taken && c.Key < 3 {
 				table.Take(t.Context(), ann.Session, c.Key+1)
 				table.Release(t.Context(), ann.Session, c.Key)
@@ -213,8 +212,8 @@ func TestChangedUsesTable(t *testing.T) {
 		}
 		table.Take(t.Context(), ann.Session, 1)
 		want := []string{"1 taken: ann", "2 taken: ann", "1 released: nobody from ann", "3 taken: ann", "2 released: nobody from ann"}
-		if !slices.Equal(told, want) {
-			t.Errorf("told %q, want %q", told, want)
+		if !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	})
 }
@@ -222,27 +221,27 @@ func TestChangedUsesTable(t *testing.T) {
 func TestPanicInChanged(t *testing.T) {
 	bubble(t, func(t *testing.T, s *site, table *locks.Table[int]) {
 		ann := s.open("ann")
-		var told []string
+		var got []string
 		table.Changed = func(c locks.Change[int]) {
 			if c.Key == 1 {
 				panic("the program's own")
 			}
-			told = append(told, line(c))
+			got = append(got, line(c))
 		}
 		func() {
 			defer func() { recover() }()
 			table.Take(t.Context(), ann.Session, 1)
 		}()
 		table.Take(t.Context(), ann.Session, 2)
-		if want := []string{"2 taken: ann"}; !slices.Equal(told, want) {
-			t.Errorf("told %q, want %q", told, want)
+		if want := []string{"2 taken: ann"}; !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	})
 }
 
 func TestClosed(t *testing.T) {
 	bubble(t, func(t *testing.T, s *site, table *locks.Table[int]) {
-		table.Limit = time.Minute
+		table.MaxHold = time.Minute
 		ann := s.open("ann")
 		table.Take(t.Context(), ann.Session, 1)
 		table.Close()
@@ -255,7 +254,7 @@ func TestClosed(t *testing.T) {
 	})
 }
 
-// Keys are the program's own, as long as JSON keeps them apart.
+// A key is any value that survives a JSON round trip.
 func TestKeys(t *testing.T) {
 	type pair struct {
 		Kind string
@@ -272,18 +271,18 @@ func TestKeys(t *testing.T) {
 			{"text", takeOne(t, s, ann, "a/b c\n\x00ü"), nil},
 			{"empty text", takeOne(t, s, ann, ""), nil},
 			{"struct", takeOne(t, s, ann, pair{"card", 7}), nil},
-			{"no UTF-8", takeOne(t, s, ann, "\xff"), locks.ErrKey},
-			{"unexported", takeOne(t, s, ann, hidden{7}), locks.ErrKey},
-			{"channel", takeOne(t, s, ann, make(chan int)), locks.ErrKey},
+			{"no UTF-8", takeOne(t, s, ann, "\xff"), locks.ErrInvalidKey},
+			{"unexported", takeOne(t, s, ann, hidden{7}), locks.ErrInvalidKey},
+			{"channel", takeOne(t, s, ann, make(chan int)), locks.ErrInvalidKey},
 			{"382 bytes", takeOne(t, s, ann, strings.Repeat("x", 382)), nil},
-			{"383 bytes", takeOne(t, s, ann, strings.Repeat("x", 383)), locks.ErrKey},
-			{"1 MiB", takeOne(t, s, ann, strings.Repeat("x", 1<<20)), locks.ErrKey},
+			{"383 bytes", takeOne(t, s, ann, strings.Repeat("x", 383)), locks.ErrInvalidKey},
+			{"1 MiB", takeOne(t, s, ann, strings.Repeat("x", 1<<20)), locks.ErrInvalidKey},
 		} {
 			if !errors.Is(tt.err, tt.want) || tt.err != nil && tt.want == nil {
 				t.Errorf("%s: %v, want %v", tt.name, tt.err, tt.want)
 			}
 			if tt.err != nil && len(tt.err.Error()) > 200 {
-				t.Errorf("%s: an error of %d bytes", tt.name, len(tt.err.Error()))
+				t.Errorf("%s: got an error text of %d bytes, want at most 200", tt.name, len(tt.err.Error()))
 			}
 		}
 	})
@@ -298,8 +297,8 @@ func takeOne[K comparable](t *testing.T, s *site, p *page, key K) error {
 	if err != nil {
 		want = 0
 	}
-	if l.Key != key || table.Len() != want {
-		t.Errorf("%.40v: the lock is %.100v, %d are held", key, l, table.Len())
+	if got := countHeld(&table); l.Key != key || got != want {
+		t.Errorf("%.40v: got the lock %.100v, %d held; want %d", key, l, got, want)
 	}
 	if err == nil {
 		_, err = table.Release(t.Context(), p.Session, key)

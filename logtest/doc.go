@@ -1,4 +1,5 @@
-// Package logtest is what every [backplane.Log] and [backplane.Store] must pass.
+// Package logtest tests implementations of [backplane.Log] and [backplane.Store]: every
+// implementation must pass these tests.
 //
 //	func TestLog(t *testing.T) {
 //		logtest.Run(t, func(t testing.TB, name string, history int) backplane.Log {
@@ -10,8 +11,8 @@
 //		})
 //	}
 //
-// The tests run side by side. None of them takes for granted that a broker is
-// quick: they wait a minute for what must come, and longer for nothing.
+// The tests run in parallel. They do not depend on a fast broker: they wait up to a minute
+// for what must happen.
 package logtest
 
 import (
@@ -23,31 +24,31 @@ import (
 	"example.org/sse/backplane"
 )
 
-// patience is how long a test waits for what must come: brokers elect leaders,
-// and machines are busy.
+// patience is how long a test waits for what must happen: brokers elect leaders, and
+// machines are busy.
 const patience = time.Minute
 
-// An Open returns a new handle on the log of that name, as another process
-// would open it; the log is made if there is none. It keeps as many entries as
-// history says, 0: 10,000 at least. It fails the test if it cannot.
+// An Open returns a new handle on the log of the given name, as another process would open
+// it; the log is created if it does not exist. The log keeps history entries; 0: at least
+// 10,000. Open fails the test on an error.
 type Open func(t testing.TB, name string, history int) backplane.Log
 
-// An OpenStore returns a new handle on the store of that name, as another
-// process would open it; the store is made if there is none. It fails the test
-// if it cannot.
+// An OpenStore returns a new handle on the store of the given name, as another process
+// would open it; the store is created if it does not exist. OpenStore fails the test on an
+// error.
 type OpenStore func(t testing.TB, name string) backplane.Store
 
-// Run tests logs.
+// Run tests a log.
 func Run(t *testing.T, open Open) { run(t, parallel, open, logTests) }
 
-// RunFake is [Run] in bubbles of [synctest], where time is fake: for logs that
-// use no network, files or processes.
+// RunFake is like [Run], in [synctest] bubbles, where time is fake. It is for logs that use
+// no network, files or processes.
 func RunFake(t *testing.T, open Open) { run(t, synctest.Test, open, logTests) }
 
-// RunStore tests stores.
+// RunStore tests a store.
 func RunStore(t *testing.T, open OpenStore) { run(t, parallel, open, storeTests) }
 
-// RunStoreFake is [RunStore] in bubbles of [synctest], where time is fake: for
+// RunStoreFake is like [RunStore], in [synctest] bubbles, where time is fake. It is for
 // stores that use no network, files or processes.
 func RunStoreFake(t *testing.T, open OpenStore) { run(t, synctest.Test, open, storeTests) }
 
@@ -74,8 +75,8 @@ func parallel(t *testing.T, test func(*testing.T)) {
 // unique returns a name that no earlier run has used.
 func unique(name string) string { return rand.Text()[:8] + "." + name }
 
-// expect fails the test unless the condition comes true within patience. It is
-// asked again whenever changed, which guards what it looks at, says so.
+// expect fails the test unless the condition, which reads what c guards, becomes true
+// within patience. The condition is evaluated after each change.
 func expect(t *testing.T, c *changes, what string, condition func() bool) {
 	t.Helper()
 	late := time.NewTimer(patience)
@@ -90,7 +91,7 @@ func expect(t *testing.T, c *changes, what string, condition func() bool) {
 		select {
 		case <-changed:
 		case <-late.C:
-			t.Fatalf("%s: not within %v", what, patience)
+			t.Fatalf("%s: not seen within %v", what, patience)
 		}
 	}
 }

@@ -9,13 +9,13 @@ import (
 	"example.org/sse/backplane"
 )
 
-// changes is state that is waited for.
+// changes guards state that a test waits for.
 type changes struct {
 	mu      sync.Mutex
 	changed chan struct{} // closed, and replaced, with every change
 }
 
-// change changes what is guarded, and says so.
+// change changes what is guarded, and wakes those that wait.
 func (c *changes) change(f func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -28,20 +28,20 @@ func (c *changes) change(f func()) {
 type follower struct {
 	t      *testing.T
 	cancel context.CancelFunc
-	gate   chan struct{} // if not nil, each batch waits for it to be closed
+	gate   chan struct{} // if not nil, each batch waits until it is closed
 
 	changes
 
 	entries []backplane.Entry
-	called  bool // fn was, and may still wait for the gate
+	called  bool // fn was called, and may still wait for the gate
 	batches int
-	live    bool // there was a batch that said so,
-	liveAt  int  // with so many entries till then
+	live    bool // there was a live batch
+	liveAt  int  // number of entries up to and including it
 	ended   bool
 	err     error
 }
 
-// follow follows a log until the test's end.
+// follow follows a log until the test ends.
 func follow(t *testing.T, l backplane.Log, after backplane.Cursor) *follower {
 	t.Helper()
 	return followGated(t, l, after, nil)
@@ -70,14 +70,14 @@ func (f *follower) batch(batch []backplane.Entry, live bool) error {
 	}
 	f.change(func() {
 		if len(batch) == 0 && (f.live || !live) {
-			f.t.Errorf("a batch is empty, and not the first live one: live %v", live)
+			f.t.Errorf("got an empty batch, live %v; only the first live one may be empty", live)
 		}
 		if f.ended {
-			f.t.Error("fn is called after Follow has returned")
+			f.t.Error("fn was called after Follow returned")
 		}
 		for _, e := range batch {
 			if n := len(f.entries); n > 0 && e.Cursor.Seq != f.entries[n-1].Cursor.Seq+1 {
-				f.t.Errorf("entry %d comes after entry %d", e.Cursor.Seq, f.entries[n-1].Cursor.Seq)
+				f.t.Errorf("got entry %d after entry %d", e.Cursor.Seq, f.entries[n-1].Cursor.Seq)
 			}
 			f.entries = append(f.entries, e)
 		}
@@ -94,7 +94,7 @@ func (f *follower) first(n int) []backplane.Entry {
 	f.t.Helper()
 	expect(f.t, &f.changes, "entries", func() bool {
 		if len(f.entries) < n && f.ended {
-			f.t.Fatalf("Follow ended after %d entries of %d: %v", len(f.entries), n, f.err)
+			f.t.Fatalf("Follow ended after %d of %d entries: %v", len(f.entries), n, f.err)
 		}
 		return len(f.entries) >= n
 	})
@@ -124,7 +124,7 @@ func (f *follower) end() error {
 	return f.err
 }
 
-// appendAll appends entries, one after the other, with their data as their ids.
+// appendAll appends entries one after the other, with their data as their ids.
 func appendAll(t *testing.T, l backplane.Log, data ...string) []backplane.Cursor {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -143,11 +143,11 @@ func appendAll(t *testing.T, l backplane.Log, data ...string) []backplane.Cursor
 func same(t *testing.T, what string, got, want []backplane.Entry) {
 	t.Helper()
 	if len(got) != len(want) {
-		t.Fatalf("%s: %d entries, want %d", what, len(got), len(want))
+		t.Fatalf("%s: got %d entries, want %d", what, len(got), len(want))
 	}
 	for i := range got {
 		if got[i].Cursor != want[i].Cursor || !bytes.Equal(got[i].Data, want[i].Data) {
-			t.Fatalf("%s: entry %d is %v %.80q, want %v %.80q", what, i, got[i].Cursor, got[i].Data, want[i].Cursor, want[i].Data)
+			t.Fatalf("%s: entry %d: got %v %.80q, want %v %.80q", what, i, got[i].Cursor, got[i].Data, want[i].Cursor, want[i].Data)
 		}
 	}
 }

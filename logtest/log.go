@@ -29,8 +29,8 @@ var logTests = []test[Open]{
 	{"refused", testRefused},
 }
 
-// write has two writers on each log append count entries each, and returns all
-// of them by their data. An entry's data is its writer, a hyphen and a number.
+// write runs two writers on each log, which append count entries each, and returns the
+// cursors by the entries' data. The data is the writer's number, a hyphen and a number.
 func write(t *testing.T, logs []backplane.Log, count int) map[string]backplane.Cursor {
 	t.Helper()
 	var mu sync.Mutex
@@ -57,8 +57,8 @@ func write(t *testing.T, logs []backplane.Log, count int) map[string]backplane.C
 	return appended
 }
 
-// All followers on all nodes get all entries in one order, which is each
-// writer's own as well.
+// All followers at all processes get all entries in one order, in which each writer's
+// entries have the order of its calls.
 func testOrder(t *testing.T, open Open) {
 	const count = 200
 	name := unique("order")
@@ -75,21 +75,21 @@ func testOrder(t *testing.T, open Open) {
 	next := make(map[string]int)
 	for i, e := range all {
 		if e.Cursor.Seq != uint64(i)+1 { //nolint:gosec // an index
-			t.Fatalf("entry %d of a new log has number %d", i+1, e.Cursor.Seq)
+			t.Fatalf("entry %d of a new log: got number %d", i+1, e.Cursor.Seq)
 		}
 		data := string(e.Data)
 		if c := appended[data]; c != e.Cursor || c != backplane.CursorOf(c.Seq, data) {
-			t.Errorf("entry %s has cursor %v, Append returned %v", data, e.Cursor, c)
+			t.Errorf("entry %s: got cursor %v, Append returned %v", data, e.Cursor, c)
 		}
 		writer, _, _ := strings.Cut(data, "-")
 		if want := fmt.Sprintf("%s-%d", writer, next[writer]); data != want {
-			t.Fatalf("entry %s comes before %s of the same writer", data, want)
+			t.Fatalf("got entry %s before %s of the same writer", data, want)
 		}
 		next[writer]++
 	}
 }
 
-// A follower goes on on another node where it was, while entries are added.
+// A follower resumes at another process, while entries are appended.
 func testResume(t *testing.T, open Open) {
 	const count = 100
 	name := unique("resume")
@@ -119,7 +119,7 @@ func numbered(prefix string, n int) []string {
 	return s
 }
 
-// An id is appended once, whoever does it.
+// An id is appended once, from any number of processes.
 func testRepeated(t *testing.T, open Open) {
 	name := unique("repeated")
 	logs := []backplane.Log{open(t, name, 0), open(t, name, 0), open(t, name, 0)}
@@ -135,23 +135,23 @@ func testRepeated(t *testing.T, open Open) {
 		wg.Wait()
 		for _, c := range cursors {
 			if c != cursors[0] {
-				t.Fatalf("the calls with one id returned %v", cursors)
+				t.Fatalf("calls with one id: got cursors %v, want the same", cursors)
 			}
 		}
 		want = append(want, cursors[0])
 	}
 	for i := range count { // later
 		if c := appendAll(t, logs[i%3], fmt.Sprint("entry ", i))[0]; c != want[i] {
-			t.Errorf("a later call returned %v, the first %v", c, want[i])
+			t.Errorf("a later call: got cursor %v, want %v of the first", c, want[i])
 		}
 	}
 	last := appendAll(t, logs[1], "the last")[0]
 	if all := f.first(count + 1); all[count].Cursor != last {
-		t.Errorf("the last entry has cursor %v, want %v", all[count].Cursor, last)
+		t.Errorf("last entry: got cursor %v, want %v", all[count].Cursor, last)
 	}
 }
 
-// Who is slow misses nothing that is kept.
+// A slow follower misses no entry that is kept.
 func testSlow(t *testing.T, open Open) {
 	const count = 3000
 	name := unique("slow")
@@ -165,7 +165,7 @@ func testSlow(t *testing.T, open Open) {
 	same(t, "until live", follow(t, l, backplane.Oldest).untilLive(), all)
 }
 
-// Logs are told apart by name, whatever that means to a broker.
+// Names identify logs, even names that have a meaning to a broker.
 func testNames(t *testing.T, open Open) {
 	long := strings.Repeat("n", 400)
 	names := []string{"a", "A", "a.b", "a.>", "a.*", "*", ">", "a b", "a\tb", "ü €", "a/b", `a\b`, "a-b", "a_b", "a=b", "..", "{a}", "\x00\r\n", "\xff", long + "1", long + "2"}
@@ -180,22 +180,22 @@ func testNames(t *testing.T, open Open) {
 	for i, n := range names {
 		for j, e := range followers[i].first(2) {
 			if want := []string{"one in " + n, "two in " + n}[j]; string(e.Data) != want {
-				t.Errorf("log %q: entry %d is %q, want %q", n, j, e.Data, want)
+				t.Errorf("log %q: entry %d: got %q, want %q", n, j, e.Data, want)
 			}
 		}
 	}
-	for i := range names { // and no more came since
+	for i := range names { // and there are no more entries
 		followers[i].cancel()
 		if err := followers[i].end(); !errors.Is(err, context.Canceled) {
-			t.Errorf("log %q: %v", names[i], err)
+			t.Errorf("log %q: Follow: got %v, want %v", names[i], err, context.Canceled)
 		}
 		if n := len(followers[i].entries); n != 2 {
-			t.Errorf("log %q: %d entries, want 2", names[i], n)
+			t.Errorf("log %q: got %d entries, want 2", names[i], n)
 		}
 	}
 }
 
-// Data and ids are bytes.
+// Data and ids may contain any bytes.
 func testContents(t *testing.T, open Open) {
 	name := unique("contents")
 	l := open(t, name, 0)
@@ -211,7 +211,7 @@ func testContents(t *testing.T, open Open) {
 	for i, id := range ids {
 		c, err := l.Append(ctx, id, contents[i%len(contents)])
 		if want := backplane.CursorOf(uint64(i)+1, id); err != nil || c != want { //nolint:gosec // an index
-			t.Fatalf("append with id %q: %v, %v; want %v", id, c, err, want)
+			t.Fatalf("append with id %q: got %v, %v; want %v", id, c, err, want)
 		}
 	}
 	for i, e := range f.first(len(ids)) {
@@ -221,7 +221,7 @@ func testContents(t *testing.T, open Open) {
 	}
 }
 
-// What is too large changes nothing.
+// A call with a size that is not allowed changes nothing.
 func testSizes(t *testing.T, open Open) {
 	l := open(t, unique("sizes"), 0)
 	for _, tt := range []struct {
@@ -232,53 +232,53 @@ func testSizes(t *testing.T, open Open) {
 		{strings.Repeat("n", backplane.MaxKey+1), 1},
 		{"large", backplane.MaxData + 1},
 	} {
-		if _, err := l.Append(t.Context(), tt.id, make([]byte, tt.data)); !errors.Is(err, backplane.ErrTooLarge) {
-			t.Errorf("an id of %d bytes, data of %d: %v, want ErrTooLarge", len(tt.id), tt.data, err)
+		if _, err := l.Append(t.Context(), tt.id, make([]byte, tt.data)); !errors.Is(err, backplane.ErrSize) {
+			t.Errorf("id of %d bytes, data of %d: got %v, want ErrSize", len(tt.id), tt.data, err)
 		}
 	}
 	if c := appendAll(t, l, "large")[0]; c.Seq != 1 {
-		t.Errorf("the first entry is number %d", c.Seq)
+		t.Errorf("first entry: got number %d, want 1", c.Seq)
 	}
 }
 
-// A context that is done ends everything, and nothing was appended.
+// A context that has ended stops every call, and nothing is appended.
 func testCancelled(t *testing.T, open Open) {
 	l := open(t, unique("cancelled"), 0)
 	done, cancel := context.WithCancel(t.Context())
 	cancel()
 	begin := time.Now()
 	if _, err := l.Append(done, "id", nil); !errors.Is(err, context.Canceled) {
-		t.Errorf("Append: %v, want %v", err, context.Canceled)
+		t.Errorf("Append: got %v, want %v", err, context.Canceled)
 	}
 	if err := l.Follow(done, backplane.Oldest, func([]backplane.Entry, bool) error { return nil }); !errors.Is(err, context.Canceled) {
-		t.Errorf("Follow: %v, want %v", err, context.Canceled)
+		t.Errorf("Follow: got %v, want %v", err, context.Canceled)
 	}
 	f := follow(t, l, backplane.Oldest)
 	f.untilLive()
 	f.cancel()
 	if err := f.end(); !errors.Is(err, context.Canceled) {
-		t.Errorf("Follow: %v, want %v", err, context.Canceled)
+		t.Errorf("Follow: got %v, want %v", err, context.Canceled)
 	}
 	if took := time.Since(begin); took > 10*time.Second {
-		t.Errorf("it took %v", took)
+		t.Errorf("took %v, want at most 10 s", took)
 	}
 	if c := appendAll(t, l, "id")[0]; c.Seq != 1 {
-		t.Errorf("the first entry is number %d", c.Seq)
+		t.Errorf("first entry: got number %d, want 1", c.Seq)
 	}
 }
 
-// An error of fn's ends Follow at once.
+// An error of fn ends Follow at once.
 func testRefused(t *testing.T, open Open) {
 	l := open(t, unique("refused"), 0)
 	appendAll(t, l, "one", "two")
 	refused, calls := errors.New("refused"), 0
 	ctx, cancel := context.WithCancel(t.Context())
 	err := l.Follow(ctx, backplane.Oldest, func([]backplane.Entry, bool) error {
-		cancel() // it is fn's error that tells why
+		cancel() // Follow must return fn's error, not the context's
 		calls++
 		return refused
 	})
 	if !errors.Is(err, refused) || calls != 1 {
-		t.Errorf("Follow returned %v after %d calls, want %v after 1", err, calls, refused)
+		t.Errorf("Follow: got %v after %d calls, want %v after 1", err, calls, refused)
 	}
 }

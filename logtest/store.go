@@ -30,14 +30,14 @@ var storeTests = []test[OpenStore]{
 	{"cancelled", testStoreCancelled},
 }
 
-// Of many that want a record one gets it, and the others are told who.
+// Of many processes that create a record one succeeds, and the others get its record.
 func testWinner(t *testing.T, open OpenStore) {
 	name := unique("winner")
 	stores := []backplane.Store{open(t, name), open(t, name), open(t, name)}
 	for round := range 10 {
 		key := fmt.Sprint("lock/", round)
 		var mu sync.Mutex
-		var winners, told []string
+		var winners, conflicts []string
 		var wg sync.WaitGroup
 		for n := range 9 {
 			wg.Go(func() {
@@ -48,26 +48,26 @@ func testWinner(t *testing.T, open OpenStore) {
 				case err == nil:
 					winners = append(winners, string(r.Value))
 				case errors.Is(err, backplane.ErrConflict):
-					told = append(told, string(r.Value))
+					conflicts = append(conflicts, string(r.Value))
 				default:
 					t.Errorf("contender %d: %v", n, err)
 				}
 			})
 		}
 		wg.Wait()
-		if len(winners) != 1 || len(told) != 8 {
-			t.Fatalf("winners are %q, the others are told %q", winners, told)
+		if len(winners) != 1 || len(conflicts) != 8 {
+			t.Fatalf("got winners %q and conflicts %q, want 1 and 8", winners, conflicts)
 		}
-		for _, s := range told {
+		for _, s := range conflicts {
 			if s != winners[0] {
-				t.Errorf("the winner is %s, the others are told %q", winners[0], told)
+				t.Errorf("the winner is %s, got conflicts %q", winners[0], conflicts)
 				break
 			}
 		}
 	}
 }
 
-// Nothing that was swapped is overwritten by somebody who has not seen it.
+// A swap never overwrites a change that its caller has not seen.
 func testCounter(t *testing.T, open OpenStore) {
 	const each = 15
 	name := unique("counter")
@@ -95,7 +95,7 @@ func testCounter(t *testing.T, open OpenStore) {
 	w.until("counter", []byte(strconv.Itoa(6*each)))
 }
 
-// A revision is greater than any before it, whatever the key.
+// A revision is greater than any before, of any key.
 func testRevisions(t *testing.T, open OpenStore) {
 	name := unique("revisions")
 	stores := []backplane.Store{open(t, name), open(t, name), open(t, name)}
@@ -110,7 +110,7 @@ func testRevisions(t *testing.T, open OpenStore) {
 		}
 		r := swap(t, stores[i%3], key, revs[key], value, 0)
 		if r.Rev <= last {
-			t.Fatalf("revision %d comes after %d", r.Rev, last)
+			t.Fatalf("got revision %d after %d", r.Rev, last)
 		}
 		last, revs[key] = r.Rev, r.Rev
 		if value == nil {
@@ -118,47 +118,47 @@ func testRevisions(t *testing.T, open OpenStore) {
 		}
 	}
 	if last >= 1<<53 {
-		t.Errorf("revision %d is too large for JavaScript", last)
+		t.Errorf("got revision %d, want less than 2^53, for JavaScript", last)
 	}
 }
 
-// A deleted record is not there; an empty one is.
+// A deleted record does not exist; an empty one does.
 func testDeleted(t *testing.T, open OpenStore) {
 	name := unique("deleted")
 	a, b := open(t, name), open(t, name)
 	if r := conflict(t, a, "k", 5); r.Rev != 0 {
-		t.Errorf("a record that never was is %+v", r)
+		t.Errorf("a record that never existed: got %+v, want revision 0", r)
 	}
 	if r := swap(t, a, "k", 0, nil, 0); r.Rev != 0 { // nothing to delete
-		t.Errorf("there is a revision of what never was: %+v", r)
+		t.Errorf("deleting a record that never existed: got %+v, want revision 0", r)
 	}
 	for range 3 {
 		first := swap(t, a, "k", 0, []byte{}, 0)
 		if r := conflict(t, b, "k", 0); r.Rev != first.Rev || len(r.Value) != 0 {
-			t.Errorf("the record is %+v, want %+v", r, first)
+			t.Errorf("got record %+v, want %+v", r, first)
 		}
 		second := swap(t, b, "k", first.Rev, []byte("second"), 0)
 		if r := conflict(t, a, "k", first.Rev); r.Rev != second.Rev || string(r.Value) != "second" {
-			t.Errorf("the record is %+v, want %+v", r, second)
+			t.Errorf("got record %+v, want %+v", r, second)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		if r, err := a.Swap(ctx, "k", first.Rev, nil, 0); !errors.Is(err, backplane.ErrConflict) || r.Rev != second.Rev {
-			t.Errorf("to delete an old revision: %+v, %v", r, err)
+			t.Errorf("deleting an old revision: got %+v, %v; want %+v, ErrConflict", r, err, second)
 		}
 		cancel()
 		deleted := swap(t, a, "k", second.Rev, nil, 0)
 		if deleted.Rev <= second.Rev {
-			t.Errorf("deleted at revision %d, after %d", deleted.Rev, second.Rev)
+			t.Errorf("deleted at revision %d, want more than %d", deleted.Rev, second.Rev)
 		}
 		if r := conflict(t, b, "k", second.Rev); r.Rev != 0 {
-			t.Errorf("a deleted record is %+v", r)
+			t.Errorf("a deleted record: got %+v, want revision 0", r)
 		}
 	}
 }
 
 var oddKeys = []string{"a", "A", "a.b", "a.>", "a.*", "*", ">", "a b", "ü €", "a/b", `a\b`, "a-b", "a_b", "=YQ", "..", ".a", "a.", "{a}", "\x00\r\n", "\xff", strings.Repeat("k", backplane.MaxKey)}
 
-// Keys are bytes, whatever they mean to a broker.
+// Keys may contain any bytes, even those that have a meaning to a broker.
 func testKeys(t *testing.T, open OpenStore) {
 	name := unique("keys")
 	s := open(t, name)
@@ -168,13 +168,13 @@ func testKeys(t *testing.T, open OpenStore) {
 	}
 	for _, key := range oddKeys {
 		if r := conflict(t, s, key, noRevision); string(r.Value) != "value of "+key {
-			t.Errorf("%q has value %q", key, r.Value)
+			t.Errorf("key %q: got value %q", key, r.Value)
 		}
 		w.until(key, []byte("value of "+key))
 	}
 }
 
-// Stores are told apart by name.
+// Names identify stores.
 func testStores(t *testing.T, open OpenStore) {
 	prefix := unique("")
 	for _, n := range oddKeys[:len(oddKeys)-1] {
@@ -183,17 +183,17 @@ func testStores(t *testing.T, open OpenStore) {
 	}
 	for _, n := range oddKeys[:len(oddKeys)-1] {
 		if r := conflict(t, open(t, prefix+n), "k", 0); string(r.Value) != n {
-			t.Errorf("store %q has the value of %q", n, r.Value)
+			t.Errorf("store %q: got the value of %q", n, r.Value)
 		}
 	}
 }
 
-// A watcher is told of what there is, and then of every change.
+// A watcher gets all records, and then every change.
 func testWatch(t *testing.T, open OpenStore) {
 	name := unique("watch")
 	a, b := open(t, name), open(t, name)
 	if n := len(watch(t, b, "", nil).untilLive()); n != 0 {
-		t.Errorf("an empty store has %d records", n)
+		t.Errorf("an empty store: got %d records", n)
 	}
 	one := swap(t, a, "p/one", 0, []byte("1"), 0)
 	swap(t, a, "q/one", 0, []byte("1"), 0)
@@ -208,11 +208,11 @@ func testWatch(t *testing.T, open OpenStore) {
 		if r.Key == "p/one" && r.Rev == one.Rev && string(r.Value) == "2" {
 			found++
 		} else if r.Key != "p/gone" || r.Value != nil {
-			t.Errorf("the snapshot has %+v", r)
+			t.Errorf("the first records contain %+v", r)
 		}
 	}
 	if found != 1 {
-		t.Errorf("the snapshot has p/one %d times", found)
+		t.Errorf("the first records contain p/one %d times, want once", found)
 	}
 
 	two := swap(t, b, "p/two", 0, []byte("2"), 0)
@@ -225,13 +225,13 @@ func testWatch(t *testing.T, open OpenStore) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, want := range []backplane.Record{one, deleted, last} {
-		if r, _ := w.newest(want.Key); r.Rev != want.Rev || string(r.Value) != string(want.Value) {
-			t.Errorf("the newest of %s is %+v, want %+v", want.Key, r, want)
+		if r, _ := w.newestLocked(want.Key); r.Rev != want.Rev || string(r.Value) != string(want.Value) {
+			t.Errorf("newest of %s: got %+v, want %+v", want.Key, r, want)
 		}
 	}
 }
 
-// A watcher that is slow gets the newest of each record.
+// A slow watcher gets the newest revision of each record.
 func testWatchSlowly(t *testing.T, open OpenStore) {
 	name := unique("slowly")
 	s := open(t, name)
@@ -249,16 +249,16 @@ func testWatchSlowly(t *testing.T, open OpenStore) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for key, want := range []string{"597", "598"} {
-		if r, _ := w.newest(strconv.Itoa(key)); string(r.Value) != want {
-			t.Errorf("the newest of %d is %q, want %q", key, r.Value, want)
+		if r, _ := w.newestLocked(strconv.Itoa(key)); string(r.Value) != want {
+			t.Errorf("newest of %d: got %q, want %q", key, r.Value, want)
 		}
 	}
-	if r, _ := w.newest("2"); r.Value != nil {
-		t.Errorf("the deleted record is %q", r.Value)
+	if r, _ := w.newestLocked("2"); r.Value != nil {
+		t.Errorf("the deleted record: got %q, want no value", r.Value)
 	}
 }
 
-// What is too large changes nothing.
+// A call with a size that is not allowed changes nothing.
 func testStoreSizes(t *testing.T, open OpenStore) {
 	s := open(t, unique("sizes"))
 	for _, tt := range []struct {
@@ -269,41 +269,41 @@ func testStoreSizes(t *testing.T, open OpenStore) {
 		{strings.Repeat("n", backplane.MaxKey+1), 1},
 		{"large", backplane.MaxData + 1},
 	} {
-		if _, err := s.Swap(t.Context(), tt.key, 0, make([]byte, tt.value), 0); !errors.Is(err, backplane.ErrTooLarge) {
-			t.Errorf("a key of %d bytes, a value of %d: %v, want ErrTooLarge", len(tt.key), tt.value, err)
+		if _, err := s.Swap(t.Context(), tt.key, 0, make([]byte, tt.value), 0); !errors.Is(err, backplane.ErrSize) {
+			t.Errorf("key of %d bytes, value of %d: got %v, want ErrSize", len(tt.key), tt.value, err)
 		}
 	}
 	swap(t, s, "large", 0, make([]byte, backplane.MaxData), 0)
 	if r := conflict(t, s, "large", 0); len(r.Value) != backplane.MaxData {
-		t.Errorf("the value has %d bytes", len(r.Value))
+		t.Errorf("got a value of %d bytes, want %d", len(r.Value), backplane.MaxData)
 	}
 }
 
-// A context that is done ends everything, and nothing was changed.
+// A context that has ended stops every call, and nothing is changed.
 func testStoreCancelled(t *testing.T, open OpenStore) {
 	s := open(t, unique("cancelled"))
 	done, cancel := context.WithCancel(t.Context())
 	cancel()
 	begin := time.Now()
 	if _, err := s.Swap(done, "k", 0, []byte("value"), 0); !errors.Is(err, context.Canceled) {
-		t.Errorf("Swap: %v, want %v", err, context.Canceled)
+		t.Errorf("Swap: got %v, want %v", err, context.Canceled)
 	}
 	if err := s.Watch(done, "", func([]backplane.Record, bool) error { return nil }); !errors.Is(err, context.Canceled) {
-		t.Errorf("Watch: %v, want %v", err, context.Canceled)
+		t.Errorf("Watch: got %v, want %v", err, context.Canceled)
 	}
 	w := watch(t, s, "", nil)
 	w.untilLive()
 	w.cancel()
 	expect(t, &w.changes, "the end of Watch", func() bool { return w.ended })
 	if !errors.Is(w.err, context.Canceled) {
-		t.Errorf("Watch: %v, want %v", w.err, context.Canceled)
+		t.Errorf("Watch: got %v, want %v", w.err, context.Canceled)
 	}
 	if took := time.Since(begin); took > 10*time.Second {
-		t.Errorf("it took %v", took)
+		t.Errorf("took %v, want at most 10 s", took)
 	}
 	swap(t, s, "k", 0, []byte("value"), 0)
 	refused := errors.New("refused")
 	if err := s.Watch(t.Context(), "", func([]backplane.Record, bool) error { return refused }); !errors.Is(err, refused) {
-		t.Errorf("Watch: %v, want %v", err, refused)
+		t.Errorf("Watch: got %v, want %v", err, refused)
 	}
 }

@@ -25,8 +25,8 @@ type watcher struct {
 	err   error
 }
 
-// watch watches a store until the test's end. If gate is not nil, each batch
-// waits for it to be closed.
+// watch watches a store until the test ends. If gate is not nil, each batch waits until it
+// is closed.
 func watch(t *testing.T, s backplane.Store, prefix string, gate chan struct{}) *watcher {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
@@ -54,10 +54,10 @@ func (w *watcher) batch(prefix string, batch []backplane.Record, live bool) {
 	w.change(func() {
 		for _, r := range batch {
 			if n := len(w.seen); n > 0 && r.Rev < w.seen[n-1].Rev {
-				w.t.Errorf("revision %d of %q comes after %d of %q", r.Rev, r.Key, w.seen[n-1].Rev, w.seen[n-1].Key)
+				w.t.Errorf("got revision %d of %q after %d of %q", r.Rev, r.Key, w.seen[n-1].Rev, w.seen[n-1].Key)
 			}
 			if !strings.HasPrefix(r.Key, prefix) {
-				w.t.Errorf("%q does not begin with %q", r.Key, prefix)
+				w.t.Errorf("got key %q, want one that begins with %q", r.Key, prefix)
 			}
 			w.seen, w.times = append(w.seen, r), append(w.times, now)
 		}
@@ -79,9 +79,8 @@ func (w *watcher) untilLive() []backplane.Record {
 	return slices.Clip(w.seen)
 }
 
-// newest returns the newest that is known of a key, and when it came to be
-// known. The caller holds w.mu.
-func (w *watcher) newest(key string) (backplane.Record, time.Time) {
+// newestLocked returns the newest record of a key, and when the watcher got it.
+func (w *watcher) newestLocked(key string) (backplane.Record, time.Time) {
 	for i, r := range slices.Backward(w.seen) {
 		if r.Key == key {
 			return r, w.times[i]
@@ -90,8 +89,8 @@ func (w *watcher) newest(key string) (backplane.Record, time.Time) {
 	return backplane.Record{Key: key}, time.Time{}
 }
 
-// until waits until the newest that is known of a key has that value, nil for a
-// key that is not there any more, and returns when that came to be known.
+// until waits until the newest record of a key has the value, nil for a deleted record, and
+// returns that record and when the watcher got it.
 func (w *watcher) until(key string, value []byte) (backplane.Record, time.Time) {
 	w.t.Helper()
 	var r backplane.Record
@@ -100,41 +99,41 @@ func (w *watcher) until(key string, value []byte) (backplane.Record, time.Time) 
 		if w.ended {
 			w.t.Fatalf("Watch ended: %v", w.err)
 		}
-		r, at = w.newest(key)
+		r, at = w.newestLocked(key)
 		return !at.IsZero() && string(r.Value) == string(value) && (r.Value == nil) == (value == nil)
 	})
 	return r, at
 }
 
-// swap is Swap, which must succeed.
+// swap calls Swap, which must succeed.
 func swap(t *testing.T, s backplane.Store, key string, old uint64, value []byte, ttl time.Duration) backplane.Record {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	r, err := s.Swap(ctx, key, old, value, ttl)
 	if err != nil {
-		t.Fatalf("swap %q, old %d: %v, present %+v", key, old, err, r)
+		t.Fatalf("swap %q, old %d: got %v and record %+v, want no error", key, old, err, r)
 	}
 	if r.Key != key || string(r.Value) != string(value) || (r.Value == nil) != (value == nil) {
-		t.Fatalf("swap %q returned %+v", key, r)
+		t.Fatalf("swap %q: got %+v", key, r)
 	}
 	return r
 }
 
-// conflict is Swap, which must fail; it returns the record as it is.
+// conflict calls Swap, which must fail with ErrConflict, and returns the record as it is.
 func conflict(t *testing.T, s backplane.Store, key string, old uint64) backplane.Record {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	r, err := s.Swap(ctx, key, old, []byte("conflict"), 0)
 	if !errors.Is(err, backplane.ErrConflict) {
-		t.Fatalf("swap %q, old %d: %v, want ErrConflict", key, old, err)
+		t.Fatalf("swap %q, old %d: got %v, want ErrConflict", key, old, err)
 	}
 	if r.Key != key || (r.Rev == 0) != (r.Value == nil) {
-		t.Fatalf("swap %q: ErrConflict comes with %+v", key, r)
+		t.Fatalf("swap %q: got %+v with ErrConflict", key, r)
 	}
 	return r
 }
 
-// noRevision is one that no record has.
+// noRevision is a revision that no record has.
 const noRevision = 1 << 52

@@ -13,14 +13,14 @@ import (
 	"example.org/sse/backplane"
 )
 
-// ConnOptions are the options that a connection should have, to be given to
-// nats.Connect with those of your own:
+// ConnOptions returns the options that a connection should have. Pass them to nats.Connect
+// together with your own:
 //
-//   - It comes back for ever, also if there is no server at first.
-//   - What is written while there is no server fails at once, where it would
-//     otherwise be kept and sent minutes later.
-//   - A server that is silent is noticed after 15 s, where it would otherwise
-//     take minutes: pings are sent every 5 s, and a write may take 5 s.
+//   - The connection reconnects forever, even if there is no server at first.
+//   - A write fails at once while there is no server; by default it would be kept and
+//     sent minutes later.
+//   - A silent server is detected after 15 s; by default that takes minutes. Pings are
+//     sent every 5 s, and a write may take 5 s.
 func ConnOptions() []nats.Option {
 	return []nats.Option{
 		nats.MaxReconnects(-1),
@@ -35,18 +35,17 @@ func ConnOptions() []nats.Option {
 }
 
 const (
-	requestTimeout = 2 * time.Second // of one request to JetStream, which may go nowhere
+	requestTimeout = 2 * time.Second // of one request to JetStream, which may get no answer
 	attemptTimeout = time.Second     // of one attempt to store a message
 	minBackoff     = 20 * time.Millisecond
 	maxBackoff     = time.Second
 )
 
-// A conn talks to JetStream. Every request has a deadline of its own: one that
-// goes into a dead link, or comes in the middle of an election, is swallowed
-// rather than refused.
+// A conn sends requests to JetStream. Every request has its own deadline, because a request
+// over a dead link or in the middle of an election gets no answer.
 type conn struct {
 	nc  *nats.Conn
-	api string // how the subjects of requests begin
+	api string // prefix of the subjects of requests
 }
 
 func newConn(nc *nats.Conn, domain string) conn {
@@ -56,7 +55,7 @@ func newConn(nc *nats.Conn, domain string) conn {
 	return conn{nc, "$JS.API."}
 }
 
-// An apiError is JetStream's answer that it will not do something.
+// An apiError is an error response of JetStream.
 type apiError struct {
 	Code        int    `json:"code"`
 	ErrCode     int    `json:"err_code"`
@@ -67,14 +66,14 @@ func (e *apiError) Error() string {
 	return fmt.Sprintf("natslog: JetStream: %s (%d)", e.Description, e.ErrCode)
 }
 
-// What apiError.ErrCode can be.
+// Values of apiError.ErrCode.
 const (
 	codeNoMessage         = 10037
 	codeNameInUse         = 10058
 	codeNoStream          = 10059
 	codeWrongLast         = 10071
 	codeReplicas          = 10074 // there is no cluster
-	codeDuplicateInFlight = 10158 // an earlier attempt is on its way still
+	codeDuplicateInFlight = 10158 // an earlier attempt is still in progress
 	codeWrongLastInFlight = 10164
 )
 
@@ -83,7 +82,7 @@ func isCode(err error, codes ...int) bool {
 	return errors.As(err, &e) && slices.Contains(codes, e.ErrCode)
 }
 
-// request makes one request, once. An answer with an error is an *apiError.
+// request sends a request once. An error response is returned as an *apiError.
 func (c conn) request(ctx context.Context, subject string, in, out any) error {
 	var body []byte
 	if in != nil {
@@ -106,24 +105,24 @@ func decode(data []byte, out any) error {
 		Error *apiError `json:"error"`
 	}
 	if err := json.Unmarshal(data, &failure); err != nil {
-		return fmt.Errorf("natslog: an answer that cannot be read: %w", err)
+		return fmt.Errorf("natslog: invalid response: %w", err)
 	}
 	if failure.Error != nil {
 		return failure.Error
 	}
 	if err := json.Unmarshal(data, out); err != nil {
-		return fmt.Errorf("natslog: an answer that cannot be read: %w", err)
+		return fmt.Errorf("natslog: invalid response: %w", err)
 	}
 	return nil
 }
 
-// finalError marks an error that is not to be tried again.
+// finalError marks an error after which nothing is retried.
 type finalError struct{ error }
 
 func (e finalError) Unwrap() error { return e.error }
 
-// again reports whether what failed may succeed later.
-func again(err error) bool {
+// retryable reports whether a request that failed may succeed later.
+func retryable(err error) bool {
 	var e *apiError
 	var final finalError
 	switch {
@@ -131,13 +130,13 @@ func again(err error) bool {
 		return false
 	case errors.As(err, &e):
 		return e.Code >= 500 && e.ErrCode != codeReplicas ||
-			e.ErrCode == codeNoStream || // somebody is making it at this moment
+			e.ErrCode == codeNoStream || // another process may be creating it
 			e.ErrCode == codeDuplicateInFlight
 	}
 	return !errors.Is(err, backplane.ErrClosed) && !errors.Is(err, nats.ErrConnectionClosed)
 }
 
-// retry calls f until it succeeds, fails for good, or the context is done.
+// retry calls f until it succeeds or fails with a final error, or the context ends.
 func retry(ctx context.Context, f func() error) error {
 	for wait := minBackoff; ; wait = min(2*wait, maxBackoff) {
 		err := f()
@@ -146,11 +145,11 @@ func retry(ctx context.Context, f func() error) error {
 			return nil
 		case errors.Is(err, nats.ErrConnectionClosed):
 			return fmt.Errorf("%w: %w", backplane.ErrClosed, err)
-		case !again(err):
+		case !retryable(err):
 			return err
 		}
 		if ctxErr := sleep(ctx, wait); ctxErr != nil {
-			return fmt.Errorf("%w; the last failure: %w", ctxErr, err)
+			return fmt.Errorf("%w; last failure: %w", ctxErr, err)
 		}
 	}
 }
@@ -166,18 +165,17 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// publish stores a message with an id, and returns its sequence number. It
-// tries again, also if it is not known what became of the attempt before: by
-// the id the server recognizes what it has. A refusal is an *apiError, and then
-// nothing was stored.
+// publish stores a message with an id and returns its sequence number. It retries, even if
+// the outcome of the attempt before is unknown: the server recognizes a repeated message by
+// its id. A refusal is returned as an *apiError; then nothing was stored.
 //
-// Missing is called when nobody listens to the subject, for which the stream
-// may have to be made again.
+// The function missing is called when the subject has no listener, which means that the
+// stream may have to be created again.
 func (c conn) publish(ctx context.Context, m *nats.Msg, missing func(context.Context) error) (uint64, error) {
-	unknown := false // there is an attempt that may have been stored
+	unknown := false // an attempt may have been stored
 	fail := func(err error) error {
 		if unknown {
-			return fmt.Errorf("%w: %w", backplane.ErrUnknown, err)
+			return fmt.Errorf("%w: %w", backplane.ErrIndeterminate, err)
 		}
 		return err
 	}
@@ -199,27 +197,27 @@ func (c conn) publish(ctx context.Context, m *nats.Msg, missing func(context.Con
 		var refusal *apiError
 		switch {
 		case errors.As(err, &refusal):
-			if !again(err) {
+			if !retryable(err) {
 				if isCode(err, codeWrongLast, codeWrongLastInFlight) {
-					return 0, err // an earlier attempt of ours may be the reason: the caller looks
+					return 0, err // an earlier attempt of ours may be the cause: the caller checks
 				}
 				return 0, fail(err)
 			}
 			unknown = true
 		case errors.Is(err, nats.ErrNoResponders):
 			if tries%3 == 0 {
-				err = errors.Join(err, missing(ctx)) // whatever it says, the next attempt shows
+				err = errors.Join(err, missing(ctx)) // the next attempt shows whether it helped
 			}
 		case errors.Is(err, nats.ErrReconnectBufExceeded): // not sent
 		case errors.Is(err, nats.ErrConnectionClosed):
 			return 0, fail(fmt.Errorf("%w: %w", backplane.ErrClosed, err))
 		case errors.Is(err, nats.ErrMaxPayload):
-			return 0, fail(fmt.Errorf("%w: the server's max_payload is %d bytes", backplane.ErrTooLarge, c.nc.MaxPayload()))
+			return 0, fail(fmt.Errorf("%w: the server's max_payload is %d bytes", backplane.ErrSize, c.nc.MaxPayload()))
 		default: // no answer
 			unknown = true
 		}
 		if ctxErr := sleep(ctx, wait); ctxErr != nil {
-			return 0, fail(fmt.Errorf("%w; the last failure: %w", ctxErr, err))
+			return 0, fail(fmt.Errorf("%w; last failure: %w", ctxErr, err))
 		}
 	}
 }

@@ -25,7 +25,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	if _, err := cards.Append(ctx, "some unique id", []byte("hello")); err != nil {
-		log.Print(err) // backplane.ErrUnknown: call it again, with the same id
+		log.Print(err) // backplane.ErrIndeterminate: call it again, with the same id
 	}
 	err = cards.Follow(ctx, backplane.Oldest, func(batch []backplane.Entry, _ bool) error {
 		for _, e := range batch {

@@ -15,39 +15,38 @@ import (
 )
 
 const (
-	heartbeat    = time.Second // of the server, while there is nothing to deliver
+	heartbeat    = time.Second // sent by the server while there is nothing to deliver
 	silence      = 5 * heartbeat / 2
 	pullExpires  = 10 * time.Second
 	pullMessages = 512
 	pullBytes    = 4 << 20
-	inactive     = 30 * time.Second // after which the server forgets a consumer
+	inactive     = 30 * time.Second // after which the server deletes a consumer
 )
 
-// errAgain asks for a new consumer.
-var errAgain = errors.New("natslog: the consumer is of no use any more")
+// errNewConsumer asks for a new consumer.
+var errNewConsumer = errors.New("natslog: consumer is stale")
 
-// A feed is what of a stream one follower gets, by a consumer of its own: a
-// plain one, without acknowledgements, which is thrown away whenever something
-// is odd. The server does not always say so itself: a consumer can be alive,
-// and silent.
+// A feed delivers a stream to one follower, through a consumer of its own: a simple one,
+// without acknowledgements, which is replaced whenever something looks wrong. The server
+// does not always report that: a consumer can be alive and silent.
 type feed struct {
 	*stream
 
-	// begin is called before each consumer is made, and says where it begins and
-	// how far the stream reaches, by its leader's word.
+	// begin is called before each consumer is created, and returns where the consumer
+	// starts and where the stream ends, as its leader reports.
 	begin func(ctx context.Context) (span, error)
 
-	// handle gets what came, in order. With live there is no more for now; the
-	// first time, that is the end that begin has told, or later. Its error
-	// errAgain asks for a new consumer.
+	// handle gets messages in order. The argument live reports that there are no more for
+	// now; the first time, that is the end that begin returned, or later. If handle
+	// returns errNewConsumer, a new consumer is created.
 	handle func(messages []message, live bool) error
 }
 
-// A span of a stream.
+// A span is a part of a stream.
 type span struct {
-	next uint64 // number of the first message that is wanted
-	end  uint64 // of the last one that there is
-	last uint64 // of the last one that there was
+	next uint64 // number of the first message to deliver
+	end  uint64 // number of the last message that is stored
+	last uint64 // number of the last message that ever was
 }
 
 type message struct {
@@ -56,14 +55,14 @@ type message struct {
 	seq uint64
 }
 
-// run follows the stream until the context is done or a callback fails for good.
+// run follows the stream until the context ends or a callback returns a final error.
 func (f *feed) run(ctx context.Context) error {
 	wait := minBackoff
 	var final finalError
 	for {
 		moved, err := f.consume(ctx)
 		switch {
-		case errors.As(err, &final): // of fn, perhaps, which has ended the context as well
+		case errors.As(err, &final): // perhaps from fn, which may have ended the context as well
 			return final.error
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -80,24 +79,24 @@ func (f *feed) run(ctx context.Context) error {
 	}
 }
 
-// A consumer is one that delivers to f, and what is known of it.
+// A consumer is the state of a consumer that delivers to f.
 type consumer struct {
 	f      *feed
 	name   string
 	inbox  string
 	ch     chan *nats.Msg
-	pulls  int    // so many were made; each has an inbox of its own
-	pulled int    // messages that the server may send before it is asked again
+	pulls  int    // number of pulls; each has an inbox of its own
+	pulled int    // messages that the server may send before the next pull
 	count  uint64 // messages delivered
-	span          // next moves on
-	live   bool   // handle was told so
+	span          // next moves on with each message
+	live   bool   // handle was called with live
 	heard  time.Time
-	before uint64 // next, when last checked
-	stuck  int    // checks that found messages which we did not get
+	before uint64 // next at the last check
+	stuck  int    // number of checks that found messages which were not delivered
 }
 
-// consume makes a consumer and follows it for as long as it is good. It reports
-// whether there was anything from it.
+// consume creates a consumer and follows it as long as it works. It reports whether the
+// consumer delivered any message.
 func (f *feed) consume(ctx context.Context) (moved bool, err error) {
 	span, err := f.begin(ctx)
 	if err != nil {
@@ -105,11 +104,11 @@ func (f *feed) consume(ctx context.Context) (moved bool, err error) {
 	}
 	c := &consumer{
 		f: f, name: "sse" + rand.Text(), inbox: f.nc.NewInbox(),
-		ch:   make(chan *nats.Msg, 4*pullMessages), // no more than two pulls, heartbeats, and answers
+		ch:   make(chan *nats.Msg, 4*pullMessages), // enough for two pulls, heartbeats, and responses
 		span: span,
 	}
 	if c.next > c.end {
-		c.nowLive()
+		c.setLive()
 		if err := f.handle(nil, true); err != nil {
 			return false, err
 		}
@@ -118,11 +117,11 @@ func (f *feed) consume(ctx context.Context) (moved bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("natslog: %w", err)
 	}
-	defer sub.Unsubscribe() //nolint:errcheck // the connection is gone, then, and the subscription too
+	defer sub.Unsubscribe() //nolint:errcheck // if it fails, connection and subscription are gone
 	if err := c.create(ctx); err != nil {
 		return false, err
 	}
-	defer f.nc.Publish(f.api+"CONSUMER.DELETE."+f.config.Name+"."+c.name, nil) //nolint:errcheck // it goes by itself, only later
+	defer f.nc.Publish(f.api+"CONSUMER.DELETE."+f.config.Name+"."+c.name, nil) //nolint:errcheck // the server deletes it by itself, only later
 	err = c.loop(ctx)
 	return c.count > 0, err
 }
@@ -138,7 +137,7 @@ func (c *consumer) create(ctx context.Context) error {
 		map[string]any{"stream_name": name, "config": config, "action": "create"}, &struct{}{})
 }
 
-// loop passes on what the consumer delivers.
+// loop passes what the consumer delivers to handle.
 func (c *consumer) loop(ctx context.Context) error {
 	tick := time.NewTicker(heartbeat)
 	defer tick.Stop()
@@ -163,12 +162,12 @@ func (c *consumer) loop(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if len(batch) > 0 { // what came before a failure is good
+		if len(batch) > 0 { // messages before a failure are valid
 			if err := c.f.handle(batch, live); err != nil {
 				return err
 			}
 			clear(batch)
-			c.heard = time.Now() // it may have taken a while, in which we did not listen
+			c.heard = time.Now() // handle may have taken long, and nothing was received meanwhile
 		}
 		if err != nil {
 			return err
@@ -194,7 +193,7 @@ func (c *consumer) pull() error {
 
 func (c *consumer) pullInbox() string { return c.inbox + "." + strconv.Itoa(c.pulls) }
 
-// take adds to the batch what is there: m, and whatever has come with it.
+// take adds to the batch m and all messages that have already arrived.
 func (c *consumer) take(batch []message, m *nats.Msg) (_ []message, live bool, err error) {
 	for {
 		c.heard = time.Now()
@@ -203,19 +202,19 @@ func (c *consumer) take(batch []message, m *nats.Msg) (_ []message, live bool, e
 		case m.Subject == c.inbox+".info":
 			err = c.compare(m.Data)
 		case status != "" && len(m.Data) == 0:
-			if m.Subject == c.pullInbox() { // not of the one before
+			if m.Subject == c.pullInbox() { // not the previous pull's
 				err = c.status(status, m.Header.Get("Description"))
 			}
 		default:
 			var meta *nats.MsgMetadata
 			if meta, err = m.Metadata(); err != nil {
-				err = errAgain
+				err = errNewConsumer
 				break
 			}
 			c.pulled--
 			c.count++
-			if meta.Sequence.Consumer != c.count { // one was lost on the way
-				err = errAgain
+			if meta.Sequence.Consumer != c.count { // a message was lost
+				err = errNewConsumer
 				break
 			}
 			seq := meta.Sequence.Stream
@@ -223,7 +222,7 @@ func (c *consumer) take(batch []message, m *nats.Msg) (_ []message, live bool, e
 			batch = append(batch, message{m, seq})
 			live = meta.NumPending == 0 && (c.live || seq >= c.end)
 			if live {
-				c.nowLive()
+				c.setLive()
 			}
 		}
 		if err != nil || live || len(batch) >= pullMessages {
@@ -237,57 +236,57 @@ func (c *consumer) take(batch []message, m *nats.Msg) (_ []message, live bool, e
 	}
 }
 
-// nowLive notes that there is nothing that was not delivered.
-func (c *consumer) nowLive() {
+// setLive records that everything was delivered.
+func (c *consumer) setLive() {
 	c.live = true
-	c.next = max(c.next, c.last+1) // what is missing at the end has gone
+	c.next = max(c.next, c.last+1) // missing messages at the end were deleted
 }
 
-// status is what the server says about a pull.
+// status handles a status message of the server about a pull.
 func (c *consumer) status(code, description string) error {
 	switch {
 	case code == "100": // a heartbeat
 	case code == "408", code == "409" && (description == "Batch Completed" || description == "Message Size Exceeds MaxBytes"):
-		c.pulled = 0 // it is over
+		c.pulled = 0 // the pull has ended
 	default:
-		return errAgain
+		return errNewConsumer
 	}
 	return nil
 }
 
-// check is called with every heartbeat that there should be.
+// check is called once per heartbeat interval.
 func (c *consumer) check() error {
 	switch {
-	case len(c.ch) > 0: // we are late ourselves
+	case len(c.ch) > 0: // this process is late itself
 		return nil
 	case c.f.nc.IsClosed(), time.Since(c.heard) > silence:
-		return errAgain
-	case c.next != c.before: // it moves
+		return errNewConsumer
+	case c.next != c.before: // it makes progress
 		c.before, c.stuck = c.next, 0
 		return nil
 	}
-	// The answer comes with the messages: nobody waits for it.
+	// The response arrives with the messages: nothing waits for it.
 	if err := c.f.nc.PublishRequest(c.f.api+"STREAM.INFO."+c.f.config.Name, c.inbox+".info", nil); err != nil {
 		return fmt.Errorf("natslog: %w", err)
 	}
 	return nil
 }
 
-// compare looks whether the leader has messages that the consumer does not
-// deliver, or has lost some that it has delivered.
+// compare checks whether the leader has messages that the consumer does not deliver, or
+// has lost messages that the consumer delivered.
 func (c *consumer) compare(answer []byte) error {
 	var info streamInfo
 	if err := decode(answer, &info); err != nil {
 		if isCode(err, codeNoStream) {
-			return errAgain
+			return errNewConsumer
 		}
-		return nil // an election, most likely
+		return nil // probably an election
 	}
 	last := info.State.LastSeq
 	switch {
 	case last+1 != c.next, !c.live:
 		if c.stuck++; c.stuck >= 2 {
-			return errAgain
+			return errNewConsumer
 		}
 	default:
 		c.stuck = 0

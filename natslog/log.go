@@ -16,36 +16,34 @@ const (
 	defaultHistory      = 10_000
 	defaultHistoryBytes = 64 << 20
 
-	// An id is recognized for two minutes from the first call with it. The last
-	// call within them may go on for longest.
-	idWindow = 2 * time.Minute
-	longest  = time.Minute
+	// An id is recognized for two minutes from the first call with it. The last call
+	// within that time may take up to callTimeout.
+	idWindow    = 2 * time.Minute
+	callTimeout = time.Minute
 )
 
-// Options are the settings that a log is made with. One that is there already
-// is left as it is: change it with the nats command.
+// Options are the settings with which a log is created. An existing log keeps its
+// settings: change them with the nats command.
 type Options struct {
-	// History and HistoryBytes bound the entries that are kept, by count, 0:
-	// 10,000; and by size, 0: 64 MiB. A negative value is no bound. The server
-	// reserves the space.
+	// History and HistoryBytes limit the entries that are kept: by number, 0: 10,000; and
+	// by size, 0: 64 MiB. A negative value means no limit. The server reserves the space.
 	History      int
 	HistoryBytes int
 
-	// Replicas is how many servers keep each entry, of which a minority may die
-	// without a loss; 0: three in a cluster, else one.
+	// Replicas is the number of servers that keep each entry, of which a minority may die
+	// without a loss; 0: three in a cluster, otherwise one.
 	Replicas int
 
-	// Memory has the servers keep the entries in memory instead of on disk. With
-	// one replica they are gone when its server stops.
+	// Memory makes the servers keep the entries in memory instead of on disk. With one
+	// replica they are lost when its server stops.
 	Memory bool
 
-	// Domain is the JetStream domain; "": that of the server.
+	// Domain is the JetStream domain; "": the server's.
 	Domain string
 }
 
-// A Log is a [backplane.Log] on a stream of JetStream's. Its methods may be
-// called from any goroutine. There is nothing to close: what Follow uses on the
-// server it gives back.
+// A Log is a [backplane.Log] on a JetStream stream. Its methods may be called from any
+// goroutine. There is nothing to close: Follow deletes its consumer when it returns.
 type Log struct {
 	stream
 
@@ -54,20 +52,19 @@ type Log struct {
 
 var _ backplane.Log = (*Log)(nil)
 
-// Open returns the log of that name, and makes it if there is none; o may be
-// nil. It tries until the context is done: give it a deadline, should the
-// program rather fail than wait for a server. The error then says what the last
-// attempt failed with. A stream that is there but has not the settings that the
-// guarantees rest on is an error, too.
+// Open returns the log of the given name, and creates it if it does not exist; o may be
+// nil. Open retries until the context ends: set a deadline if the program should fail
+// rather than wait for a server. The error then contains the failure of the last attempt.
+// Open also returns an error if the stream exists without the settings that the guarantees
+// depend on.
 //
-// The connection remains the caller's: it must outlive the log, and should be
-// made with [ConnOptions]. Once it is closed, everything fails with
-// [backplane.ErrClosed].
+// The connection remains the caller's: it must outlive the log, and should be made with
+// [ConnOptions]. After it is closed, all methods fail with [backplane.ErrClosed].
 func Open(ctx context.Context, nc *nats.Conn, name string, o *Options) (*Log, error) {
 	if o == nil {
 		o = &Options{}
 	}
-	token, err := token(name)
+	token, err := streamToken(name)
 	if err != nil {
 		return nil, err
 	}
@@ -81,10 +78,10 @@ func Open(ctx context.Context, nc *nats.Conn, name string, o *Options) (*Log, er
 		Replicas:      o.Replicas,
 		MaxMessages:   orDefault(o.History, defaultHistory),
 		MaxBytes:      orDefault(o.HistoryBytes, defaultHistoryBytes),
-		MaxPerSubject: -1,                 // a message less in the middle would be a hole,
-		DenyDelete:    true,               // so would this be,
-		DenyPurge:     true,               // and this
-		Duplicates:    idWindow + longest, // the server counts from when it has stored the first
+		MaxPerSubject: -1,                     // a message removed in the middle would be a hole,
+		DenyDelete:    true,                   // as would a deleted message
+		DenyPurge:     true,                   // or a purged one
+		Duplicates:    idWindow + callTimeout, // measured from when the server has stored the first one
 	}}
 	return l, l.open(ctx)
 }
@@ -106,15 +103,15 @@ func orDefault(value, def int) int64 {
 	return int64(value)
 }
 
-// Append is [backplane.Log].Append. It waits for the server, which has stored
-// the entry on a majority of the replicas when it answers: 0.1 to 0.4 ms as a
-// rule, 4 to 9 s if the leader has just died. It tries for a minute at most,
-// if the context does not end before, and then returns [backplane.ErrUnknown].
+// Append implements [backplane.Log]. It waits until the server has stored the entry on a
+// majority of the replicas: usually 0.1 to 0.4 ms, or 4 to 9 s if the leader has just died.
+// It retries until the context ends, but for at most a minute, and then returns
+// [backplane.ErrIndeterminate].
 func (l *Log) Append(ctx context.Context, id string, data []byte) (backplane.Cursor, error) {
 	if err := backplane.CheckEntry(id, data); err != nil {
 		return backplane.Cursor{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, longest)
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	seq, err := l.publish(ctx, &nats.Msg{
 		Subject: l.subject,
@@ -130,8 +127,8 @@ func (l *Log) Append(ctx context.Context, id string, data []byte) (backplane.Cur
 	return backplane.CursorOf(seq, id), nil
 }
 
-// Follow is [backplane.Log].Follow. After its server has died it goes on within
-// some seconds, and never by leaving something out.
+// Follow implements [backplane.Log]. If its server dies it continues within some seconds,
+// and never skips an entry.
 func (l *Log) Follow(ctx context.Context, after backplane.Cursor, fn func(batch []backplane.Entry, live bool) error) error {
 	f := &follower{log: l, after: after, fn: fn}
 	return (&feed{stream: &l.stream, begin: f.begin, handle: f.handle}).run(ctx)
@@ -140,23 +137,22 @@ func (l *Log) Follow(ctx context.Context, after backplane.Cursor, fn func(batch 
 // A follower is one call of Follow.
 type follower struct {
 	log     *Log
-	after   backplane.Cursor // where to begin
-	pos     backplane.Cursor // of the newest entry that fn has got, or where it began
-	placed  bool             // there is a pos,
-	proven  bool             // with a nonce
-	told    bool             // fn was called
-	skipped bool             // the consumer has left out what follows pos
-	live    bool             // fn was told so
-	created time.Time        // the stream
+	after   backplane.Cursor // where to start
+	pos     backplane.Cursor // of the newest entry passed to fn, or the start
+	placed  bool             // pos is set
+	proven  bool             // pos has a nonce
+	called  bool             // fn was called
+	skipped bool             // the consumer has skipped the entry after pos
+	live    bool             // fn was called with live
+	created time.Time        // when the stream was created
 	doubt   doubt
 	batch   []backplane.Entry
 	fn      func(batch []backplane.Entry, live bool) error
 }
 
-// begin proves that the stream still goes on from pos: that it has that very
-// entry, and not another with its number. The stream may have been trimmed,
-// emptied, made again, or have lost its end in a crash, and other entries may
-// be there by now.
+// begin proves that the stream still continues from pos: that it has that entry, and not
+// another one with the same number. The stream may have been trimmed, emptied, created
+// again, or have lost its end in a crash, and may have other entries by now.
 func (f *follower) begin(ctx context.Context) (span, error) {
 	info, err := f.log.ensure(ctx)
 	if err != nil {
@@ -164,14 +160,14 @@ func (f *follower) begin(ctx context.Context) (span, error) {
 	}
 	state := info.State
 	switch {
-	case !f.placed, !f.told && f.after == backplane.Oldest:
+	case !f.placed, !f.called && f.after == backplane.Oldest:
 		if err := f.place(ctx, info); err != nil {
 			return span{}, err
 		}
 	case !info.Created.Equal(f.created):
-		return span{}, f.gap("the stream was made again")
+		return span{}, f.gap("the stream was created again")
 	case f.doubt.holds(info, f.pos.Seq):
-		return span{}, errAgain
+		return span{}, errNewConsumer
 	case f.proven:
 		if err := f.prove(ctx, state); err != nil {
 			return span{}, err
@@ -189,13 +185,13 @@ func (f *follower) begin(ctx context.Context) (span, error) {
 			return span{}, err
 		}
 		if m.Seq != next {
-			return span{}, f.gap("the stream has a hole after it")
+			return span{}, f.gap("the next entry is missing")
 		}
 	}
 	return span{next, state.LastSeq, state.LastSeq}, nil
 }
 
-// place finds out where to begin.
+// place sets pos to the start.
 func (f *follower) place(ctx context.Context, info streamInfo) error {
 	state := info.State
 	switch f.pos = f.after; f.pos {
@@ -227,19 +223,19 @@ func (f *follower) place(ctx context.Context, info streamInfo) error {
 	return nil
 }
 
-// prove compares the entry at pos with the stream's.
+// prove checks that the stream has the entry at pos.
 func (f *follower) prove(ctx context.Context, state streamState) error {
 	if f.pos.Seq < state.FirstSeq || f.pos.Seq > state.LastSeq || f.pos.Seq > math.MaxInt64 {
-		return f.gap("the stream has %d to %d", state.FirstSeq, state.LastSeq)
+		return f.gap("not in [%d, %d]", state.FirstSeq, state.LastSeq)
 	}
 	m, err := f.log.message(ctx, f.pos.Seq, "")
 	switch {
 	case err != nil:
 		return err
 	case m.Seq != f.pos.Seq:
-		return f.gap("it is not there any more")
+		return f.gap("it no longer exists")
 	case cursorOf(m.Seq, headerID(m.Header)) != f.pos:
-		return f.gap("it is another one by now")
+		return f.gap("another entry has its number")
 	}
 	return nil
 }
@@ -253,11 +249,11 @@ func (f *follower) handle(messages []message, live bool) error {
 	pos := f.pos
 	for _, m := range messages {
 		switch {
-		case m.seq <= pos.Seq: // from a server that lags behind
+		case m.seq <= pos.Seq: // from a server that lags
 			continue
 		case m.seq != pos.Seq+1:
-			f.skipped = true // is it so? The leader knows
-			return errAgain
+			f.skipped = true // begin asks the leader whether an entry is missing
+			return errNewConsumer
 		}
 		pos = cursorOf(m.seq, m.Header.Get(nats.MsgIdHdr))
 		f.batch = append(f.batch, backplane.Entry{Cursor: pos, Data: m.Data})
@@ -265,7 +261,7 @@ func (f *follower) handle(messages []message, live bool) error {
 	if len(f.batch) == 0 && (!live || f.live) {
 		return nil
 	}
-	f.told, f.live = true, f.live || live
+	f.called, f.live = true, f.live || live
 	if err := f.fn(f.batch, live); err != nil {
 		return finalError{err}
 	}
@@ -276,20 +272,19 @@ func (f *follower) handle(messages []message, live bool) error {
 	return nil
 }
 
-// cursorOf is [backplane.CursorOf] for an id as it stands in a header.
+// cursorOf is like [backplane.CursorOf], for an id as it is encoded in a header.
 func cursorOf(seq uint64, header string) backplane.Cursor {
 	id, ok := unescape(header)
 	if !ok {
-		id = header // not one of ours
+		id = header // not encoded by this package
 	}
 	return backplane.CursorOf(seq, id)
 }
 
-// headerID returns the id of a stored message's header.
+// headerID returns the id in a stored message's header.
 func headerID(header []byte) string { return parseHeader(header).Get(nats.MsgIdHdr) }
 
-// parseHeader returns a stored message's header, whose names are as they were
-// written.
+// parseHeader parses a stored message's header. Names keep their spelling.
 func parseHeader(header []byte) nats.Header {
 	h := make(nats.Header)
 	for line := range strings.Lines(string(header)) {

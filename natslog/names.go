@@ -3,7 +3,6 @@ package natslog
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -13,21 +12,20 @@ import (
 const (
 	letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 
-	// A stream's name may have 255 bytes, which the longest that is made of one
-	// of ours must not exceed.
+	// A stream's name may have 255 bytes, also after encoding.
 	maxPlain = 128
 )
 
 var encoding = base64.RawURLEncoding
 
-// token returns a name in a form that may be a part of a stream's name: as it
-// is, after an underscore, or else encoded or as a digest, after something else.
-func token(name string) (string, error) {
+// streamToken returns a name in a form that may be part of a stream's name: after an
+// underscore if it is plain, otherwise encoded or as a digest, with another prefix.
+func streamToken(name string) (string, error) {
 	switch {
 	case name == "":
-		return "", errors.New("natslog: the name is empty")
+		return "", fmt.Errorf("natslog: %w: the name is empty", backplane.ErrSize)
 	case len(name) > backplane.MaxKey:
-		return "", fmt.Errorf("%w: the name has %d bytes, allowed are %d", backplane.ErrTooLarge, len(name), backplane.MaxKey)
+		return "", fmt.Errorf("natslog: %w: the name is %d bytes long, limit %d", backplane.ErrSize, len(name), backplane.MaxKey)
 	case len(name) > maxPlain:
 		sum := sha256.Sum256([]byte(name))
 		return "h-" + encoding.EncodeToString(sum[:]), nil
@@ -38,11 +36,11 @@ func token(name string) (string, error) {
 }
 
 func consistsOf(s, chars string) bool {
-	return strings.Trim(s, chars) == "" // from both ends, up to the first that is none of them
+	return strings.Trim(s, chars) == "" // Trim stops at the first character that is not in chars
 }
 
-// escape returns a record's key as one token of a subject, or an entry's id as
-// a header's value. What is plain remains, for those who look at the stream.
+// escape encodes a record's key as one token of a subject, or an entry's id as a header's
+// value. Plain text is unchanged, so that the stream is easy to read.
 func escape(s string) string {
 	if consistsOf(s, letters+"/") {
 		return s
@@ -50,7 +48,7 @@ func escape(s string) string {
 	return "=" + encoding.EncodeToString([]byte(s))
 }
 
-// unescape returns what escape was given; ok is false for something else.
+// unescape reverses escape; ok is false for text that escape does not return.
 func unescape(s string) (_ string, ok bool) {
 	encoded, ok := strings.CutPrefix(s, "=")
 	if !ok {

@@ -12,8 +12,8 @@ import (
 	"example.org/sse/backplane"
 )
 
-// markerTTL is how long the store says of a record that it is gone. A watcher
-// that was away for longer finds out by what is left.
+// markerTTL is how long the store keeps the marker of a deleted record. A watcher that was
+// away for longer sees by the remaining records what was deleted.
 const markerTTL = time.Minute
 
 // The headers of JetStream's key-value stores.
@@ -23,27 +23,27 @@ const (
 	ttlHeader       = "Nats-TTL"
 )
 
-// StoreOptions are the settings that a store is made with. One that is there
-// already is left as it is.
+// StoreOptions are the settings with which a store is created. An existing store keeps its
+// settings.
 type StoreOptions struct {
-	// Replicas is how many servers keep each record, of which a minority may die
-	// without a loss; 0: three in a cluster, else one.
+	// Replicas is the number of servers that keep each record, of which a minority may die
+	// without a loss; 0: three in a cluster, otherwise one.
 	Replicas int
 
-	// Memory has the servers keep the records in memory instead of on disk. With
-	// one replica they are gone when its server stops.
+	// Memory makes the servers keep the records in memory instead of on disk. With one
+	// replica they are lost when its server stops.
 	Memory bool
 
-	// Domain is the JetStream domain; "": that of the server.
+	// Domain is the JetStream domain; "": the server's.
 	Domain string
 }
 
-// A Store is a [backplane.Store] on a stream of JetStream's, which has the form
-// of a key-value store's: the nats command can look at it. Its methods may be
-// called from any goroutine. There is nothing to close.
+// A Store is a [backplane.Store] on a JetStream stream, which has the form of a key-value
+// bucket: the nats command can display it. Its methods may be called from any goroutine.
+// There is nothing to close.
 //
-// Revisions begin with the time at which the store was made, in microseconds
-// since 1970, so that they go on growing should it be deleted and made again.
+// Revisions start from the time at which the store was created, in microseconds since
+// 1970, so that they keep growing if the store is deleted and created again.
 type Store struct {
 	stream
 
@@ -52,14 +52,14 @@ type Store struct {
 
 var _ backplane.Store = (*Store)(nil)
 
-// OpenStore returns the store of that name, and makes it if there is none; o
-// may be nil. It needs nats-server 2.11 or later. All else is as with [Open];
-// logs and stores do not share their names.
+// OpenStore returns the store of the given name, and creates it if it does not exist; o
+// may be nil. It needs nats-server 2.11 or later. Otherwise it is like [Open]. A log and a
+// store may have the same name.
 func OpenStore(ctx context.Context, nc *nats.Conn, name string, o *StoreOptions) (*Store, error) {
 	if o == nil {
 		o = &StoreOptions{}
 	}
-	token, err := token(name)
+	token, err := streamToken(name)
 	if err != nil {
 		return nil, err
 	}
@@ -79,18 +79,18 @@ func OpenStore(ctx context.Context, nc *nats.Conn, name string, o *StoreOptions)
 		AllowTTL:        true,
 		DeleteMarkerTTL: markerTTL,
 		Duplicates:      idWindow,
-		FirstSeq:        1, // the time, see ensure
+		FirstSeq:        1, // replaced by the time, see ensure
 	}}
 	return s, s.open(ctx)
 }
 
-// Swap is [backplane.Store].Swap. It waits for the server as [Log.Append] does,
-// and returns an error after a minute at the latest.
+// Swap implements [backplane.Store]. It waits for the server as [Log.Append] does, for at
+// most a minute.
 func (s *Store) Swap(ctx context.Context, key string, old uint64, value []byte, ttl time.Duration) (backplane.Record, error) {
 	if err := backplane.CheckRecord(key, value); err != nil {
 		return backplane.Record{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, longest)
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	r, err := s.swap(ctx, key, old, value, backplane.RoundTTL(ttl))
 	if err != nil {
@@ -105,7 +105,7 @@ func (s *Store) swap(ctx context.Context, key string, old uint64, value []byte, 
 		if err == nil && present.Value != nil {
 			err = backplane.ErrConflict
 		}
-		return present.asKnown(), err
+		return present.record(), err
 	}
 	id := rand.Text()
 	m := &nats.Msg{Subject: s.prefix + escape(key), Data: value, Header: nats.Header{
@@ -134,35 +134,35 @@ func (s *Store) swap(ctx context.Context, key string, old uint64, value []byte, 
 		present, by, err := s.get(ctx, key)
 		switch {
 		case err != nil:
-			return backplane.Record{}, fmt.Errorf("%w: %w", backplane.ErrUnknown, err) // was it an earlier attempt of ours?
+			return backplane.Record{}, fmt.Errorf("%w: %w", backplane.ErrIndeterminate, err) // it may have been an earlier attempt of ours
 		case by == id:
 			return backplane.Record{Key: key, Rev: present.Rev, Value: value}, nil
 		case present.Value == nil && old == 0 && present.Rev != expected:
-			expected = present.Rev // of what says that it is gone
+			expected = present.Rev // of the marker of the deletion
 			continue
-		case present.asKnown().Rev != old:
-			return present.asKnown(), backplane.ErrConflict
+		case present.record().Rev != old:
+			return present.record(), backplane.ErrConflict
 		}
-		// The leader has just seen another one that is not stored yet.
+		// The leader has another message that is not stored yet.
 		if err := sleep(ctx, wait); err != nil {
 			return backplane.Record{}, err
 		}
 	}
 }
 
-// A present is a record as it is stored: if it is gone, the revision may be that
-// of the message that says so.
+// A present is a record as it is stored: if it was deleted, the revision may be the one of
+// the marker.
 type present backplane.Record
 
-// asKnown returns the record as it is told to callers.
-func (p present) asKnown() backplane.Record {
+// record returns the record in the form that callers get.
+func (p present) record() backplane.Record {
 	if p.Value == nil {
 		p.Rev = 0
 	}
 	return backplane.Record(p)
 }
 
-// get returns a record, and the id of the message that made it what it is.
+// get returns a record, and the id of the message that wrote it.
 func (s *Store) get(ctx context.Context, key string) (_ present, id string, err error) {
 	var m storedMessage
 	err = retry(ctx, func() error {
@@ -181,7 +181,7 @@ func (s *Store) get(ctx context.Context, key string) (_ present, id string, err 
 	return r, h.Get(nats.MsgIdHdr), err
 }
 
-// valueOf returns a message's value, nil if it says that there is none.
+// valueOf returns a message's value, or nil if the message is a marker of a deletion.
 func valueOf(h nats.Header, data []byte) []byte {
 	switch {
 	case h.Get(operationHeader) != "" && h.Get(operationHeader) != "PUT", h.Get(reasonHeader) != "":

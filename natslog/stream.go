@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// A stream is one of JetStream's, with the settings that it was made with.
+// A stream is a JetStream stream and the settings that it should have.
 type stream struct {
 	conn
 
 	config streamConfig
 }
 
-// A streamConfig has the settings that matter here, under the names that the
-// server gives them. The server has defaults for others.
+// A streamConfig contains the settings that matter here, with the server's names. The
+// server has defaults for all others.
 type streamConfig struct {
 	Name            string        `json:"name"`
 	Subjects        []string      `json:"subjects"`
@@ -29,7 +29,7 @@ type streamConfig struct {
 	Duplicates      time.Duration `json:"duplicate_window"`
 	DenyDelete      bool          `json:"deny_delete"`
 	DenyPurge       bool          `json:"deny_purge"`
-	AllowDirect     bool          `json:"allow_direct"` // off: any server would answer, also one that lags behind
+	AllowDirect     bool          `json:"allow_direct"` // off: otherwise any server would answer, even one that lags
 	AllowRollup     bool          `json:"allow_rollup_hdrs"`
 	AllowTTL        bool          `json:"allow_msg_ttl,omitempty"`
 	DeleteMarkerTTL time.Duration `json:"subject_delete_marker_ttl,omitempty"`
@@ -48,15 +48,14 @@ type streamInfo struct {
 	State   streamState  `json:"state"`
 }
 
-// info asks the stream's leader, once.
+// info asks the stream's leader once.
 func (s *stream) info(ctx context.Context) (streamInfo, error) {
 	var info streamInfo
 	err := s.request(ctx, "STREAM.INFO."+s.config.Name, nil, &info)
 	return info, err
 }
 
-// ensure makes the stream if it is not there, and tells what it is like. It
-// tries once.
+// ensure creates the stream if it does not exist, and returns its state. It tries once.
 func (s *stream) ensure(ctx context.Context) (streamInfo, error) {
 	info, err := s.info(ctx)
 	if isCode(err, codeNoStream) {
@@ -71,7 +70,7 @@ func (s *stream) ensure(ctx context.Context) (streamInfo, error) {
 			config.FirstSeq = uint64(time.Now().UnixMicro()) //nolint:gosec // after 1970
 		}
 		err = s.request(ctx, "STREAM.CREATE."+config.Name, config, &info)
-		if isCode(err, codeNameInUse) { // somebody else was quicker
+		if isCode(err, codeNameInUse) { // another process was faster
 			info, err = s.info(ctx)
 		}
 	}
@@ -81,8 +80,8 @@ func (s *stream) ensure(ctx context.Context) (streamInfo, error) {
 	return info, s.check(info.Config)
 }
 
-// check tells whether a stream has the settings that the guarantees rest on.
-// Others are the operator's: how many entries are kept, and by how many servers.
+// check returns an error unless the stream has the settings that the guarantees depend on.
+// Other settings are up to the operator, such as the number of entries and of replicas.
 func (s *stream) check(is streamConfig) error {
 	want := s.config
 	var err error
@@ -94,7 +93,7 @@ func (s *stream) check(is streamConfig) error {
 		{"retention must be limits", is.Retention == want.Retention},
 		{"discard must be old", is.Discard == want.Discard},
 		{fmt.Sprintf("max_msgs_per_subject must be %d", want.MaxPerSubject), is.MaxPerSubject == want.MaxPerSubject},
-		{fmt.Sprintf("duplicate_window must be %v at least", want.Duplicates), is.Duplicates >= want.Duplicates},
+		{fmt.Sprintf("duplicate_window must be at least %v", want.Duplicates), is.Duplicates >= want.Duplicates},
 		{"deny_delete must be on", is.DenyDelete},
 		{"deny_purge must be on", is.DenyPurge || !want.DenyPurge},
 		{"allow_direct must be off", !is.AllowDirect},
@@ -106,26 +105,27 @@ func (s *stream) check(is streamConfig) error {
 		}
 	}
 	if err != nil {
-		return finalError{fmt.Errorf("natslog: stream %s exists and cannot be used: %w", want.Name, err)}
+		return finalError{fmt.Errorf("natslog: stream %s has wrong settings: %w", want.Name, err)}
 	}
 	return nil
 }
 
-// staleLeader is how long a leader that was cut off from the others may go on
-// answering for the stream: NATS lets it for 10 s.
+// staleLeader is how long a leader that was cut off from the others may keep answering for
+// the stream: NATS allows 10 s.
 const staleLeader = 20 * time.Second
 
-// A doubt is about a stream that ends before what was read from it. Either it
-// has lost its end, or who answers leads no longer, and does not know.
+// A doubt is about a stream that ends before an entry that was read from it. Either the
+// stream has lost its end, or the server that answers is no longer the leader and does not
+// know.
 type doubt struct{ since time.Time }
 
-// holds reports whether it may still be the latter.
+// holds reports whether the latter is still possible.
 func (d *doubt) holds(info streamInfo, read uint64) bool {
 	switch {
 	case info.State.LastSeq >= read:
 		d.since = time.Time{}
 		return false
-	case info.Config.Replicas <= 1: // there are no others
+	case info.Config.Replicas <= 1: // there is no other server
 		return false
 	case d.since.IsZero():
 		d.since = time.Now()
@@ -133,19 +133,19 @@ func (d *doubt) holds(info streamInfo, read uint64) bool {
 	return time.Since(d.since) < staleLeader
 }
 
-// open makes the stream if it is not there, and tries until the context is done.
+// open creates the stream if it does not exist, and retries until the context ends.
 func (s *stream) open(ctx context.Context) error {
 	err := retry(ctx, func() error {
 		_, err := s.ensure(ctx)
 		return err
 	})
-	if again(err) {
-		return fmt.Errorf("natslog: stream %s: %w (the connection is %v)", s.config.Name, err, s.nc.Status())
+	if retryable(err) {
+		return fmt.Errorf("natslog: stream %s: %w (connection status %v)", s.config.Name, err, s.nc.Status())
 	}
 	return err
 }
 
-// missing makes the stream again, should it not be there any more.
+// missing creates the stream again if it no longer exists.
 func (s *stream) missing(ctx context.Context) error {
 	_, err := s.ensure(ctx)
 	return err
@@ -158,8 +158,8 @@ type storedMessage struct {
 	Data    []byte `json:"data"`
 }
 
-// message asks the stream's leader for a message, once: by its number or, if
-// that is 0, for the last of a subject. The number is 0 if there is none.
+// message asks the stream's leader once for a message: by its number or, if seq is 0, for
+// the last one of a subject. The returned message has the number 0 if there is none.
 func (s *stream) message(ctx context.Context, seq uint64, subject string) (storedMessage, error) {
 	var answer struct {
 		Message storedMessage `json:"message"`

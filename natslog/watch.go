@@ -11,11 +11,11 @@ import (
 	"example.org/sse/backplane"
 )
 
-// Watch is [backplane.Store].Watch. A watcher that is slow holds up nothing: of
-// each record the newest waits for it.
+// Watch implements [backplane.Store]. A slow fn delays nothing: only the newest revision of
+// each record waits for it.
 func (s *Store) Watch(ctx context.Context, prefix string, fn func(batch []backplane.Record, live bool) error) error {
 	w := &watcher{
-		store: s, prefix: prefix, news: make(chan struct{}, 1),
+		store: s, prefix: prefix, wake: make(chan struct{}, 1),
 		known: make(map[string]uint64), pending: make(map[string]backplane.Record),
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -25,7 +25,7 @@ func (s *Store) Watch(ctx context.Context, prefix string, fn func(batch []backpl
 		failure = (&feed{stream: &s.stream, begin: w.begin, handle: w.handle}).run(ctx)
 		cancel()
 	})
-	err := w.pass(ctx, fn)
+	err := w.deliver(ctx, fn)
 	cancel()
 	feeding.Wait()
 	if err == nil {
@@ -34,18 +34,17 @@ func (s *Store) Watch(ctx context.Context, prefix string, fn func(batch []backpl
 	return err
 }
 
-// A watcher is one call of Watch. One goroutine takes what the server sends, so
-// that nothing is too old to be kept when its turn comes; the caller's passes
-// it on.
+// A watcher is one call of Watch. One goroutine receives what the server sends, so that
+// the consumer never falls behind what the stream keeps; the caller's goroutine calls fn.
 type watcher struct {
 	store  *Store
 	prefix string
-	news   chan struct{} // something is pending, or live
+	wake   chan struct{} // receives when records are pending, or live has changed
 
-	// The feed's.
-	known map[string]uint64 // revisions of the records that are there
-	stale map[string]uint64 // those of which the stream has not told since it was read anew
-	last  uint64            // revision that was told of
+	// Used by the feed only.
+	known map[string]uint64 // revisions of the records that exist
+	stale map[string]uint64 // the known ones that were not read again since the last begin
+	last  uint64            // the newest revision read
 	doubt doubt
 
 	mu      sync.Mutex
@@ -53,12 +52,12 @@ type watcher struct {
 	live    bool
 }
 
-// pass calls fn with what is pending, until fn fails, which is returned, or the
-// context is done.
-func (w *watcher) pass(ctx context.Context, fn func(batch []backplane.Record, live bool) error) error {
+// deliver calls fn with what is pending until fn returns an error, which deliver returns,
+// or the context ends.
+func (w *watcher) deliver(ctx context.Context, fn func(batch []backplane.Record, live bool) error) error {
 	for first := true; ; {
 		select {
-		case <-w.news:
+		case <-w.wake:
 		case <-ctx.Done():
 			return nil
 		}
@@ -81,15 +80,15 @@ func (w *watcher) pass(ctx context.Context, fn func(batch []backplane.Record, li
 	}
 }
 
-// begin has the whole stream read anew: it has no more than one message for
-// each record, and what has gone meanwhile is what is not in it.
+// begin starts to read the whole stream again. The stream has at most one message for each
+// record, and records that are not in it were deleted in the meantime.
 func (w *watcher) begin(ctx context.Context) (span, error) {
 	info, err := w.store.ensure(ctx)
 	if err != nil {
 		return span{}, err
 	}
 	if w.doubt.holds(info, w.last) {
-		return span{}, errAgain
+		return span{}, errNewConsumer
 	}
 	s := span{next: 1, last: info.State.LastSeq}
 	if info.State.Messages > 0 {
@@ -115,10 +114,10 @@ func (w *watcher) handle(messages []message, live bool) error {
 		}
 		delete(w.stale, key)
 		r := backplane.Record{Key: key, Rev: m.seq, Value: valueOf(m.Header, m.Data)}
-		before, told := w.known[key]
+		before, known := w.known[key]
 		switch {
-		case told && before == r.Rev, !told && r.Value == nil:
-			continue // nothing new
+		case known && before == r.Rev, !known && r.Value == nil:
+			continue // nothing has changed
 		case r.Value == nil:
 			delete(w.known, key)
 		default:
@@ -135,7 +134,7 @@ func (w *watcher) handle(messages []message, live bool) error {
 		w.live = true
 	}
 	select {
-	case w.news <- struct{}{}:
+	case w.wake <- struct{}{}:
 	default:
 	}
 	return nil

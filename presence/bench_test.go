@@ -9,7 +9,7 @@ import (
 	"example.org/sse/presence"
 )
 
-// What a session costs: to mint its token, to read it back, to connect and leave.
+// The cost of a session: making its token, reading it back, connecting and leaving.
 
 func BenchmarkToken(b *testing.B) {
 	var tr presence.Tracker
@@ -28,7 +28,7 @@ func BenchmarkSession(b *testing.B) {
 	}
 }
 
-// A stream from its beginning to its end: alone, and as that of a session among
+// A stream from start to end: alone, and as the stream of a session among
 // 10,000 others.
 func BenchmarkConnect(b *testing.B) {
 	for _, with := range []bool{false, true} {

@@ -19,7 +19,7 @@ var page = template.Must(template.New("page").Parse(`<!doctype html>
 </script>
 <p id="people"></p>`))
 
-// A page that shows who else has it open.
+// A page that shows which other users have it open.
 func Example() {
 	var lobby sse.Set
 	user := func(r *http.Request) string {
@@ -53,10 +53,10 @@ func Example() {
 	})
 }
 
-// What changes, when a session ends, and who is here meanwhile.
+// Changes, the end of a session, and the users who are present in between.
 func ExampleTracker_OnLeave() {
 	tracker := presence.Tracker{
-		Settle: -1,
+		LeaveDelay: -1,
 		Changed: func(c presence.Change) {
 			fmt.Println(c.User, map[bool]string{true: "has joined", false: "has left"}[c.Joined], c.Place)
 		},

@@ -10,15 +10,16 @@ import (
 	"example.org/sse/backplane"
 )
 
-// Leased reports whether other processes still take this one's sessions for
-// present. What depends on a session, such as a lock, must not be relied on without
-// it: others may have given it away. It is counted by this process's own clock, from
-// before the store was asked for the last time, and over a tenth of the Lease before
-// the store's time is: so it is false before anybody else acts on it. It is false
-// until the store has answered first, and after Close. Without a Store it is true.
+// Leased reports whether other processes still regard this process's sessions as
+// present. If it is false, do not rely on what depends on a session, such as a lock:
+// other processes may have given it away. This process measures the lease by its own
+// clock, from before the last successful request to the store, and regards it as over
+// more than a tenth of the Lease before the store does: so Leased is false before any
+// other process acts. It is false until the store has answered for the first time, and
+// after Close. Without a Store it is always true.
 //
-// A clock that stands still while a machine is suspended does not see this: what must
-// not happen twice needs a fencing token.
+// It does not cover a clock that stands still while the machine is suspended: what must
+// not happen twice needs a fence, see [example.org/sse/locks.Lock].
 func (t *Tracker) Leased() bool {
 	if t.Store == nil {
 		return true
@@ -26,11 +27,11 @@ func (t *Tracker) Leased() bool {
 	t.start()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.sure()
+	return t.leasedLocked()
 }
 
-// sure is Leased under the lock.
-func (t *Tracker) sure() bool { return time.Now().Before(t.until) }
+// leasedLocked is like Leased, without the start.
+func (t *Tracker) leasedLocked() bool { return time.Now().Before(t.until) }
 
 func (t *Tracker) lease() time.Duration {
 	if t.Lease <= 0 {
@@ -39,8 +40,8 @@ func (t *Tracker) lease() time.Duration {
 	return t.Lease
 }
 
-// keep keeps the process's lease, until the tracker is closed.
-func (t *Tracker) keep() {
+// keepLease renews the process's lease until the tracker is closed.
+func (t *Tracker) keepLease() {
 	for t.ctx.Err() == nil {
 		timer := time.NewTimer(t.renewLease())
 		select {
@@ -54,7 +55,7 @@ func (t *Tracker) keep() {
 
 func (t *Tracker) leaseKey() string { return t.prefix + "node/" + t.node }
 
-// renewLease asks the store once, and returns how long to wait until the next time.
+// renewLease asks the store once, and returns how long to wait before the next time.
 func (t *Tracker) renewLease() time.Duration {
 	begin := time.Now()
 	lease := t.lease()
@@ -67,32 +68,33 @@ func (t *Tracker) renewLease() time.Duration {
 		t.mu.Lock()
 		t.until = begin.Add(lease / 10 * 9)
 		if !t.leased {
-			t.leaseMade()
+			t.leaseGrantedLocked()
 		}
 		t.mu.Unlock()
 		return max(lease/3-time.Since(begin), 0)
 	case errors.Is(err, backplane.ErrConflict):
 		if rec.Rev == 0 {
-			slog.Warn("presence: the process was cut off for longer than its lease", "tracker", t.Name)
+			slog.Warn("presence: lease expired", "tracker", t.Name)
 			t.mu.Lock()
 			t.leased = false
 			t.until = time.Time{}
 			t.mu.Unlock()
 		}
-		// Or else it is ours, of a request whose outcome was not known.
+		// Otherwise the lease was written by a request of ours that got no answer.
 		if rec.Rev != t.rev {
 			t.rev = rec.Rev
 			return 0
 		}
 	}
-	return min(lease/10, pause)
+	return min(lease/10, retryDelay)
 }
 
-// leaseMade is that the store has the lease, for the first time or again. Others may
-// have deleted records of sessions meanwhile, and each is looked after. And we may have
-// missed goodbyes, whose records have gone since: but for a new number, others would
-// take what they have ended for ended, and we not.
-func (t *Tracker) leaseMade() {
+// leaseGrantedLocked handles a lease that the store has for the first time or again. In
+// the meantime others may have deleted records of sessions, so all are written again.
+// This process may also have missed goodbyes whose records are gone by now: without new
+// numbers, the sessions that they ended would count as ended at other processes and not
+// at this one.
+func (t *Tracker) leaseGrantedLocked() {
 	t.leased = true
 	for _, p := range t.sessions {
 		if p.life != 0 {
@@ -101,25 +103,25 @@ func (t *Tracker) leaseMade() {
 		}
 	}
 	for _, e := range t.own {
-		t.writeEntry(e)
+		t.writeEntryLocked(e)
 	}
-	t.writeMore(len(t.dirty))
+	t.startWritersLocked(len(t.dirty))
 }
 
-// handOver leaves the lease to the store for the last time.
+// handOver writes the lease for the last time, to last for the Grace.
 func (t *Tracker) handOver() error {
 	t.mu.Lock()
 	t.until = time.Time{}
 	t.mu.Unlock()
 	if t.rev == 0 {
-		return nil // nobody was told of anything
+		return nil // nothing was ever written
 	}
 	grace := orDefault(t.Grace, defaultGrace)
 	value := []byte("{}")
 	if grace == 0 {
 		value = nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), closing)
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	for {
 		rec, err := t.Store.Swap(ctx, t.leaseKey(), t.rev, value, grace)
@@ -127,11 +129,11 @@ func (t *Tracker) handOver() error {
 		case err == nil:
 			return nil
 		case errors.Is(err, backplane.ErrConflict) && rec.Rev == 0:
-			return nil // it is over
+			return nil // it has expired
 		case errors.Is(err, backplane.ErrConflict) && rec.Rev != t.rev:
-			t.rev = rec.Rev // of a request that was cut short
+			t.rev = rec.Rev // written by a request that was interrupted
 			continue
 		}
-		return fmt.Errorf("presence: close: the others will know when the lease is over: %w", err)
+		return fmt.Errorf("presence: close: lease not handed over; it expires by itself: %w", err)
 	}
 }

@@ -41,9 +41,9 @@ func TestRenewals(t *testing.T) {
 			}
 		}
 		if n := all[0].wire.count() - before; n < 29 || n > 31 {
-			t.Errorf("%d writes in 100 s", n)
+			t.Errorf("got %d writes in 100 s, want 30", n)
 		}
-		// It is counted from before the store was asked, however late that answers.
+		// The lease is measured from before the request, even if the answer is late.
 		var asked time.Time
 		all[0].wire.fail(func(string) (before, after error) {
 			asked = time.Now()
@@ -55,12 +55,12 @@ func TestRenewals(t *testing.T) {
 			step(10 * time.Millisecond)
 		}
 		if d := time.Since(asked); d < 9*time.Second || d > 9*time.Second+10*time.Millisecond {
-			t.Errorf("leased for %v after the store was asked", d)
+			t.Errorf("leased for %v after the request, want 9 s", d)
 		}
 	})
 }
 
-// A process without a good lease, though it hears all, gives up nobody's sessions.
+// A process without a lease deletes no records of others, although it sees everything.
 func TestUnsure(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var store backplane.Memory
@@ -82,7 +82,8 @@ func TestUnsure(t *testing.T) {
 	})
 }
 
-// Who has missed the end of a session that is back tells it all the same.
+// A process that has missed the end of a session that is back reports the end all the
+// same.
 func TestMissed(t *testing.T) {
 	for _, goodbye := range []bool{true, false} {
 		bubble(t, func(t *testing.T) {
@@ -102,14 +103,15 @@ func TestMissed(t *testing.T) {
 			step(time.Second)
 			all[1].wire.heal()
 			step(time.Second)
-			if got, want := all[1].told(), "end 1, -ann@a, +ann@a"; !strings.HasSuffix(got, want) {
-				t.Errorf("told %q, want %q", got, want)
+			if got, want := all[1].reported(), "end 1, -ann@a, +ann@a"; !strings.HasSuffix(got, want) {
+				t.Errorf("got %q, want %q", got, want)
 			}
 		})
 	}
 }
 
-// What a goodbye has ended is not back because its process has not heard of it yet.
+// A session that a goodbye has ended does not come back because its own process has not
+// seen the goodbye yet.
 func TestUnheard(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var store backplane.Memory
@@ -137,7 +139,7 @@ func TestUnheard(t *testing.T) {
 			step(time.Minute)
 			for i, p := range all {
 				if open := source.ReadyState() == sse.Open; open != first || p.Present(ann) != open {
-					t.Errorf("it has a stream is %v, and is present at %d is %v", open, i, p.Present(ann))
+					t.Errorf("process %d: stream open %v, present %v; want both %v", i, open, p.Present(ann), first)
 				}
 			}
 			all[2].Leave(ann)
@@ -146,13 +148,13 @@ func TestUnheard(t *testing.T) {
 	})
 }
 
-// something is what a process that is deaf hears first when it is not any more: it is
-// on the wire. Of what follows it hears how it has ended.
+// something makes the change that a deaf process sees first when it is no longer deaf: it
+// is on the wire already. Of the changes that follow, the process sees the outcome.
 func something(t *testing.T, p *process) {
 	p.connect(t, presence.Session{User: "eve", Page: "something"}).Close()
 }
 
-// A goodbye is not forgotten over the next.
+// A goodbye is not lost when another one follows.
 func TestTwoGoodbyes(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var store backplane.Memory
@@ -168,13 +170,13 @@ func TestTwoGoodbyes(t *testing.T) {
 		all[0].wire.heal()
 		synctest.Wait()
 		if source.ReadyState() != sse.Closed {
-			t.Error("the stream is open")
+			t.Error("the stream is open, want it closed")
 		}
 	})
 }
 
-// A goodbye that its process could not hear has not ended the session, for nobody,
-// though the process is not taken for dead.
+// A goodbye that the session's process could not see has not ended the session at any
+// process, although that process does not count as dead.
 func TestNeverHeard(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var store backplane.Memory
@@ -195,7 +197,7 @@ func TestNeverHeard(t *testing.T) {
 	})
 }
 
-// A goodbye outlives the process that has heard it.
+// A goodbye outlives the process that has received it.
 func TestLastWord(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var store backplane.Memory
@@ -203,7 +205,7 @@ func TestLastWord(t *testing.T) {
 		step(3200 * time.Millisecond)
 		all := processes(t, &store, 2, nil)
 		all[0].connect(t, ann, "a")
-		step(3400 * time.Millisecond) // it has just renewed its lease, and the other not
+		step(3400 * time.Millisecond) // it has just renewed its lease, and the other has not
 		all[0].wire.cut()
 		something(t, all[1])
 		heard.Leave(ann)
@@ -216,7 +218,7 @@ func TestLastWord(t *testing.T) {
 	})
 }
 
-// A goodbye is heard, though a record of another was gone at that moment.
+// A goodbye is seen, although the record of another session was gone at that moment.
 func TestSecondGoodbye(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var store backplane.Memory
@@ -233,8 +235,8 @@ func TestSecondGoodbye(t *testing.T) {
 	})
 }
 
-// Whose record others have deleted is told so by the store, if not by the watch: when
-// the lease is made again, and while the record is being written.
+// A process whose record others have deleted learns that from the store, if not from the
+// watch: when it gets its lease again, and while it writes the record.
 func TestSwept(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var store backplane.Memory

@@ -15,7 +15,7 @@ import (
 	"example.org/sse/presence"
 )
 
-// A model is what a tracker should be, by looking at everything at each second.
+// A model is a simple tracker, which looks at everything once per second.
 type model struct {
 	*presence.Tracker // its options alone
 	sessions          map[presence.Session]*modelSession
@@ -28,7 +28,7 @@ type modelSession struct {
 	hidden  bool
 	shown   time.Time
 	renewed time.Time
-	streams []*modelStream // since it is present, ended ones too
+	streams []*modelStream // since it is present, including ended ones
 }
 
 type modelStream struct {
@@ -43,14 +43,14 @@ func (m *model) until(s *modelSession, st *modelStream) time.Time {
 	case st.ended.IsZero():
 		return time.Now().Add(time.Hour)
 	case s.hidden:
-		return st.ended.Add(m.Hidden)
+		return st.ended.Add(m.HiddenGrace)
 	case s.shown.After(st.ended):
 		return s.shown.Add(m.Grace)
 	}
 	return st.ended.Add(m.Grace)
 }
 
-// in reports whether a session is in a place; present, whether it is anywhere.
+// in reports whether a session is in a place; present, whether it is present at all.
 func (m *model) in(s *modelSession, place string) bool {
 	return m.counts(s, func(st *modelStream) bool { return slices.Contains(st.places, place) })
 }
@@ -60,17 +60,17 @@ func (m *model) present(s *modelSession) bool {
 }
 
 func (m *model) counts(s *modelSession, of func(*modelStream) bool) bool {
-	silence := m.Renewal
+	silence := m.MaxSilence
 	if s.hidden {
-		silence = max(silence, m.Hidden)
+		silence = max(silence, m.HiddenGrace)
 	}
-	if m.Renewal > 0 && time.Since(s.renewed) >= silence {
+	if m.MaxSilence > 0 && time.Since(s.renewed) >= silence {
 		return false
 	}
 	return slices.ContainsFunc(s.streams, func(st *modelStream) bool { return of(st) && time.Now().Before(m.until(s, st)) })
 }
 
-// users returns who is in a place.
+// users returns the users in a place.
 func (m *model) users(place string) []string {
 	users := make(map[string]bool)
 	for id, s := range m.sessions {
@@ -78,9 +78,9 @@ func (m *model) users(place string) []string {
 			users[id.User] = true
 		}
 	}
-	for who, when := range m.goodbye {
-		if who[0] == place && time.Since(when) < m.Settle {
-			users[who[1]] = true
+	for left, when := range m.goodbye {
+		if left[0] == place && time.Since(when) < m.LeaveDelay {
+			users[left[1]] = true
 		}
 	}
 	return slices.Sorted(maps.Keys(users))
@@ -107,14 +107,14 @@ func (m *model) bye(id presence.Session, places []string) {
 	}
 }
 
-// Connects, ends, goodbyes, words of pages and time, at random: who is here, and
-// what is told of it, is at each second what the model says.
+// With random connects, ends, goodbyes, messages and pauses, the users present and the
+// reported changes are at each second those of the model.
 func TestModel(t *testing.T) {
 	for _, renewal := range []time.Duration{0, 10 * time.Second} {
 		for seed := range uint64(4) {
 			t.Run(fmt.Sprintf("renewal %v, seed %d", renewal, seed), func(t *testing.T) {
 				bubble(t, func(t *testing.T) {
-					tr := &presence.Tracker{Grace: 5 * time.Second, Hidden: 30 * time.Second, Settle: 2 * time.Second, Renewal: renewal}
+					tr := &presence.Tracker{Grace: 5 * time.Second, HiddenGrace: 30 * time.Second, LeaveDelay: 2 * time.Second, MaxSilence: renewal}
 					follow(t, []*presence.Tracker{tr}, newModel(tr), rand.New(rand.NewPCG(seed, 1)))
 				})
 			})
@@ -122,8 +122,8 @@ func TestModel(t *testing.T) {
 	}
 }
 
-// Three processes are as one, whichever of them a stream, a word or a goodbye goes
-// to: each knows what the model says, and tells it.
+// Three processes act as one, for streams, messages and goodbyes to any of them: each
+// has, and reports, the state of the model.
 func TestSharedModel(t *testing.T) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
@@ -131,7 +131,7 @@ func TestSharedModel(t *testing.T) {
 				var store backplane.Memory
 				trackers := make([]*presence.Tracker, 3)
 				for i := range trackers {
-					trackers[i] = &presence.Tracker{Grace: 5 * time.Second, Hidden: 30 * time.Second, Settle: 2 * time.Second, Key: []byte("one"), Store: &store}
+					trackers[i] = &presence.Tracker{Grace: 5 * time.Second, HiddenGrace: 30 * time.Second, LeaveDelay: 2 * time.Second, Key: []byte("one"), Store: &store}
 					defer trackers[i].Close()
 				}
 				follow(t, trackers, newModel(trackers[0]), rand.New(rand.NewPCG(seed, 2)))
@@ -144,150 +144,181 @@ func newModel(tr *presence.Tracker) *model {
 	return &model{Tracker: tr, sessions: make(map[presence.Session]*modelSession), goodbye: make(map[[2]string]time.Time)}
 }
 
+// A comparison runs trackers, which act as one, and a model side by side.
+type comparison struct {
+	t         *testing.T
+	trackers  []*presence.Tracker
+	recorders []*recorder
+	model     *model
+	r         *rand.Rand
+	places    []string
+	ids       []presence.Session
+	before    map[string]bool // what was present at the last look: "user@place", "page"
+}
+
+// follow does 1500 random things to the trackers and the model, and compares them after
+// each.
 func follow(t *testing.T, trackers []*presence.Tracker, m *model, r *rand.Rand) {
+	c := &comparison{t: t, trackers: trackers, model: m, r: r}
 	tr := trackers[0]
-	var places []string
 	for i := range 10 {
-		places = append(places, fmt.Sprint("place ", i))
+		c.places = append(c.places, fmt.Sprint("place ", i))
 	}
-	var ids []presence.Session
 	for i := range 50 {
 		token := tr.Token(fmt.Sprint("user ", i%20))
 		id, err := tr.Session(request(token))
 		if err != nil {
 			t.Fatal(err)
 		}
-		ids = append(ids, id)
+		c.ids = append(c.ids, id)
 		m.sessions[id] = &modelSession{token: token}
 	}
-	var tells []*recorder
 	for _, tr := range trackers {
-		tells = append(tells, record(tr))
+		c.recorders = append(c.recorders, record(tr))
 	}
-	before := make(map[string]bool) // what was so at the last look: "user@place", "page"
-	look := func(what string) {
-		t.Helper()
-		synctest.Wait()
-		now := make(map[string]bool)
-		for _, place := range places {
-			want := m.users(place)
-			for i, tr := range trackers {
-				if got := tr.Users(place); !slices.Equal(got, want) {
-					t.Fatalf("after %s: in %s at %d are %q, want %q", what, place, i, got, want)
-				}
-			}
-			for _, user := range want {
-				now[user+"@"+place] = true
-			}
-		}
-		n := 0
-		for _, id := range ids {
-			s := m.sessions[id]
-			present := m.present(s)
-			for i, tr := range trackers {
-				if got := tr.Present(id); got != present {
-					t.Fatalf("after %s: %v present at %d is %v, want %v", what, id, i, got, present)
-				}
-			}
-			if present {
-				s.streams = slices.DeleteFunc(s.streams, func(st *modelStream) bool { return !time.Now().Before(m.until(s, st)) })
-				now[id.Page] = true
-				n++
-				continue
-			}
-			for _, st := range s.streams {
-				if st.source.ReadyState() == sse.Open {
-					t.Fatalf("after %s: %v has a stream, and is not present", what, id)
-				}
-			}
-			*s = modelSession{token: s.token, n: s.n}
-		}
-		for i, tr := range trackers {
-			if tr.Len() != n {
-				t.Fatalf("after %s: %d sessions at %d, want %d", what, tr.Len(), i, n)
-			}
-		}
-		var want []string
-		for key := range before {
-			if !now[key] && len(key) == len(ids[0].Page) {
-				want = append(want, "end "+key)
-			} else if !now[key] {
-				want = append(want, "-"+key)
-			}
-		}
-		for key := range now {
-			if !before[key] && len(key) != len(ids[0].Page) {
-				want = append(want, "+"+key)
-			}
-		}
-		slices.Sort(want)
-		for i, told := range tells {
-			got := told.all()
-			slices.Sort(got)
-			if !slices.Equal(got, want) {
-				t.Fatalf("after %s: told at %d %q, want %q", what, i, got, want)
-			}
-		}
-		before = now
-	}
-	look("the beginning")
+	c.look("the beginning")
 	for range 1500 {
-		tr := trackers[r.IntN(len(trackers))]
-		id := ids[r.IntN(len(ids))]
-		s := m.sessions[id]
-		what := fmt.Sprint(id.User, " ")
-		switch r.IntN(8) {
-		case 0, 1:
-			st := &modelStream{source: connect(t)}
-			for range r.IntN(4) {
-				st.places = append(st.places, places[r.IntN(len(places))])
-			}
-			what += fmt.Sprint("connects in ", st.places)
-			if err := tr.Connect(st.source, id, st.places...); err != nil {
-				t.Fatal(err)
-			}
-			s.streams = append(s.streams, st)
-			s.renewed = time.Now()
-		case 2, 3:
-			what += "loses a stream"
-			for _, st := range s.streams {
-				if st.ended.IsZero() {
-					st.source.Close()
-					st.ended = time.Now()
-					break
-				}
-			}
-		case 4:
-			what += "says goodbye"
-			if r.IntN(2) == 0 {
-				tr.Leave(id)
-			} else if status := say(tr, s.token, "state=gone"); status != http.StatusNoContent {
-				t.Fatalf("status %d", status)
-			}
-			m.bye(id, places)
-		case 5:
-			state := [2]string{"visible", "hidden"}[r.IntN(2)]
-			what += "is " + state
-			s.n++
-			say(tr, s.token, fmt.Sprintf("state=%s&n=%d", state, s.n))
-			say(tr, s.token, fmt.Sprintf("state=gone&n=%d", r.IntN(s.n)+1)) // was overtaken, by this at least
-			if m.present(s) {
-				if s.hidden && state == "visible" {
-					s.shown = time.Now()
-				}
-				s.hidden, s.renewed = state == "hidden", time.Now()
-			}
-		case 6, 7:
-			what = "a second"
-			time.Sleep(time.Second) // fake
-		}
-		look(what)
+		c.look(c.act())
 	}
-	for _, id := range ids {
+	for _, id := range c.ids {
 		tr.Leave(id)
 	}
 	step(10 * time.Second)
 	if tr.Len() != 0 {
-		t.Errorf("%d are left", tr.Len())
+		t.Errorf("%d sessions are left, want 0", tr.Len())
 	}
+}
+
+// look compares the trackers with the model, and what they have reported with what has
+// changed since the last look.
+func (c *comparison) look(what string) {
+	c.t.Helper()
+	synctest.Wait()
+	now := make(map[string]bool)
+	for _, place := range c.places {
+		want := c.model.users(place)
+		for i, tr := range c.trackers {
+			if got := tr.Users(place); !slices.Equal(got, want) {
+				c.t.Fatalf("after %s: users in %s at process %d: got %q, want %q", what, place, i, got, want)
+			}
+		}
+		for _, user := range want {
+			now[user+"@"+place] = true
+		}
+	}
+	n := 0
+	for _, id := range c.ids {
+		if c.lookAt(id, what) {
+			now[id.Page] = true
+			n++
+		}
+	}
+	for i, tr := range c.trackers {
+		if tr.Len() != n {
+			c.t.Fatalf("after %s: got %d sessions at process %d, want %d", what, tr.Len(), i, n)
+		}
+	}
+	want := c.changes(now)
+	for i, r := range c.recorders {
+		got := r.all()
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			c.t.Fatalf("after %s: process %d reported %q, want %q", what, i, got, want)
+		}
+	}
+	c.before = now
+}
+
+// lookAt compares one session with the model, and reports whether it is present.
+func (c *comparison) lookAt(id presence.Session, what string) bool {
+	c.t.Helper()
+	s := c.model.sessions[id]
+	present := c.model.present(s)
+	for i, tr := range c.trackers {
+		if got := tr.Present(id); got != present {
+			c.t.Fatalf("after %s: %v at process %d: got present %v, want %v", what, id, i, got, present)
+		}
+	}
+	if present {
+		s.streams = slices.DeleteFunc(s.streams, func(st *modelStream) bool { return !time.Now().Before(c.model.until(s, st)) })
+		return true
+	}
+	for _, st := range s.streams {
+		if st.source.ReadyState() == sse.Open {
+			c.t.Fatalf("after %s: %v has a stream and is not present, want it present", what, id)
+		}
+	}
+	*s = modelSession{token: s.token, n: s.n}
+	return false
+}
+
+// changes returns, sorted, what a tracker should have reported since the last look.
+func (c *comparison) changes(now map[string]bool) (want []string) {
+	page := len(c.ids[0].Page)
+	for key := range c.before {
+		if !now[key] && len(key) == page {
+			want = append(want, "end "+key)
+		} else if !now[key] {
+			want = append(want, "-"+key)
+		}
+	}
+	for key := range now {
+		if !c.before[key] && len(key) != page {
+			want = append(want, "+"+key)
+		}
+	}
+	slices.Sort(want)
+	return want
+}
+
+// act does one random thing to a tracker and to the model, and returns what it was.
+func (c *comparison) act() string {
+	c.t.Helper()
+	tr := c.trackers[c.r.IntN(len(c.trackers))]
+	id := c.ids[c.r.IntN(len(c.ids))]
+	s := c.model.sessions[id]
+	switch c.r.IntN(8) {
+	case 0, 1:
+		st := &modelStream{source: connect(c.t)}
+		for range c.r.IntN(4) {
+			st.places = append(st.places, c.places[c.r.IntN(len(c.places))])
+		}
+		if err := tr.Connect(st.source, id, st.places...); err != nil {
+			c.t.Fatal(err)
+		}
+		s.streams = append(s.streams, st)
+		s.renewed = time.Now()
+		return fmt.Sprint(id.User, " connects in ", st.places)
+	case 2, 3:
+		for _, st := range s.streams {
+			if st.ended.IsZero() {
+				st.source.Close()
+				st.ended = time.Now()
+				break
+			}
+		}
+		return id.User + " loses a stream"
+	case 4:
+		if c.r.IntN(2) == 0 {
+			tr.Leave(id)
+		} else if status := say(tr, s.token, "state=gone"); status != http.StatusNoContent {
+			c.t.Fatalf("got status %d, want 204", status)
+		}
+		c.model.bye(id, c.places)
+		return id.User + " says goodbye"
+	case 5:
+		state := [2]string{"visible", "hidden"}[c.r.IntN(2)]
+		s.n++
+		say(tr, s.token, fmt.Sprintf("state=%s&n=%d", state, s.n))
+		say(tr, s.token, fmt.Sprintf("state=gone&n=%d", c.r.IntN(s.n)+1)) // late: a newer message was sent
+		if c.model.present(s) {
+			if s.hidden && state == "visible" {
+				s.shown = time.Now()
+			}
+			s.hidden, s.renewed = state == "hidden", time.Now()
+		}
+		return id.User + " is " + state
+	}
+	time.Sleep(time.Second) // fake
+	return "a second"
 }

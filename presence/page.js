@@ -1,35 +1,35 @@
-// A page that says when it goes, and whose streams come back. See package presence.
-//   <script src="/page.js" data-page="{{.Token}}"></script>   before scripts that open streams
+// Reports when the page is left, and keeps its streams connected. See package presence.
+//   <script src="/page.js" data-page="{{.Token}}"></script>   in front of scripts that open streams
 (() => {
   const {src, dataset} = document.currentScript
   const streams = new Set()
-  let said = 0, left = false
+  let sent = 0, left = false
 
-  // Words may overtake each other: they are numbered.
-  const word = state => {
+  // Messages may overtake each other, so they are numbered.
+  const message = state => {
     const url = new URL(src)
-    url.search = new URLSearchParams({page: dataset.page, state, n: ++said})
+    url.search = new URLSearchParams({page: dataset.page, state, n: ++sent})
     return url
   }
-  const say = state => left || navigator.sendBeacon(word(state))
+  const send = state => left || navigator.sendBeacon(message(state))
 
   addEventListener('pagehide', () => {
-    for (const stream of streams) stream.pause() // the browser may keep the page, and them
-    say('gone')
-    left = true // and not hidden, which comes next
+    for (const stream of streams) stream.pause() // the browser may keep the page and its streams
+    send('gone')
+    left = true // so that the following "hidden" is not sent
   })
   addEventListener('pageshow', event => {
     if (!event.persisted) return
     left = false
-    // The streams follow when it is known that the goodbye was heard before.
-    const back = fetch(word(document.visibilityState), {method: 'POST', signal: AbortSignal.timeout(2000)})
+    // Streams are opened only after this message, so that the goodbye is handled first.
+    const back = fetch(message(document.visibilityState), {method: 'POST', signal: AbortSignal.timeout(2000)})
     back.catch(() => {}).then(() => { for (const stream of streams) left || stream.open() })
   })
-  document.addEventListener('visibilitychange', () => say(document.visibilityState))
-  if (dataset.renew > 0) setInterval(() => say(document.visibilityState), dataset.renew * 1000)
+  document.addEventListener('visibilitychange', () => send(document.visibilityState))
+  if (dataset.renew > 0) setInterval(() => send(document.visibilityState), dataset.renew * 1000)
 
-  // An EventSource that can be opened again: after the way back to the page, and
-  // when the browser has given up, as Firefox does if the server is away.
+  // An EventSource that can be opened again: when the user goes back to the page, and
+  // when the browser has given up, as Firefox does if the server is down.
   const Native = window.EventSource
   window.EventSource = class EventSource extends EventTarget {
     static CONNECTING = 0; static OPEN = 1; static CLOSED = 2
@@ -67,7 +67,7 @@
         this.dispatchEvent(new MessageEvent(event.type, {data, origin, lastEventId}))
         return
       }
-      if (this.#source.readyState === 2) { // for good, says the browser: after 2 to 4 s, then after longer
+      if (this.#source.readyState === 2) { // the browser has given up: retry after 2 to 4 s, then after longer
         clearTimeout(this.#timer)
         this.#timer = setTimeout(() => this.open(), (2 + 2 * Math.random()) * 1000 * 2 ** Math.min(this.#failures++, 4))
       }

@@ -11,26 +11,26 @@ import (
 	"example.org/sse/presence"
 )
 
-// However calls interleave, each change fits what was told before, and at the end
-// nobody is here. The functions call the tracker themselves.
+// With calls that interleave in any way, each change fits those reported before, and at
+// the end no session is present. Changed and OnLeave call the tracker themselves.
 func TestInterleaving(t *testing.T) {
-	tr := presence.Tracker{Grace: time.Millisecond, Settle: time.Millisecond, Hidden: 2 * time.Millisecond, Renewal: 20 * time.Millisecond}
-	telling := make(chan struct{}, 1) // as a lock, which must be free
+	tr := presence.Tracker{Grace: time.Millisecond, LeaveDelay: time.Millisecond, HiddenGrace: 2 * time.Millisecond, MaxSilence: 20 * time.Millisecond}
+	reporting := make(chan struct{}, 1) // a lock, which must always be free
 	here := make(map[[2]string]bool)
 	exclusively := func(f func()) {
 		select {
-		case telling <- struct{}{}:
+		case reporting <- struct{}{}:
 			f()
-			<-telling
+			<-reporting
 		default:
-			t.Error("two calls at once")
+			t.Error("two concurrent calls, want one at a time")
 		}
 	}
 	tr.Changed = func(c presence.Change) {
 		exclusively(func() {
 			key := [2]string{c.Place, c.User}
 			if here[key] == c.Joined {
-				t.Errorf("told twice: %+v", c)
+				t.Errorf("reported twice: %+v", c)
 			}
 			here[key] = c.Joined
 			tr.Users(c.Place)
@@ -45,7 +45,7 @@ func TestInterleaving(t *testing.T) {
 			}
 		})
 	})
-	never := tr.OnLeave(func(presence.Session) { t.Error("called after it was taken back") })
+	never := tr.OnLeave(func(presence.Session) { t.Error("called after stop") })
 	never()
 	var tokens []string
 	for i := range 8 {
@@ -53,63 +53,66 @@ func TestInterleaving(t *testing.T) {
 	}
 	var wg sync.WaitGroup
 	for range 8 {
-		wg.Go(func() {
-			var sources []*sse.EventSource
-			for range 500 {
-				token := tokens[rand.IntN(len(tokens))]
-				s, err := tr.Session(request(token))
-				if err != nil {
-					t.Error(err)
-				}
-				switch rand.IntN(6) {
-				case 0, 1:
-					source := connect(t)
-					sources = append(sources, source)
-					if err := tr.Connect(source, s, fmt.Sprint(rand.IntN(2)), fmt.Sprint(rand.IntN(2))); err != nil {
-						t.Error(err)
-					}
-				case 2:
-					if len(sources) > 0 {
-						sources[0].Close()
-						sources = sources[1:]
-					}
-				case 3:
-					tr.Leave(s)
-				case 4:
-					say(&tr, token, "state="+[3]string{"visible", "hidden", "gone"}[rand.IntN(3)])
-				case 5:
-					time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond) // graces end
-				}
-			}
-			for _, source := range sources {
-				source.Close()
-			}
-		})
+		wg.Go(func() { interleave(t, &tr, tokens) })
 	}
 	wg.Wait()
 	for begin := time.Now(); tr.Len() > 0 && time.Since(begin) < 10*time.Second; {
 		time.Sleep(time.Millisecond) // graces end
 	}
-	time.Sleep(50 * time.Millisecond) // and the last is told, and has settled
-	telling <- struct{}{}
+	time.Sleep(50 * time.Millisecond) // until the last change is reported, and LeaveDelay has passed
+	reporting <- struct{}{}
 	for key, joined := range here {
 		if joined {
-			t.Errorf("%s is still here", key)
+			t.Errorf("%s is still present", key)
 		}
 	}
 	if ends == 0 {
-		t.Error("no session's end was told")
+		t.Error("got no end of a session")
 	}
 	if tr.Len() > 0 {
 		t.Errorf("%d sessions are left", tr.Len())
 	}
-	<-telling
+	<-reporting
 	stop()
 }
 
-// Of sessions that have ended, and of their places, nothing is left.
+// interleave does 500 random things to a tracker, and then closes its streams.
+func interleave(t *testing.T, tr *presence.Tracker, tokens []string) {
+	var sources []*sse.EventSource
+	for range 500 {
+		token := tokens[rand.IntN(len(tokens))]
+		s, err := tr.Session(request(token))
+		if err != nil {
+			t.Error(err)
+		}
+		switch rand.IntN(6) {
+		case 0, 1:
+			source := connect(t)
+			sources = append(sources, source)
+			if err := tr.Connect(source, s, fmt.Sprint(rand.IntN(2)), fmt.Sprint(rand.IntN(2))); err != nil {
+				t.Error(err)
+			}
+		case 2:
+			if len(sources) > 0 {
+				sources[0].Close()
+				sources = sources[1:]
+			}
+		case 3:
+			tr.Leave(s)
+		case 4:
+			say(tr, token, "state="+[3]string{"visible", "hidden", "gone"}[rand.IntN(3)])
+		case 5:
+			time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond) // graces end
+		}
+	}
+	for _, source := range sources {
+		source.Close()
+	}
+}
+
+// Sessions that have ended, and their places, leave nothing behind.
 func TestNothingLeaks(t *testing.T) {
-	tr := presence.Tracker{Settle: time.Microsecond}
+	tr := presence.Tracker{LeaveDelay: time.Microsecond}
 	visit := func(from, to int) {
 		for i := from; i < to; i++ {
 			source := connect(t)
@@ -128,7 +131,7 @@ func TestNothingLeaks(t *testing.T) {
 		t.Errorf("the heap has grown by %d KiB", grown>>10)
 	}
 	if tr.Len() > 0 || tr.Users("room 7") != nil {
-		t.Error("somebody is left")
+		t.Error("sessions are left, want none")
 	}
 }
 
@@ -136,7 +139,7 @@ func TestNothingLeaks(t *testing.T) {
 func TestPanic(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		said := ""
-		tr := presence.Tracker{Settle: -1, Changed: func(c presence.Change) {
+		tr := presence.Tracker{LeaveDelay: -1, Changed: func(c presence.Change) {
 			said += c.User + " "
 			if c.User == "bad" && c.Joined {
 				panic("by the program")
@@ -153,7 +156,7 @@ func TestPanic(t *testing.T) {
 		source.Close()
 		step(time.Minute)
 		if want := "bad bob bob bad "; said != want || tr.Len() > 0 {
-			t.Errorf("told of %q, want %q; %d sessions are left", said, want, tr.Len())
+			t.Errorf("got %q, want %q; %d sessions are left, want 0", said, want, tr.Len())
 		}
 	})
 }

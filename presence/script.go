@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// What a page says of itself.
+// The states that a page reports.
 const (
 	visible = "visible"
 	hidden  = "hidden"
@@ -26,16 +26,15 @@ var scriptTag = func() string {
 	return `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
 }()
 
-// ServeHTTP serves the script of pages, and takes what it has to say:
+// ServeHTTP serves the script for pages and receives its messages:
 //
 //	http.Handle("/page.js", tracker)
 //
-// A POST with the page's token, as in [Tracker.Session], says by the query
-// parameter state that the page is "visible", "hidden" or "gone", and by n for
-// the how many-th time it says something, from 1 on: what was overtaken on the
-// way is of no use. Saying the same again renews the session; see
-// [Tracker.Renewal]. None of this makes a session present that is not. The answer
-// is 204 without a body, 403 if the token is refused, or 400 to anything else.
+// A message is a POST with the page's token, as in [Tracker.Session]. The query parameter
+// state is "visible", "hidden" or "gone", and n numbers the page's messages from 1, so
+// that late ones can be ignored. A message that repeats the state renews the session; see
+// [Tracker.MaxSilence]. No message makes an absent session present. The response is 204
+// without a body, 403 if the token is refused, or 400 if a parameter is invalid.
 func (t *Tracker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
@@ -45,15 +44,15 @@ func (t *Tracker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Set("ETag", scriptTag)
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(script))
 	case http.MethodPost:
-		t.hear(w, r)
+		t.serveMessage(w, r)
 	default:
 		w.Header().Set("Allow", "GET, HEAD, POST")
 		http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
 	}
 }
 
-// hear takes what a page says.
-func (t *Tracker) hear(w http.ResponseWriter, r *http.Request) {
+// serveMessage receives a page's message.
+func (t *Tracker) serveMessage(w http.ResponseWriter, r *http.Request) {
 	s, err := t.Session(r)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusForbidden)
@@ -62,16 +61,16 @@ func (t *Tracker) hear(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	state := query.Get("state")
 	if state != visible && state != hidden && state != gone {
-		http.Error(w, "presence: the query parameter state is neither visible, hidden nor gone", http.StatusBadRequest)
+		http.Error(w, "presence: the query parameter state must be visible, hidden or gone", http.StatusBadRequest)
 		return
 	}
 	var n uint64
 	if query.Has("n") {
 		if n, err = strconv.ParseUint(query.Get("n"), 10, 64); err != nil {
-			http.Error(w, "presence: the query parameter n is no number", http.StatusBadRequest)
+			http.Error(w, "presence: the query parameter n must be a number", http.StatusBadRequest)
 			return
 		}
 	}
-	t.say(s, state, n)
+	t.receive(s, state, n)
 	w.WriteHeader(http.StatusNoContent)
 }

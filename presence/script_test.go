@@ -35,7 +35,7 @@ func TestScript(t *testing.T) {
 	}
 }
 
-// say posts what a page says, "state=hidden&n=1", and returns the status.
+// say posts a page's message, "state=hidden&n=1", and returns the status.
 func say(tr *presence.Tracker, token, words string) int {
 	w := httptest.NewRecorder()
 	tr.ServeHTTP(w, httptest.NewRequest("POST", "/page.js?page="+url.QueryEscape(token)+"&"+words, nil))
@@ -57,7 +57,7 @@ func here(t *testing.T, tr *presence.Tracker) (string, presence.Session, *sse.Ev
 	return token, s, source
 }
 
-// What is refused changes nothing.
+// A refused message changes nothing.
 func TestRefused(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		tr := presence.Tracker{User: func(*http.Request) string { return "ann" }}
@@ -95,23 +95,23 @@ func TestRefused(t *testing.T) {
 			}
 		}
 		if !tr.Present(s) || tr.Len() != 1 || len(tr.Users("a")) != 1 || tr.Users("b") != nil {
-			t.Error("something has changed")
+			t.Error("a refused message has changed the state")
 		}
 		if say(&tr, token, "state=gone&n=1") != 204 || tr.Present(s) {
-			t.Error("the goodbye is not heard")
+			t.Error("the goodbye had no effect")
 		}
 		step(time.Second)
 	})
 }
 
-// A hidden page may be without a stream for longer, and has time to come back
-// when it is seen again; whatever arrives first, the word or the stream's end.
+// A hidden page may be without a stream for longer, and has time to reconnect when it is
+// shown again, in whichever order the message and the end of the stream arrive.
 func TestHidden(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		hidden time.Duration
 		words  []string      // at 0 s, 1 s, 2 s …; "lost" is the stream's end
-		until  time.Duration // present, since the first word
+		until  time.Duration // how long it is present, from the first message
 	}{
 		{"lost, hidden", 0, []string{"lost", "state=hidden"}, 5 * time.Minute},
 		{"hidden, lost", 0, []string{"state=hidden", "lost"}, 5*time.Minute + time.Second},
@@ -125,7 +125,7 @@ func TestHidden(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				tr := presence.Tracker{Grace: 5 * time.Second, Hidden: tt.hidden}
+				tr := presence.Tracker{Grace: 5 * time.Second, HiddenGrace: tt.hidden}
 				token, s, source := here(t, &tr)
 				begin := time.Now()
 				for _, words := range tt.words {
@@ -152,11 +152,11 @@ func TestHidden(t *testing.T) {
 	}
 }
 
-// With Renewal a page that says nothing is gone, its connection too: a proxy may
+// With MaxSilence a page that sends nothing is gone, with its connection: a proxy may
 // hold that.
 func TestRenewal(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		tr := presence.Tracker{Grace: 5 * time.Second, Renewal: time.Minute}
+		tr := presence.Tracker{Grace: 5 * time.Second, MaxSilence: time.Minute}
 		token, s, source := here(t, &tr)
 		for range 10 {
 			step(time.Minute - 1)
@@ -172,12 +172,12 @@ func TestRenewal(t *testing.T) {
 		if tr.Present(s) || source.ReadyState() != sse.Closed {
 			t.Error("still present")
 		}
-		// Renewal alone does not keep a session that has no connection.
+		// MaxSilence alone does not keep a session that has no connection.
 		token, s, source = here(t, &tr)
 		source.Close()
 		for range 5 {
 			if !tr.Present(s) {
-				t.Error("gone before the grace is over")
+				t.Error("gone before the grace has passed")
 			}
 			step(time.Second)
 			say(&tr, token, "state=visible")

@@ -7,45 +7,44 @@ import (
 	"example.org/sse"
 )
 
-// A session is what a tracker knows of a Session that is present: here, because it
-// has connections or had some a moment ago, or at other processes. It is guarded by
-// the tracker's mutex, and of no use any more once it has ended: should the Session
-// come back, it gets another one.
+// A session is a tracker's state of a Session that is present: here, because it has or
+// recently had connections, or at other processes. It is guarded by the tracker's mutex
+// and is not used again once it has ended: if the Session comes back, it gets a new one.
 type session struct {
 	id     Session
 	stays  []stay
-	others []*remote // records of other processes that it is there
+	others []*remote // records of other processes that keep it present
 
-	// Its being here.
-	life  uint64 // which one it is of those that this tracker has counted; 0: it is not here
-	since uint64 // which one it was at first, see leaseMade
+	// Its life at this process: the time from its first connection here to its end.
+	life  uint64 // number of this life, by the tracker's counter; 0: it is not here
+	since uint64 // number that the life had at first, see leaseGrantedLocked
 	open  []*connection
-	lost  time.Time // when there was none left, if there is none
+	lost  time.Time // when the last connection was lost, if there is none
 
-	said    uint64    // number of the page's newest word
-	word    uint64    // which one the newest is of those that this tracker has heard; 0: none
-	hidden  bool      // by the page's word
-	shown   time.Time // when that was over
+	message uint64    // number of the page's newest message, by the page's count
+	heard   uint64    // number of that message, by the tracker's counter; 0: none
+	hidden  bool      // the page has reported that it is hidden
+	shown   time.Time // when it reported that it no longer is
 	renewed time.Time
 
-	timer *time.Timer // to review it; nil if no time limit runs
-	key   string      // of its records; empty until there is one
+	timer *time.Timer // calls expire; nil if no time limit runs
+	key   string      // of its record; empty until there is one
 }
 
-// A connection is one stream of a session's.
+// A connection is one stream of a session.
 type connection struct {
 	source *sse.EventSource
 	of     *session
 	places []*place
 }
 
-// A stay is a session's being in a place.
+// A stay is the presence of a session in a place.
 type stay struct {
 	at     *place
-	others int       // processes at which it is
-	here   bool      // it is in this process, too
+	others int       // number of other processes at which it is there
+	here   bool      // it is there at this process
 	open   int       // connections
-	lost   time.Time // when there was none left, if there is none
+	lost   time.Time // when the last connection was lost, if there is none
 }
 
 // stay returns the session's stay in a place, or nil.
@@ -58,7 +57,7 @@ func (p *session) stay(at *place) *stay {
 	return nil
 }
 
-// connect adds a connection, whose places have been entered.
+// connect adds a connection. The session has entered its places already.
 func (p *session) connect(c *connection) {
 	c.of = p
 	p.renewed = time.Now()
@@ -68,12 +67,12 @@ func (p *session) connect(c *connection) {
 	}
 }
 
-// lost is called when a connection's source has ended.
-func (t *Tracker) lost(c *connection) {
+// connectionLost is called when a connection's source has ended.
+func (t *Tracker) connectionLost(c *connection) {
 	t.mu.Lock()
 	var open []*connection
 	p := c.of
-	if at := slices.Index(p.open, c); at >= 0 && !t.closed { // else the session has ended before
+	if at := slices.Index(p.open, c); at >= 0 && !t.closed { // otherwise the session has ended already
 		now := time.Now()
 		p.open = slices.Delete(p.open, at, at+1)
 		p.lost = now
@@ -82,24 +81,25 @@ func (t *Tracker) lost(c *connection) {
 			s.open--
 			s.lost = now
 		}
-		open = t.review(p)
+		open = t.expireLocked(p)
 	}
 	t.mu.Unlock()
-	t.finish(open)
+	t.notifyAndClose(open)
 }
 
-// heeds reports whether a word is news, and not one that newer word has overtaken
-// on its way. 0 is not counted.
-func (p *session) heeds(n uint64) bool {
-	if n != 0 && n <= p.said {
+// isNews reports whether the page's message n is new, and has not been overtaken by a
+// newer one. Messages with the number 0 are always new.
+func (p *session) isNews(n uint64) bool {
+	if n != 0 && n <= p.message {
 		return false
 	}
-	p.said = max(p.said, n)
+	p.message = max(p.message, n)
 	return true
 }
 
-// say is that the page is there, hidden or not. It reports whether it has changed.
-func (p *session) say(hidden bool) (changed bool) {
+// setHidden records that the page is there, hidden or not, and reports whether that is a
+// change.
+func (p *session) setHidden(hidden bool) (changed bool) {
 	now := time.Now()
 	changed = p.hidden != hidden
 	if changed && !hidden {
@@ -110,15 +110,15 @@ func (p *session) say(hidden bool) (changed bool) {
 	return changed
 }
 
-// review ends what has had its time here, and sees to it that the next such moment
-// is not missed. It returns connections to be closed.
-func (t *Tracker) review(p *session) []*connection {
+// expireLocked ends the session, or its stays, here if their time is up, and sets the
+// timer for the next such moment. It returns connections to be closed.
+func (t *Tracker) expireLocked(p *session) []*connection {
 	if p.life == 0 {
 		return nil
 	}
 	now := time.Now()
 	var next time.Time
-	// over reports whether a moment has come, or else notes it.
+	// over reports whether a moment has passed; if not, it is a candidate for next.
 	over := func(moment time.Time) bool {
 		if !now.Before(moment) {
 			return true
@@ -128,52 +128,51 @@ func (t *Tracker) review(p *session) []*connection {
 		}
 		return false
 	}
-	if t.Renewal > 0 && over(p.renewed.Add(t.renewal(p))) || len(p.open) == 0 && over(t.grace(p, p.lost)) {
-		open := t.away(p)
-		t.settle(p, false)
+	if t.MaxSilence > 0 && over(p.renewed.Add(t.maxSilence(p))) || len(p.open) == 0 && over(t.graceEnd(p, p.lost)) {
+		open := t.departLocked(p)
+		t.pruneLocked(p, false)
 		return open
 	}
 	left := false
 	for i := range p.stays {
-		if s := &p.stays[i]; s.here && s.open == 0 && over(t.grace(p, s.lost)) {
+		if s := &p.stays[i]; s.here && s.open == 0 && over(t.graceEnd(p, s.lost)) {
 			s.here = false
 			left = true
 		}
 	}
 	if left {
-		t.settle(p, false)
-		t.write(p)
+		t.pruneLocked(p, false)
+		t.writeLocked(p)
 	}
 	switch {
 	case !next.IsZero() && p.timer == nil:
-		p.timer = time.AfterFunc(next.Sub(now), func() { t.due(p) })
+		p.timer = time.AfterFunc(next.Sub(now), func() { t.expire(p) })
 	case !next.IsZero():
 		p.timer.Reset(next.Sub(now))
 	case p.timer != nil:
-		p.timer.Stop() // if it is too late for that, there is one review too many
+		p.timer.Stop() // if it has just fired, expire finds nothing to do
 		p.timer = nil
 	}
 	return nil
 }
 
-// due is called when a time limit has run out.
-func (t *Tracker) due(p *session) {
+// expire is called when a time limit has run out.
+func (t *Tracker) expire(p *session) {
 	t.mu.Lock()
 	var open []*connection
 	if !t.closed {
-		open = t.review(p)
+		open = t.expireLocked(p)
 	}
 	t.mu.Unlock()
-	t.finish(open)
+	t.notifyAndClose(open)
 }
 
-// grace returns until when a connection that was lost may come back. A page that
-// was hidden, and has no stream therefore, needs time for that from when it is
-// seen again.
-func (t *Tracker) grace(p *session, lost time.Time) time.Time {
+// graceEnd returns when the grace for a lost connection ends. A page that was hidden,
+// and therefore has no stream, gets its grace from when it is shown again.
+func (t *Tracker) graceEnd(p *session, lost time.Time) time.Time {
 	grace := orDefault(t.Grace, defaultGrace)
-	if p.hidden && t.Hidden >= 0 {
-		return lost.Add(orDefault(t.Hidden, defaultHidden))
+	if p.hidden && t.HiddenGrace >= 0 {
+		return lost.Add(orDefault(t.HiddenGrace, defaultHiddenGrace))
 	}
 	if p.shown.After(lost) {
 		lost = p.shown
@@ -181,15 +180,15 @@ func (t *Tracker) grace(p *session, lost time.Time) time.Time {
 	return lost.Add(grace)
 }
 
-// renewal returns how long a page may be silent.
-func (t *Tracker) renewal(p *session) time.Duration {
-	if p.hidden && t.Hidden >= 0 {
-		return max(t.Renewal, orDefault(t.Hidden, defaultHidden))
+// maxSilence returns how long a page may be silent.
+func (t *Tracker) maxSilence(p *session) time.Duration {
+	if p.hidden && t.HiddenGrace >= 0 {
+		return max(t.MaxSilence, orDefault(t.HiddenGrace, defaultHiddenGrace))
 	}
-	return t.Renewal
+	return t.MaxSilence
 }
 
-// orDefault returns what an option means: 0 is the default, negative is nothing.
+// orDefault returns the value of an option: 0 means the default, a negative value 0.
 func orDefault(option, otherwise time.Duration) time.Duration {
 	if option == 0 {
 		return otherwise
@@ -197,15 +196,15 @@ func orDefault(option, otherwise time.Duration) time.Duration {
 	return max(option, 0)
 }
 
-// arrive is the beginning of a session's being here.
-func (t *Tracker) arrive(p *session) {
+// arriveLocked starts a session's life here.
+func (t *Tracker) arriveLocked(p *session) {
 	t.counter++
 	p.life, p.since = t.counter, t.counter
 }
 
-// away is the end of a session's being here. It returns the connections that it
-// still has; the caller closes them once it has given back the lock.
-func (t *Tracker) away(p *session) []*connection {
+// departLocked ends a session's life here. It returns the connections that are still
+// open; the caller closes them after it has released the mutex.
+func (t *Tracker) departLocked(p *session) []*connection {
 	if p.life == 0 {
 		return nil
 	}
@@ -219,49 +218,48 @@ func (t *Tracker) away(p *session) []*connection {
 	}
 	open := p.open
 	p.open = nil
-	t.write(p)
+	t.writeLocked(p)
 	return open
 }
 
-// settle has a session leave the places where it is not any more, here or
-// elsewhere, and ends it if it is nowhere, with or without a goodbye.
-func (t *Tracker) settle(p *session, goodbye bool) {
+// pruneLocked removes a session from the places where it no longer is, at any process,
+// and ends it if it exists at no process, with or without a goodbye.
+func (t *Tracker) pruneLocked(p *session, goodbye bool) {
 	if p.life == 0 && len(p.others) == 0 && t.sessions[p.id] == p {
 		delete(t.sessions, p.id)
-		t.news = append(t.news, news{left: p.id})
+		t.notices = append(t.notices, notice{left: p.id})
 	}
 	p.stays = slices.DeleteFunc(p.stays, func(s stay) bool {
 		if s.here || s.others > 0 {
 			return false
 		}
-		t.exit(p, s.at, goodbye)
+		t.exitLocked(p, s.at, goodbye)
 		return true
 	})
 }
 
-// bye ends a session everywhere.
-func (t *Tracker) bye(p *session) []*connection {
+// goodbyeLocked ends a session at all processes.
+func (t *Tracker) goodbyeLocked(p *session) []*connection {
 	ended := make(map[string]uint64)
 	if p.life != 0 {
 		ended[t.node] = p.life
 	}
 	for _, r := range slices.Clone(p.others) {
 		ended[r.node.id] = r.life
-		r.over = r.life
-		p.without(r)
+		r.ended = r.life
+		p.removeRemote(r)
 	}
-	open := t.away(p)
-	t.settle(p, true)
-	t.writeEnd(p, ended)
+	open := t.departLocked(p)
+	t.pruneLocked(p, true)
+	t.writeGoodbyeLocked(p, ended)
 	return open
 }
 
-// finish tells the news of a change, and closes what it has left open. In this
-// order: else the streams' ends might be what tells the news, later than the call
-// that they come from.
-func (t *Tracker) finish(open []*connection) {
-	defer closeAll(open) // should a function of the program's panic
-	t.tell()
+// notifyAndClose reports the notices and closes connections. In the opposite order, the
+// end of a stream might report the notices, and later than the call that caused them.
+func (t *Tracker) notifyAndClose(open []*connection) {
+	defer closeAll(open) // also if a function of the program's panics
+	t.notify()
 }
 
 // closeAll closes the sources of connections, without waiting for them.

@@ -13,59 +13,59 @@ import (
 	"example.org/sse/backplane"
 )
 
-// How trackers share what they know. Each process has a record that says that it
-// lives, which the store deletes if it is not renewed, and one for each session that
-// is there, which the process alone writes. Who is present is what all these records
-// say, and each process knows by watching them. Those of a process that does not live
-// are deleted by the others, and only with that their sessions end: so all agree on
-// what has ended, a process that was cut off as well, when it is back.
+// How trackers share sessions. Each process has a record that is its lease, which the
+// store deletes if it is not renewed, and a record for each session that is there, which
+// only that process writes. Together these records define who is present, and each
+// process watches them. The records of a process without a lease are deleted by the
+// others, and only then its sessions end: so all processes agree on what has ended, even
+// one that was cut off, once it is back.
 
 const (
-	// pause is how long to wait after a request that failed.
-	pause = time.Second
+	// retryDelay is how long to wait after a failed request.
+	retryDelay = time.Second
 
-	// patience is how long a request may take, of those that wait for nothing else.
-	patience = 5 * time.Second
+	// storeTimeout limits a request that changes or deletes a session's record.
+	storeTimeout = 5 * time.Second
 
-	// closing is how long Close waits for the store, for each of two steps.
-	closing = time.Second
+	// closeTimeout is how long Close waits for the store, in each of two steps.
+	closeTimeout = time.Second
 )
 
-// shared is what a tracker with a Store has. Its fields, but for those that begin
-// assigns, are guarded by the tracker's mutex.
+// shared is the part of a tracker that needs a Store. Its fields are guarded by the
+// tracker's mutex, except those that begin assigns.
 type shared struct {
 	begin   sync.Once
 	node    string // the process's id
 	prefix  string // of all keys
 	ctx     context.Context
 	cancel  context.CancelFunc
-	renew   chan struct{}  // the lease is to be looked after
-	running sync.WaitGroup // what the tracker does by itself
+	renew   chan struct{}  // receives when the lease may be lost
+	running sync.WaitGroup // the tracker's own goroutines
 
-	rev    uint64    // the lease's; keep's, and then Close's
-	leased bool      // the store has the lease, as far as is known
-	until  time.Time // how long we may take it for granted
+	rev    uint64    // of the lease; used by keepLease, and then by Close
+	leased bool      // the store has the lease, as far as this process knows
+	until  time.Time // until when other processes do not act without the lease
 
 	own     map[string]*entry // by key
 	dirty   []*entry
 	sweeps  []*remote
-	writers int           // that run
-	idle    chan struct{} // closed when there is none; nil if nobody waits
+	writers int           // number of running writers
+	idle    chan struct{} // closed when there are none; nil if Close does not wait
 
 	nodes   map[string]*node
 	records map[string]*remote // by key
-	watch   int                // which one it is
-	live    bool               // it has told of all there is
+	watches int                // number of calls of Store.Watch
+	live    bool               // the newest of them has listed all records
 }
 
-// start begins to share, at first use.
+// start starts to use the Store, at the tracker's first use.
 func (t *Tracker) start() {
 	if t.Store == nil {
 		return
 	}
 	t.begin.Do(func() {
 		if len(t.Name) > MaxName {
-			panic(fmt.Sprintf("presence: the Name of a Tracker has %d bytes, of %d at most", len(t.Name), MaxName))
+			panic(fmt.Sprintf("presence: a Tracker's Name is %d bytes long, limit %d", len(t.Name), MaxName))
 		}
 		t.mu.Lock()
 		defer t.mu.Unlock()
@@ -81,43 +81,43 @@ func (t *Tracker) start() {
 		if t.closed {
 			return
 		}
-		t.running.Go(t.keep)
-		t.running.Go(t.follow)
+		t.running.Go(t.keepLease)
+		t.running.Go(t.watchStore)
 	})
 }
 
-// keyOf returns the key of a session's record, of this process. It has a hash of the
-// session, since names can be of any length, and have any bytes.
+// keyOf returns the key of this process's record of a session. It contains a hash of the
+// session, since its names can be too long for a key.
 func (t *Tracker) keyOf(s Session) string {
 	sum := sha256.Sum256([]byte(s.Page + "\x00" + s.User))
 	return t.prefix + "here/" + encoding.EncodeToString(sum[:pageBytes]) + "/" + t.node
 }
 
-// follow hears what other processes say, until the tracker is closed.
-func (t *Tracker) follow() {
+// watchStore applies what other processes write, until the tracker is closed.
+func (t *Tracker) watchStore() {
 	for t.ctx.Err() == nil {
 		t.mu.Lock()
-		t.watch++
+		t.watches++
 		t.live = false
 		t.mu.Unlock()
 		err := t.Store.Watch(t.ctx, t.prefix, func(batch []backplane.Record, live bool) error {
-			for part := range slices.Chunk(batch, 256) { // so that others get at the lock
-				t.learn(part)
+			for part := range slices.Chunk(batch, 256) { // so that other goroutines get the mutex
+				t.applyRecords(part)
 			}
 			if live {
-				t.learnAll()
+				t.endListing()
 			}
 			return nil
 		})
 		if t.ctx.Err() == nil {
-			slog.Warn("presence: the store is asked again", "tracker", t.Name, "error", err)
-			t.rest(pause)
+			slog.Warn("presence: watching the store failed; retrying", "tracker", t.Name, "error", err)
+			t.sleep(retryDelay)
 		}
 	}
 }
 
-// rest waits, unless the tracker is closed.
-func (t *Tracker) rest(d time.Duration) {
+// sleep waits, until the tracker is closed at most.
+func (t *Tracker) sleep(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -126,24 +126,23 @@ func (t *Tracker) rest(d time.Duration) {
 	}
 }
 
-// Close ends what the tracker does by itself, and waits for it. From then on it
-// tells nothing more, and nothing changes: who is present stays as it was, and
-// Connect returns [ErrClosed].
+// Close stops the tracker's own work and waits for it. After Close the tracker reports
+// nothing, and its sessions stay as they were; Connect returns [ErrClosed].
 //
-// Sessions that are here stay present at the processes that share the Store for
-// another Grace, so that their pages, which come back to one of those, are never
-// gone in between; then they end. So it is to be called after the server's
-// Shutdown. A page that is hidden, and has no stream, is not waited for any longer.
+// At the other processes that share the Store, this process's sessions stay present for
+// another Grace, so that pages that reconnect to one of those never count as gone; then
+// they end. So call Close after the server's Shutdown. A page that is hidden and has no
+// stream gets no more time than that.
 //
-// The error says that the store did not answer, within two seconds: then the
-// sessions stay until the Lease is over. Close may be called from any goroutine but
-// that of a function which the tracker calls.
+// Close returns an error if the store does not answer within two seconds: then the
+// sessions stay until the Lease has passed. It may be called from any goroutine, but not
+// from a function that the tracker calls.
 func (t *Tracker) Close() error {
 	t.mu.Lock()
 	again := t.closed
 	t.closed = true
 	t.mu.Unlock()
-	t.start() // or rather not, if it has not begun
+	t.start() // sets the fields, and starts nothing after closed
 	t.mu.Lock()
 	for _, p := range t.sessions {
 		if p.timer != nil {
@@ -168,9 +167,9 @@ func (t *Tracker) Close() error {
 		t.running.Wait()
 		return nil
 	}
-	select { // what is going to be told is still told
+	select { // what waits to be written is still written
 	case <-idle:
-	case <-time.After(closing):
+	case <-time.After(closeTimeout):
 	}
 	t.cancel()
 	t.running.Wait()

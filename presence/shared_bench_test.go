@@ -12,7 +12,7 @@ import (
 )
 
 // 10,000 sessions that connect at three processes, until all three know all: what
-// all three do for a session, and what it takes at each.
+// all three do for a session, and the time and memory at each.
 func BenchmarkShared(b *testing.B) {
 	const n = 10_000
 	for b.Loop() {
@@ -55,7 +55,7 @@ func BenchmarkShared(b *testing.B) {
 			tr.Close()
 		}
 		for _, source := range sources {
-			source.Close() // else the benchmark's context has them
+			source.Close() // otherwise the benchmark's context keeps them
 		}
 		b.StartTimer()
 	}

@@ -29,8 +29,9 @@ func (p *process) serve(t *testing.T) *ssetest.Server {
 	return server
 }
 
-// Processes are replaced, one after the other, and die: whose page is open is never
-// gone, though each server closes its streams, and who does not come back is.
+// Processes are replaced one after the other, and die: a session whose page is open is
+// never gone, although each server closes its streams, and one whose page does not
+// reconnect is.
 func TestDeploy(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var store backplane.Memory
@@ -53,7 +54,7 @@ func TestDeploy(t *testing.T) {
 				old.wire.cut()
 			}
 			step(4 * time.Second)
-			old.told()
+			old.reported()
 			all = all[1:]
 			expect(t, all, "")
 			server = all[0].serve(t)
@@ -68,15 +69,15 @@ func TestDeploy(t *testing.T) {
 				got := p.all()
 				got = slices.DeleteFunc(got, func(line string) bool { return strings.HasPrefix(line, "end ") && round == 0 })
 				if strings.Join(got, ", ") != want {
-					t.Errorf("round %d: %d told %q, want %q", round, i, got, want)
+					t.Errorf("round %d: process %d reported %q, want %q", round, i, got, want)
 				}
 			}
 			if round%2 == 0 {
 				if err := old.Connect(connect(t), ann); !errors.Is(err, presence.ErrClosed) || old.Leased() || len(old.Users("room")) == 0 {
 					t.Errorf("a closed tracker: %v, leased %v, with %q", err, old.Leased(), old.Users("room"))
 				}
-				if got := old.told(); got != "" {
-					t.Errorf("a closed tracker told %q", got)
+				if got := old.reported(); got != "" {
+					t.Errorf("a closed tracker reported %q, want nothing", got)
 				}
 			}
 			all = append(all, processes(t, &store, 1, nil)...)
@@ -86,12 +87,12 @@ func TestDeploy(t *testing.T) {
 		other.Close()
 		step(time.Minute)
 		if got := strings.Join(keys(t, &store), " "); got != "node node node" {
-			t.Errorf("in the store are %s", got)
+			t.Errorf("got records %s in the store, want %s", got, "node node node")
 		}
 	})
 }
 
-// What the grace is over for, or a goodbye has ended, is told before the end, though
+// What a passed grace or a goodbye has ended is written before Close returns, although
 // the store is slow.
 func TestCloseTells(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -125,7 +126,7 @@ func TestCloseTells(t *testing.T) {
 	})
 }
 
-// Without a grace, whoever was at a process that closes is gone with it.
+// Without a grace, the sessions at a process that closes end with it.
 func TestCloseWithoutGrace(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var store backplane.Memory

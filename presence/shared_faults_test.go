@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,7 +15,7 @@ import (
 	"example.org/sse/presence"
 )
 
-// The sessions of a process that is not heard of any more are gone with its lease,
+// The sessions of a process that has gone silent end with its lease,
 // if they have not gone elsewhere.
 func TestDeath(t *testing.T) {
 	for seed := range uint64(10) {
@@ -33,7 +34,7 @@ func TestDeath(t *testing.T) {
 			step(6 * time.Second)
 			expect(t, all[1:], "end 1, -ann@a")
 			if got := strings.Join(keys(t, &store), " "); got != "here node node" {
-				t.Errorf("in the store are %s", got)
+				t.Errorf("got records %s in the store, want %s", got, "here node node")
 			}
 			begin := time.Now()
 			if err := all[0].Close(); err == nil || time.Since(begin) > 2*time.Second {
@@ -43,7 +44,7 @@ func TestDeath(t *testing.T) {
 	}
 }
 
-// What was left by processes that all have died is not taken for present for long.
+// The sessions of processes that have all died do not count as present for long.
 func TestLeftovers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var store backplane.Memory
@@ -62,13 +63,13 @@ func TestLeftovers(t *testing.T) {
 			}
 		}
 		if got := strings.Join(keys(t, &store), " "); got != "here node node" {
-			t.Errorf("in the store are %s", got)
+			t.Errorf("got records %s in the store, want %s", got, "here node node")
 		}
 	})
 }
 
-// A process that is cut off knows before the others give up its sessions. When it
-// is back these have ended, and are present again.
+// A process that is cut off knows so before the others end its sessions. When it is back
+// they have ended, and are present again.
 func TestPartition(t *testing.T) {
 	for _, lease := range []time.Duration{2 * time.Second, 10 * time.Second, 30 * time.Second} {
 		bubble(t, func(t *testing.T) {
@@ -91,27 +92,27 @@ func TestPartition(t *testing.T) {
 			all[0].wire.cut()
 			for begin := time.Now(); time.Since(begin) < 2*lease; step(lease / 100) {
 				if all[0].Leased() && !all[1].Present(bob) {
-					t.Fatal("a session was given up while its process had its lease")
+					t.Fatal("a session ended while its process had its lease")
 				}
 			}
 			if all[0].Leased() || !all[1].Leased() {
-				t.Error("leased are the wrong ones")
+				t.Error("the wrong processes are leased")
 			}
 			fate := "-ann@a, end 2, -bob@a, end " + eve.Page + ", -eve@a"
 			for _, p := range all[1:] {
-				if got := p.told(); len(got) != len(fate) {
-					t.Errorf("told %q, want %q in some order", got, fate)
+				if got := p.reported(); len(got) != len(fate) {
+					t.Errorf("got %q, want %q in any order", got, fate)
 				}
 			}
-			expect(t, all[:1], "") // as it knows nothing of this
+			expect(t, all[:1], "") // it does not know this yet
 			all[0].wire.heal()
 			step(time.Second)
-			if got := all[0].told(); len(got) != len("end 2, -bob@a, +bob@a, end "+eve.Page+", -eve@a, +eve@a") || strings.Count(got, "end ") != 2 {
-				t.Errorf("back again told %q", got)
+			if got := all[0].reported(); len(got) != len("end 2, -bob@a, +bob@a, end "+eve.Page+", -eve@a, +eve@a") || strings.Count(got, "end ") != 2 {
+				t.Errorf("back again: got %q", got)
 			}
 			for _, p := range all[1:] {
-				if got := p.told(); len(got) != len("+ann@a, +bob@a, +eve@a") {
-					t.Errorf("told %q", got)
+				if got := p.reported(); len(got) != len("+ann@a, +bob@a, +eve@a") {
+					t.Errorf("got %q, want the three joined", got)
 				}
 			}
 			if !all[0].Leased() {
@@ -124,7 +125,7 @@ func TestPartition(t *testing.T) {
 	}
 }
 
-// The store may be away for longer than all leases: nobody is gone by that.
+// The store may be down for longer than all leases: no session ends because of that.
 func TestStoreAway(t *testing.T) {
 	for seed := range uint64(10) {
 		bubble(t, func(t *testing.T) {
@@ -157,29 +158,17 @@ func TestStoreAway(t *testing.T) {
 	}
 }
 
-// A store that is slow, fails, does not say whether it has, and is cut off at times:
-// at rest all agree, and with what they have told.
+// With a store that is slow, fails, gives no answer and is cut off at times, all
+// processes agree once it is calm, and with the changes that they have reported.
 func TestFlakyStore(t *testing.T) {
 	for seed := range uint64(10) {
 		bubble(t, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 0))
 			var store backplane.Memory
 			all := processes(t, &store, 3, nil)
-			var calm atomic.Bool // else a lease is lost at times
+			var calm atomic.Bool // otherwise a lease is lost at times
 			for _, p := range all {
-				p.wire.fail(func(string) (before, after error) {
-					if calm.Load() {
-						return nil, nil
-					}
-					time.Sleep(time.Duration(rand.IntN(500)) * time.Millisecond) // fake
-					switch rand.IntN(4) {
-					case 0:
-						return errors.New("no"), nil
-					case 1:
-						return nil, backplane.ErrUnknown
-					}
-					return nil, nil
-				}, 0)
+				p.wire.fail(flaky(&calm), 0)
 			}
 			var cut *wire
 			streams := make(map[presence.Session][]*sse.EventSource)
@@ -219,31 +208,46 @@ func TestFlakyStore(t *testing.T) {
 			step(time.Minute)
 			here := 0
 			for _, id := range ids {
-				open := false
-				for _, source := range streams[id] {
-					open = open || source.ReadyState() == sse.Open
-				}
+				open := slices.ContainsFunc(streams[id], func(source *sse.EventSource) bool { return source.ReadyState() == sse.Open })
 				if open {
 					here++
 				}
 				for i, p := range all {
 					if got := p.Present(id); got != open {
-						t.Errorf("seed %d: %v present at %d is %v, want %v", seed, id, i, got, open)
+						t.Errorf("seed %d: %v at process %d: got present %v, want %v", seed, id, i, got, open)
 					}
 				}
 			}
 			for i, p := range all {
 				agree(t, p)
 				if p.Len() != here {
-					t.Errorf("seed %d: %d sessions at %d, want %d", seed, p.Len(), i, here)
+					t.Errorf("seed %d: got %d sessions at process %d, want %d", seed, p.Len(), i, here)
 				}
 			}
 		})
 	}
 }
 
-// agree fails if somebody was told to come who was here, or to go who was not, or if
-// who is left is not who is here.
+// flaky returns a function that delays requests and makes half of them fail, until it is
+// calm.
+func flaky(calm *atomic.Bool) func(string) (before, after error) {
+	return func(string) (before, after error) {
+		if calm.Load() {
+			return nil, nil
+		}
+		time.Sleep(time.Duration(rand.IntN(500)) * time.Millisecond) // fake
+		switch rand.IntN(4) {
+		case 0:
+			return errors.New("no"), nil
+		case 1:
+			return nil, backplane.ErrIndeterminate
+		}
+		return nil, nil
+	}
+}
+
+// agree fails if a process reported that a present user joined, or that an absent one
+// left, or if the users that its reports leave are not those that are present.
 func agree(t *testing.T, p *process) {
 	t.Helper()
 	here := make(map[string]bool)
@@ -251,7 +255,7 @@ func agree(t *testing.T, p *process) {
 		switch key := line[1:]; {
 		case strings.HasPrefix(line, "end "):
 		case here[key] == (line[0] == '+'):
-			t.Errorf("told twice: %s", line)
+			t.Errorf("reported twice: %s", line)
 		case line[0] == '+':
 			here[key] = true
 		default:
@@ -262,12 +266,12 @@ func agree(t *testing.T, p *process) {
 		place := fmt.Sprint("place ", i)
 		for _, user := range p.Users(place) {
 			if !here[user+"@"+place] {
-				t.Errorf("%s is in %s, untold", user, place)
+				t.Errorf("%s is in %s, which was not reported", user, place)
 			}
 			delete(here, user+"@"+place)
 		}
 	}
 	if len(here) > 0 {
-		t.Errorf("told to be here, and are not: %v", here)
+		t.Errorf("reported as present, and are not: %v", here)
 	}
 }

@@ -16,18 +16,19 @@ import (
 	"example.org/sse/presence"
 )
 
-// A wire is a process's way to the store, which can be cut: what is on it then waits,
-// and a change arrives when it is whole again, though nobody may wait for it any more.
+// A wire is a process's connection to the store, which can be cut: what is on it then
+// waits, and a change arrives when the wire is whole again, even if the caller has given
+// up.
 type wire struct {
 	store *backplane.Memory
 
 	mu    sync.Mutex
-	whole chan struct{} // closed when it is; nil if it is now
-	deaf  bool          // and only what is heard waits
+	whole chan struct{} // closed when the wire is whole again; nil if it is whole
+	deaf  bool          // only what the store sends waits
 	swaps int
 
 	trouble func(key string) (before, after error) // of each Swap; may take time
-	slow    time.Duration                          // until a Swap is answered that is done
+	slow    time.Duration                          // how long the answer to a Swap takes
 }
 
 func (w *wire) fail(trouble func(key string) (before, after error), slow time.Duration) {
@@ -36,7 +37,7 @@ func (w *wire) fail(trouble func(key string) (before, after error), slow time.Du
 	w.trouble, w.slow = trouble, slow
 }
 
-// deafen has the process hear nothing, though it can speak.
+// deafen makes the process receive nothing, although it can send.
 func (w *wire) deafen() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -70,7 +71,7 @@ func (w *wire) wait(ctx context.Context, hears bool) error {
 	case <-whole:
 		return nil
 	case <-ctx.Done():
-		return errors.Join(backplane.ErrUnknown, ctx.Err())
+		return errors.Join(backplane.ErrIndeterminate, ctx.Err())
 	}
 }
 
@@ -106,19 +107,19 @@ func (w *wire) Watch(ctx context.Context, prefix string, fn func([]backplane.Rec
 	})
 }
 
-// A process has a tracker, and what that has told.
+// A process has a tracker and what that has reported.
 type process struct {
 	*presence.Tracker
 	*recorder
 	wire *wire
 }
 
-// processes share a store, until the test ends; within the bubble.
+// processes returns n processes that share a store until the test ends, in the bubble.
 func processes(t *testing.T, store *backplane.Memory, n int, set func(*presence.Tracker)) []*process {
 	var list []*process
 	for range n {
 		w := &wire{store: store}
-		p := &process{Tracker: &presence.Tracker{Key: []byte("one"), Store: w, Name: "people", Grace: 5 * time.Second, Settle: -1}, wire: w}
+		p := &process{Tracker: &presence.Tracker{Key: []byte("one"), Store: w, Name: "people", Grace: 5 * time.Second, LeaveDelay: -1}, wire: w}
 		if set != nil {
 			set(p.Tracker)
 		}
@@ -130,13 +131,13 @@ func processes(t *testing.T, store *backplane.Memory, n int, set func(*presence.
 	return list
 }
 
-// expect fails unless that is what each has told since it was asked last.
+// expect fails unless each process has reported want since the last call.
 func expect(t *testing.T, list []*process, want ...string) {
 	t.Helper()
 	for i, p := range list {
 		w := want[min(i, len(want)-1)]
-		if got := p.told(); got != w {
-			t.Errorf("%d told %q, want %q", i, got, w)
+		if got := p.reported(); got != w {
+			t.Errorf("process %d reported %q, want %q", i, got, w)
 		}
 	}
 }
@@ -151,7 +152,7 @@ func (p *process) connect(t *testing.T, s presence.Session, places ...string) *s
 	return source
 }
 
-// keys returns those of the records in a store.
+// keys returns the kinds of the records in a store.
 func keys(t *testing.T, store backplane.Store) (list []string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -171,8 +172,8 @@ func keys(t *testing.T, store backplane.Store) (list []string) {
 
 var ann, bob = presence.Session{User: "ann", Page: "1"}, presence.Session{User: "bob", Page: "2"}
 
-// A page that goes from one process to another within its grace, or is at two at
-// once, is never gone.
+// A page that moves from one process to another within its grace, or is at two at the
+// same time, is never gone.
 func TestRoaming(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var store backplane.Memory
@@ -202,17 +203,17 @@ func TestRoaming(t *testing.T) {
 		step(1)
 		expect(t, all, "end 1, -ann@b")
 		if got := strings.Join(keys(t, &store), " "); got != "node node node node" {
-			t.Errorf("in the store are %s", got)
+			t.Errorf("got records %s in the store, want %s", got, "node node node node")
 		}
 	})
 }
 
-// Others hear a page's words: one that is hidden may be without a stream for long,
-// and one that is renewed anywhere is not gone.
+// Other processes see a page's messages: a hidden page may be without a stream for long,
+// and a page that is renewed at any process is not gone.
 func TestWordsElsewhere(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var store backplane.Memory
-		all := processes(t, &store, 3, func(tr *presence.Tracker) { tr.Renewal = time.Minute })
+		all := processes(t, &store, 3, func(tr *presence.Tracker) { tr.MaxSilence = time.Minute })
 		token := all[0].Token("ann")
 		s, _ := all[1].Session(request(token))
 		source := all[0].connect(t, s, "a")
@@ -233,16 +234,16 @@ func TestWordsElsewhere(t *testing.T) {
 		synctest.Wait()
 		expect(t, all, "+ann@a, end "+s.Page+", -ann@a")
 		if source.ReadyState() != sse.Closed {
-			t.Error("the stream is open after a goodbye that another process has heard")
+			t.Error("the stream is open after a goodbye to another process")
 		}
 		step(time.Minute)
 		if got := strings.Join(keys(t, &store), " "); got != "node node node" {
-			t.Errorf("in the store are %s", got)
+			t.Errorf("got records %s in the store, want %s", got, "node node node")
 		}
 	})
 }
 
-// A page that is hidden is so for processes that come later, too.
+// A process that starts later knows that a page is hidden.
 func TestHiddenBefore(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var store backplane.Memory
@@ -269,7 +270,7 @@ func TestHiddenBefore(t *testing.T) {
 	})
 }
 
-// Names may have any bytes, and a session as many places as it may.
+// Names may contain any bytes, and a session may be in MaxPlaces places.
 func TestSharedNames(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var store backplane.Memory
@@ -290,18 +291,18 @@ func TestSharedNames(t *testing.T) {
 			all[0].Connect(source, ann, append(places, "one more")...),
 			all[0].Connect(source, ann, strings.Repeat("x", presence.MaxName+1)),
 		} {
-			if !errors.Is(err, presence.ErrPlace) {
+			if !errors.Is(err, presence.ErrInvalidPlace) {
 				t.Errorf("error %v", err)
 			}
 		}
 		for _, s := range []presence.Session{{User: s.User + "x", Page: "1"}, {User: "ann", Page: s.Page + "x"}} {
-			if err := all[0].Connect(source, s); !errors.Is(err, presence.ErrToken) {
+			if err := all[0].Connect(source, s); !errors.Is(err, presence.ErrInvalidToken) {
 				t.Errorf("error %v", err)
 			}
 		}
 		other := processes(t, &store, 1, nil)[0]
 		if other.Len() != 0 {
-			t.Error("a tracker of another name knows the session")
+			t.Error("a tracker with another Name knows the session")
 		}
 	})
 }

@@ -11,20 +11,19 @@ import (
 	"strings"
 )
 
-// MaxName is how many bytes a user and a place may have.
+// MaxName is the maximum length of a user, of a place and of a tracker's Name, in bytes.
 const MaxName = 256
 
-// ErrToken says that a request has no page token that is good for it. The text
-// of what wraps it tells whether the token is missing, forged, or another
-// user's. A handler answers with 403.
-var ErrToken = errors.New("presence: page token refused")
+// ErrInvalidToken means that a request has no valid page token. The text of the error
+// that wraps it says whether the token is missing, forged, or another user's. A handler
+// responds with 403.
+var ErrInvalidToken = errors.New("presence: invalid page token")
 
-// A Session is one page of one user, from when it is rendered until it is gone,
-// however many connections carry it meanwhile. Sessions can be compared, and be
-// the keys of a map.
+// A Session is one page of one user, from when the page is rendered until it is gone,
+// over any number of connections. Sessions are comparable and can be keys of a map.
 type Session struct {
-	User string // as it was given to Token
-	Page string // random, by Token. No secret: others may be told it
+	User string // as given to Token
+	Page string // random, made by Token; not a secret, may be sent to others
 }
 
 const (
@@ -36,14 +35,14 @@ const (
 	maxToken = (headBytes + MaxName + 2) / 3 * 4
 )
 
-// encoding has one way to spell a token, and no character that a URL escapes.
+// encoding has one spelling for each token, and no character that a URL escapes.
 var encoding = base64.RawURLEncoding.Strict()
 
-// Token returns a new session's token for a page that is being rendered, which
-// puts it into the URLs of its streams, and into the script's tag. It needs no
-// escaping there. It is signed, not encrypted: whoever has it can read the user.
+// Token returns the token of a new session, for a page that is being rendered. The page
+// puts the token into the URLs of its streams and into the script's tag, where it needs
+// no escaping. The token is signed, not encrypted: anyone who has it can read the user.
 //
-// A user of more than [MaxName] bytes gets none, but the empty string. It may be
+// Token returns the empty string for a user of more than [MaxName] bytes. It may be
 // called from any goroutine.
 func (t *Tracker) Token(user string) string {
 	if len(user) > MaxName {
@@ -56,40 +55,39 @@ func (t *Tracker) Token(user string) string {
 	return encoding.EncodeToString(raw)
 }
 
-// Session returns the session of the page that sent a request, by the token in
-// the query parameter page, or else in the header Page-Token.
+// Session returns the session of the page that sent a request, from the token in the
+// query parameter page or, without that, in the header Page-Token.
 //
-// The error is [ErrToken] if there is none, if it is not one of this tracker's,
-// or if it was minted for somebody else than the request's user; see
-// [Tracker.User]. That a token is good does not say that its session is present.
-// It may be called from any goroutine.
+// The error is [ErrInvalidToken] if the token is missing, was not issued by this tracker,
+// or was issued to another user, see [Tracker.User]. A valid token does not mean that its
+// session is present. Session may be called from any goroutine.
 func (t *Tracker) Session(r *http.Request) (Session, error) {
 	token := r.URL.Query().Get("page")
 	if token == "" {
 		token = r.Header.Get("Page-Token")
 	}
 	if token == "" {
-		return Session{}, fmt.Errorf("%w: missing: neither a query parameter page nor a header Page-Token", ErrToken)
+		return Session{}, fmt.Errorf("%w: missing: send the query parameter page or the header Page-Token", ErrInvalidToken)
 	}
 	if len(token) > maxToken {
-		return Session{}, fmt.Errorf("%w: forged: of %d bytes", ErrToken, len(token))
+		return Session{}, fmt.Errorf("%w: forged: is %d bytes long, limit %d", ErrInvalidToken, len(token), maxToken)
 	}
 	raw, err := encoding.DecodeString(token)
-	if err != nil || len(raw) < headBytes || strings.ContainsAny(token, "\r\n") || // which base64 passes over
+	if err != nil || len(raw) < headBytes || strings.ContainsAny(token, "\r\n") || // which base64 ignores
 		!hmac.Equal(raw[:sumBytes], t.sign(raw[sumBytes:])) {
-		return Session{}, fmt.Errorf("%w: forged, or signed with another key: let the page be loaded again", ErrToken)
+		return Session{}, fmt.Errorf("%w: forged, or signed with another key: reload the page", ErrInvalidToken)
 	}
 	s := Session{
 		User: string(raw[headBytes:]),
 		Page: encoding.EncodeToString(raw[sumBytes:headBytes]),
 	}
 	if t.User != nil && t.User(r) != s.User {
-		return Session{}, fmt.Errorf("%w: foreign: it is another user's", ErrToken)
+		return Session{}, fmt.Errorf("%w: foreign: issued to another user", ErrInvalidToken)
 	}
 	return s, nil
 }
 
-// sign returns the signature of what follows it in a token.
+// sign returns the signature of the rest of a token.
 func (t *Tracker) sign(rest []byte) []byte {
 	t.once.Do(func() {
 		if t.key = t.Key; len(t.key) == 0 {
@@ -101,7 +99,7 @@ func (t *Tracker) sign(rest []byte) []byte {
 		}
 	})
 	h := hmac.New(sha256.New, t.key)
-	h.Write([]byte("sse presence\x00")) // the key may be there for other things too
+	h.Write([]byte("sse presence\x00")) // the key may be used for other purposes too
 	h.Write(rest)
 	return h.Sum(nil)[:sumBytes]
 }

@@ -11,7 +11,7 @@ import (
 	"example.org/sse/presence"
 )
 
-// request is one of a page with that token.
+// request returns a request of a page with that token.
 func request(token string) *http.Request {
 	return httptest.NewRequest("GET", "/events?page="+url.QueryEscape(token), nil)
 }
@@ -23,7 +23,7 @@ func TestToken(t *testing.T) {
 		for range 3 {
 			token := tr.Token(user)
 			if token != url.QueryEscape(token) {
-				t.Errorf("%q is to be escaped", token)
+				t.Errorf("token %q needs escaping", token)
 			}
 			s, err := tr.Session(request(token))
 			if err != nil || s.User != user || s.Page == "" || seen[s] {
@@ -33,16 +33,16 @@ func TestToken(t *testing.T) {
 			r := httptest.NewRequest("POST", "/save", nil)
 			r.Header.Set("Page-Token", token)
 			if again, err := tr.Session(r); again != s || err != nil {
-				t.Errorf("by the header: %+v, %v; want %+v", again, err, s)
+				t.Errorf("by the header: got %+v, %v; want %+v", again, err, s)
 			}
 		}
 	}
 	if token := tr.Token(strings.Repeat("x", presence.MaxName+1)); token != "" {
-		t.Errorf("a user too long has the token %q", token)
+		t.Errorf("got token %q for a user that is too long, want none", token)
 	}
 }
 
-// A key that is kept keeps tokens good, in other processes too.
+// With the same key tokens stay valid, in other processes too.
 func TestKey(t *testing.T) {
 	key := []byte("0123456789abcdef0123456789abcdef")
 	one, two, other, random := presence.Tracker{Key: key}, presence.Tracker{Key: key}, presence.Tracker{Key: key[1:]}, presence.Tracker{}
@@ -51,7 +51,7 @@ func TestKey(t *testing.T) {
 		t.Error(err)
 	}
 	for _, tr := range []*presence.Tracker{&other, &random} {
-		if s, err := tr.Session(request(token)); !errors.Is(err, presence.ErrToken) || s != (presence.Session{}) {
+		if s, err := tr.Session(request(token)); !errors.Is(err, presence.ErrInvalidToken) || s != (presence.Session{}) {
 			t.Errorf("another key: %+v, %v", s, err)
 		}
 	}
@@ -73,12 +73,12 @@ func TestTokenRefused(t *testing.T) {
 		{"no base64", "%%%", "ann", "forged"},
 		{"line end", anns + "\n", "ann", "forged"},
 		{"zeros", strings.Repeat("A", 40), "", "forged"},
-		{"1 MiB", strings.Repeat("A", 1<<20), "ann", "forged: of 1048576 bytes"},
+		{"1 MiB", strings.Repeat("A", 1<<20), "ann", "forged: is 1048576 bytes long"},
 	} {
 		r := request(tt.token)
 		r.Header.Set("User", tt.user)
 		s, err := tr.Session(r)
-		if !errors.Is(err, presence.ErrToken) || !strings.Contains(err.Error(), tt.says) || len(err.Error()) > 200 || s != (presence.Session{}) {
+		if !errors.Is(err, presence.ErrInvalidToken) || !strings.Contains(err.Error(), tt.says) || len(err.Error()) > 200 || s != (presence.Session{}) {
 			t.Errorf("%s: %+v, %v", tt.name, s, err)
 		}
 	}
@@ -89,23 +89,23 @@ func TestTokenRefused(t *testing.T) {
 	}
 }
 
-// Whatever is taken for a token was minted: there is one way to write each.
+// Only a token that was issued is accepted: there is one spelling of each.
 func FuzzToken(f *testing.F) {
 	tr := presence.Tracker{Key: []byte("key")}
-	const minted = "E8B9hpmTMO69bTwfScKPpgkas2USVAQ7aQ9JSmFubg" // with this key, for ann; in all processes the same
-	f.Add(minted)
-	f.Add(minted[:len(minted)-1])
-	f.Add(minted + "=")
-	f.Add(minted[:len(minted)-1] + "h") // differs in bits that are not used
-	f.Add(minted[:20] + "\n" + minted[20:])
-	f.Add(" " + minted)
+	const issued = "E8B9hpmTMO69bTwfScKPpgkas2USVAQ7aQ9JSmFubg" // with this key, for ann; in all processes the same
+	f.Add(issued)
+	f.Add(issued[:len(issued)-1])
+	f.Add(issued + "=")
+	f.Add(issued[:len(issued)-1] + "h") // differs in bits that are not used
+	f.Add(issued[:20] + "\n" + issued[20:])
+	f.Add(" " + issued)
 	f.Add(strings.Repeat("A", 64))
 	f.Fuzz(func(t *testing.T, token string) {
 		s, err := tr.Session(request(token))
-		if (err == nil) != (token == minted) {
+		if (err == nil) != (token == issued) {
 			t.Errorf("%q: %+v, %v", token, s, err)
 		}
-		if err != nil && (!errors.Is(err, presence.ErrToken) || s != (presence.Session{})) {
+		if err != nil && (!errors.Is(err, presence.ErrInvalidToken) || s != (presence.Session{})) {
 			t.Errorf("%q: %+v, %v", token, s, err)
 		}
 		again, err := tr.Session(request(tr.Token(token)))

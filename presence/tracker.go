@@ -14,113 +14,111 @@ import (
 )
 
 const (
-	defaultGrace  = 8 * time.Second
-	defaultHidden = 5 * time.Minute
-	defaultSettle = time.Second
-	defaultLease  = 10 * time.Second
+	defaultGrace       = 8 * time.Second
+	defaultHiddenGrace = 5 * time.Minute
+	defaultLeaveDelay  = time.Second
+	defaultLease       = 10 * time.Second
 )
 
-// MaxPlaces is how many places a session may be in at once.
+// MaxPlaces is the number of places that a session may be in at once.
 const MaxPlaces = 256
 
 var (
-	// ErrPlace says that the name of a place is longer than [MaxName], or that
-	// the session would be in more than [MaxPlaces].
-	ErrPlace = errors.New("presence: name of a place too long, or too many of them")
+	// ErrInvalidPlace means that the name of a place is longer than [MaxName], or that
+	// the session would be in more than [MaxPlaces] places.
+	ErrInvalidPlace = errors.New("presence: place name too long, or too many places")
 
-	// ErrClosed says that the tracker has been closed.
+	// ErrClosed means that the tracker has been closed.
 	ErrClosed = errors.New("presence: closed")
 )
 
-// A Change is a user's coming to a place, or leaving it: the first of his
-// sessions there has come, or the last has gone.
+// A Change reports that a user joined a place (with the first session there) or left it
+// (with the last).
 type Change struct {
 	Place, User string
-	Joined      bool // else left
+	Joined      bool // false: left
 }
 
-// A Tracker knows which sessions are present, and in which places. The zero value
-// is ready to use; the exported fields may be set before first use and not after.
-// Its methods may be called from any goroutine.
+// A Tracker knows which sessions are present, and in which places. The zero value is
+// ready to use. Fields must not be changed after first use. Its methods may be called
+// from any goroutine.
 type Tracker struct {
-	// Key signs the tokens; 32 random bytes are right. Tokens are good in all
-	// processes that have the same key, and after a restart if it is kept. Nil: a
-	// random one, so that pages of before a restart have to be loaded again.
+	// Key signs the tokens; it should be 32 random bytes. Tokens are valid in all
+	// processes that have the same key, and after a restart if the key is kept. Nil: a
+	// random key, so that pages from before a restart have to be reloaded.
 	Key []byte
 
-	// User, if not nil, returns the user who sends a request, by a cookie for
-	// example. A token that was minted for another user is then refused. Without
-	// it, whoever gets hold of a token, which is part of URLs, can stand in for
-	// its page.
+	// User, if not nil, returns the user who sends a request, for example from a cookie.
+	// A token that was issued to another user is then refused. Without User, anyone who
+	// obtains a token, which is part of URLs, can act as its page.
 	User func(*http.Request) string
 
-	// Grace is how long a session stays after its last connection was lost, and
-	// it stays in a place so long after it lost the last one there. Browsers come
-	// back after 3 to 5 s, and so do those that a server which shuts down has told
-	// when. 0: 8 s, negative: not at all.
+	// Grace is how long a session lasts after its last connection was lost, and how long
+	// it stays in a place after its last connection there was lost. Browsers reconnect
+	// after 3 to 5 s, also when a server that shuts down has sent them a reconnection
+	// time. 0: 8 s; negative: no grace.
 	Grace time.Duration
 
-	// Hidden is the same for a page that has said that it is hidden: htmx 4 has
-	// no stream then, and a user may have other tabs in front for long. 0: 5
-	// minutes, negative: as Grace.
-	Hidden time.Duration
+	// HiddenGrace is the grace of a page that has reported that it is hidden: htmx 4 has
+	// no stream then, and a user may work in other tabs for a long time. 0: 5 minutes;
+	// negative: the same as Grace.
+	HiddenGrace time.Duration
 
-	// Settle is how long a user is still in a place after the goodbye of the last
-	// page there: who goes from one page to the next, or loads it again, says
-	// goodbye too, and is not to be seen leaving and joining. The session itself
-	// ends at once. 0: 1 s, negative: not at all.
-	Settle time.Duration
+	// LeaveDelay is how long a user stays in a place after the goodbye of the last page
+	// there. A user who goes to another page of the program, or reloads one, says goodbye
+	// too, and should not be seen leaving and joining. The session itself ends at once.
+	// 0: 1 s; negative: no delay.
+	LeaveDelay time.Duration
 
-	// Renewal, if positive, is how often a page has to say that it is still there,
-	// connected or not; see [Tracker.ServeHTTP]. It is for proxies that keep
-	// connections to the server when their clients are gone. Give the page two
-	// tries: half of it in the script's tag. Browsers run the timers of a hidden
-	// page once a minute at best; while it is hidden, Hidden is what counts if
-	// that is longer. With a Store each is a write to that.
-	Renewal time.Duration
+	// MaxSilence, if positive, is how long a page may be silent, connected or not,
+	// before its session ends; see [Tracker.ServeHTTP]. It is for proxies that keep
+	// connections to the server when their clients are gone. Give the page two tries:
+	// set data-renew in the script's tag to half of MaxSilence. Browsers run the timers
+	// of a hidden page once a minute at best; for a hidden page HiddenGrace applies if it
+	// is longer. With a Store each message is a write.
+	MaxSilence time.Duration
 
-	// Changed, if not nil, is called with each change, in order and never twice
-	// at once, by one of those who call the tracker's methods, or when time is up.
-	// No lock is held, so that it may call them too; what it learns may be newer
-	// than the change. While it waits for something, further changes wait for it.
+	// Changed, if not nil, is called with each change, in order and never concurrently:
+	// by a goroutine that calls the tracker's methods, or by a timer's. Changed may call
+	// the tracker's methods, and may see a state that is newer than the change. While
+	// Changed blocks, further changes wait.
 	Changed func(Change)
 
-	// Store, if not nil, joins the tracker to those of other processes on the same
-	// store and Name: who is present at one is present at all. They need one Key.
-	// A tracker with a Store must be closed.
+	// Store, if not nil, connects the tracker to the trackers of other processes with
+	// the same Store and Name: a session that is present at one is present at all of
+	// them. They need the same Key. A tracker with a Store must be closed.
 	Store backplane.Store
 
-	// Name tells the tracker's records from others in the store. It has at most
+	// Name separates the tracker's records from others in the store. It has at most
 	// [MaxName] bytes.
 	Name string
 
-	// Lease is how long a process that is cut off, or has died, is believed by the
-	// others; 0: 10 s. The store counts it, in whole seconds.
+	// Lease is how long the sessions of a process that is cut off, or has died, remain
+	// present at the others; 0: 10 s. The store measures it, in whole seconds.
 	Lease time.Duration
 
 	once sync.Once
 	key  []byte // assigned by once
 
-	mu       sync.Mutex // before those of sources
-	sessions map[Session]*session
-	places   map[string]*place
-	leave    []*func(Session)
-	news     []news // not told yet
-	telling  bool   // somebody does it
-	counter  uint64 // of lives and words, which grow
-	closed   bool
+	mu        sync.Mutex // taken before the mutexes of sources
+	sessions  map[Session]*session
+	places    map[string]*place
+	leave     []*func(Session)
+	notices   []notice // not reported yet
+	notifying bool     // a goroutine is reporting them
+	counter   uint64   // numbers lives and messages
+	closed    bool
 
 	shared
 }
 
-// Connect makes the session present, in some places, until the source ends and
-// its grace is over. It may be called several times for one session, with other
-// sources and other places, and brings back one that has left. It does not wait
-// for the Store.
+// Connect makes the session present, in the given places, until the source ends and the
+// grace has passed. It may be called several times for one session, with other sources
+// and other places, and for a session that has left. It does not wait for the Store.
 //
-// The error is [ErrPlace], [ErrToken] for a session without a page or with names
-// that are too long, [ErrClosed], or why the source has ended already; then
-// nothing was changed.
+// The error is [ErrInvalidPlace]; [ErrInvalidToken] if the session has no page, or names
+// that are too long; [ErrClosed]; or the reason why the source has already ended. Then
+// nothing has changed.
 func (t *Tracker) Connect(source *sse.EventSource, s Session, places ...string) error {
 	if err := check(s, places); err != nil {
 		return err
@@ -135,14 +133,14 @@ func (t *Tracker) Connect(source *sse.EventSource, s Session, places ...string) 
 	t.start()
 	c := &connection{source: source}
 	t.mu.Lock()
-	if err := t.admit(s, places); err != nil {
+	if err := t.admitLocked(s, places); err != nil {
 		t.mu.Unlock()
 		return err
 	}
-	p := t.session(s)
+	p := t.sessionLocked(s)
 	before := len(p.stays)
 	for _, name := range places {
-		if stay := t.enter(p, name); !slices.Contains(c.places, stay.at) {
+		if stay := t.enterLocked(p, name); !slices.Contains(c.places, stay.at) {
 			if !stay.here {
 				stay.here = true
 				before = -1
@@ -151,40 +149,41 @@ func (t *Tracker) Connect(source *sse.EventSource, s Session, places ...string) 
 		}
 	}
 	if p.life == 0 {
-		t.arrive(p)
+		t.arriveLocked(p)
 		before = -1
 	}
 	p.connect(c)
 	if before != len(p.stays) {
-		t.write(p) // what others know is no longer so
+		t.writeLocked(p) // the record is outdated
 	}
-	t.review(p)
+	t.expireLocked(p)
 	t.mu.Unlock()
-	source.AfterFunc(func() { t.lost(c) })
-	t.tell()
+	source.AfterFunc(func() { t.connectionLost(c) })
+	t.notify()
 	return nil
 }
 
-// check returns why a session, or places, cannot be.
+// check returns an error if a session or a list of places is invalid.
 func check(s Session, places []string) error {
 	switch {
 	case s.Page == "":
-		return fmt.Errorf("%w: a session without a page", ErrToken)
+		return fmt.Errorf("%w: session without a page", ErrInvalidToken)
 	case len(s.Page) > MaxName || len(s.User) > MaxName:
-		return fmt.Errorf("%w: a session with a user or a page of more than %d bytes", ErrToken, MaxName)
+		return fmt.Errorf("%w: session's user or page longer than %d bytes", ErrInvalidToken, MaxName)
 	case len(places) > MaxPlaces:
-		return fmt.Errorf("%w: %d of at most %d", ErrPlace, len(places), MaxPlaces)
+		return fmt.Errorf("%w: %d places, limit %d", ErrInvalidPlace, len(places), MaxPlaces)
 	}
 	for _, name := range places {
 		if len(name) > MaxName {
-			return fmt.Errorf("%w: %d bytes of at most %d", ErrPlace, len(name), MaxName)
+			return fmt.Errorf("%w: a name is %d bytes long, limit %d", ErrInvalidPlace, len(name), MaxName)
 		}
 	}
 	return nil
 }
 
-// admit returns why a session cannot be in places as well as where it is now.
-func (t *Tracker) admit(s Session, places []string) error {
+// admitLocked returns an error if a session cannot be in the places in addition to those
+// where it is now.
+func (t *Tracker) admitLocked(s Session, places []string) error {
 	if t.closed {
 		return fmt.Errorf("presence: connect: %w", ErrClosed)
 	}
@@ -202,13 +201,13 @@ func (t *Tracker) admit(s Session, places []string) error {
 		here[name] = true
 	}
 	if len(here) > MaxPlaces {
-		return fmt.Errorf("%w: %d of at most %d", ErrPlace, len(here), MaxPlaces)
+		return fmt.Errorf("%w: %d places, limit %d", ErrInvalidPlace, len(here), MaxPlaces)
 	}
 	return nil
 }
 
-// session returns what is known of a session that is present from now on.
-func (t *Tracker) session(s Session) *session {
+// sessionLocked returns the state of a session, which is made if there is none.
+func (t *Tracker) sessionLocked(s Session) *session {
 	p := t.sessions[s]
 	if p == nil {
 		p = &session{id: s}
@@ -221,24 +220,24 @@ func (t *Tracker) session(s Session) *session {
 	return p
 }
 
-// Leave ends a session at once: its page has said goodbye. Streams that it still
-// has are closed, in other processes as well, as soon as they hear of it; browsers
-// keep those of a page that was left for a while. When it returns all have been
-// told in this process, unless another call was at it. If the session is not
-// present, nothing happens.
+// Leave ends a session at once, as the goodbye of its page does. Streams that are still
+// open are closed, since browsers keep the streams of a page that was left for a while;
+// other processes close theirs as soon as they see the goodbye. When Leave returns, the
+// end has been reported in this process, unless another goroutine is reporting it. If the
+// session is not present, Leave does nothing.
 func (t *Tracker) Leave(s Session) {
 	t.start()
 	t.mu.Lock()
 	var open []*connection
 	if p := t.sessions[s]; p != nil && !t.closed {
-		open = t.bye(p)
+		open = t.goodbyeLocked(p)
 	}
 	t.mu.Unlock()
-	t.finish(open)
+	t.notifyAndClose(open)
 }
 
-// Present reports whether a session is present: it is connected, or was a moment
-// ago.
+// Present reports whether a session is present: it is connected, or its grace has not
+// passed yet.
 func (t *Tracker) Present(s Session) bool {
 	t.start()
 	t.mu.Lock()
@@ -246,7 +245,7 @@ func (t *Tracker) Present(s Session) bool {
 	return t.sessions[s] != nil
 }
 
-// Len returns how many sessions are present.
+// Len returns the number of sessions that are present.
 func (t *Tracker) Len() int {
 	t.start()
 	t.mu.Lock()
@@ -254,7 +253,7 @@ func (t *Tracker) Len() int {
 	return len(t.sessions)
 }
 
-// Users returns who is in a place, sorted, each once.
+// Users returns the users in a place, sorted and without duplicates.
 func (t *Tracker) Users(place string) []string {
 	t.start()
 	t.mu.Lock()
@@ -267,11 +266,11 @@ func (t *Tracker) Users(place string) []string {
 }
 
 // OnLeave arranges to call f with each session that has ended, in order and never
-// twice at once, as Changed; before Changed is called with what follows from it.
-// It is for what belongs to a session and must be freed with it. A session that
-// has ended may be back by the time of the call.
+// concurrently, neither with itself nor with Changed; the changes that follow from the
+// end are reported afterwards. Use it to release resources tied to a session. A session
+// that has ended may be present again by the time of the call.
 //
-// Calling stop takes f back; a call of it may be going on then.
+// Calling stop ends this; a call of f may still be running when stop returns.
 func (t *Tracker) OnLeave(f func(Session)) (stop func()) {
 	t.start()
 	t.mu.Lock()
@@ -284,23 +283,23 @@ func (t *Tracker) OnLeave(f func(Session)) (stop func()) {
 	}
 }
 
-// say is what a page has said of itself: which state it is in, and for the how
-// many-th time it says something.
-func (t *Tracker) say(s Session, state string, n uint64) {
+// receive handles a page's message about its state. n numbers the page's messages from
+// 1, so that late ones can be ignored.
+func (t *Tracker) receive(s Session, state string, n uint64) {
 	t.start()
 	t.mu.Lock()
 	var open []*connection
-	if p := t.sessions[s]; p != nil && !t.closed && p.heeds(n) {
+	if p := t.sessions[s]; p != nil && !t.closed && p.isNews(n) {
 		if state == gone {
-			open = t.bye(p)
+			open = t.goodbyeLocked(p)
 		} else {
-			p.say(state == hidden)
+			p.setHidden(state == hidden)
 			t.counter++
-			p.word = t.counter
-			t.write(p)
-			open = t.review(p)
+			p.heard = t.counter
+			t.writeLocked(p)
+			open = t.expireLocked(p)
 		}
 	}
 	t.mu.Unlock()
-	t.finish(open)
+	t.notifyAndClose(open)
 }

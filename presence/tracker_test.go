@@ -38,13 +38,13 @@ func bubble(t *testing.T, test func(t *testing.T)) {
 	synctest.Test(t, test)
 }
 
-// step lets time pass, fake time, and whoever runs come to rest.
+// step lets fake time pass, and waits until all goroutines are idle.
 func step(d time.Duration) {
 	time.Sleep(d) // fake
 	synctest.Wait()
 }
 
-// A recorder writes down what a tracker tells.
+// A recorder records what a tracker reports.
 type recorder struct {
 	mu   sync.Mutex
 	list []string
@@ -69,7 +69,7 @@ func (r *recorder) add(s string) {
 	r.list = append(r.list, s)
 }
 
-// all returns what was told since the last call.
+// all returns what was reported since the last call.
 func (r *recorder) all() []string {
 	synctest.Wait()
 	r.mu.Lock()
@@ -79,16 +79,16 @@ func (r *recorder) all() []string {
 	return list
 }
 
-func (r *recorder) told() string { return strings.Join(r.all(), ", ") }
+func (r *recorder) reported() string { return strings.Join(r.all(), ", ") }
 
 func TestGrace(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		tr := presence.Tracker{Grace: 5 * time.Second}
-		told := record(&tr).told
+		reported := record(&tr).reported
 		expect := func(want string) {
 			t.Helper()
-			if got := told(); got != want {
-				t.Errorf("told %q, want %q", got, want)
+			if got := reported(); got != want {
+				t.Errorf("got %q, want %q", got, want)
 			}
 		}
 		ann := presence.Session{User: "ann", Page: "1"}
@@ -130,34 +130,34 @@ func TestGrace(t *testing.T) {
 func TestLeave(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var tr presence.Tracker
-		told := record(&tr).told
+		reported := record(&tr).reported
 		ann := presence.Session{User: "ann", Page: "1"}
 		source := connect(t)
 		tr.Connect(source, ann, "a")
 		tr.Leave(ann)
 		tr.Leave(ann)
-		if got := told(); got != "+ann@a, end 1" || tr.Present(ann) || source.ReadyState() != sse.Closed {
-			t.Errorf("told %q, the stream is in state %d", got, source.ReadyState())
+		if got := reported(); got != "+ann@a, end 1" || tr.Present(ann) || source.ReadyState() != sse.Closed {
+			t.Errorf("got %q, the stream is in state %d", got, source.ReadyState())
 		}
 		back := connect(t)
 		tr.Connect(back, ann, "a")
 		step(time.Hour)
-		if got := told(); got != "" || !tr.Present(ann) {
-			t.Errorf("back again: told %q", got)
+		if got := reported(); got != "" || !tr.Present(ann) {
+			t.Errorf("back again: got %q, want nothing", got)
 		}
 		tr.Leave(ann)
 		step(time.Second - 1)
 		if got := tr.Users("a"); len(got) != 1 {
-			t.Errorf("a moment after the goodbye %q are here", got)
+			t.Errorf("a moment after the goodbye: got users %q, want 1", got)
 		}
 		step(1)
-		if got := told(); got != "end 1, -ann@a" {
-			t.Errorf("at the end told %q", got)
+		if got := reported(); got != "end 1, -ann@a" {
+			t.Errorf("at the end: got %q", got)
 		}
 	})
 }
 
-// By default a page may be away for longer than any browser takes to come back.
+// By default a page may be away for longer than any browser takes to reconnect.
 func TestDefaultGrace(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var tr presence.Tracker

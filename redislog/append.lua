@@ -1,14 +1,14 @@
 -- Appends an entry, unless its id was used before, and returns its number.
 --
--- KEYS  the stream; what remembers the id
--- ARGV  nonce, data, entries to keep, bytes to keep (negative: no bound),
---       for how many milliseconds to remember, channel, nonce of a new log
+-- KEYS  the stream; the key that remembers the id
+-- ARGV  nonce, data, number of entries to keep, bytes to keep (negative: no limit),
+--       milliseconds to remember the id, channel, nonce of a new log
 --
--- An element of the stream is {n nonce, t total, d data}, where total is the
--- bytes of all data so far: what is kept can be told from its two ends. Entry n
--- has the id n-0, so that a missing one shows. The first element of a log stands
--- before its first entry: it has the id 0-1, and a random nonce by which another
--- log in its place is recognized.
+-- An element of the stream is {n nonce, t total, d data}, where total is the number
+-- of bytes of all data so far: the size of what is kept follows from its two ends.
+-- Entry n has the id n-0, so that a missing entry is detected. The first element of
+-- a log precedes its first entry: it has the id 0-1, and a random nonce that
+-- distinguishes the log from another one in its place.
 local known = redis.call('GET', KEYS[2])
 if known then
 	return known
@@ -27,7 +27,7 @@ redis.call('SET', KEYS[2], n, 'PX', ARGV[5])
 
 local keep, keepBytes = tonumber(ARGV[3]), tonumber(ARGV[4])
 local length = redis.call('XLEN', stream)
-if keep >= 0 and length > keep + 2 then -- it was more that was to be kept before
+if keep >= 0 and length > keep + 2 then -- the limit was higher before
 	length = keep + 1
 	redis.call('XTRIM', stream, 'MAXLEN', length)
 end
@@ -44,5 +44,5 @@ while length > 1 do
 	length = length - 1
 	redis.call('XTRIM', stream, 'MAXLEN', length)
 end
-redis.pcall('PUBLISH', ARGV[6], n) -- who misses it looks by himself
+redis.pcall('PUBLISH', ARGV[6], n) -- a follower that misses it asks by itself
 return n

@@ -13,7 +13,7 @@ import (
 	"example.org/sse/redislog"
 )
 
-// Append, of 100 bytes.
+// BenchmarkAppend appends 100 bytes.
 func BenchmarkAppend(b *testing.B) {
 	s := startRedis(b)
 	run := time.Now().UnixNano()
@@ -34,7 +34,7 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
-// Swap, of 100 bytes with a time to live: each caller renews a record of its own.
+// BenchmarkSwap swaps 100 bytes with a time to live: each caller renews its own record.
 func BenchmarkSwap(b *testing.B) {
 	s := startRedis(b)
 	var keys atomic.Int64
@@ -55,7 +55,7 @@ func BenchmarkSwap(b *testing.B) {
 	}
 }
 
-// In a benchmark each caller makes a function, and calls it.
+// benches are the ways to run a benchmark: each caller makes a function and calls it.
 var benches = []struct {
 	name string
 	run  func(*testing.B, func() func())
@@ -64,7 +64,7 @@ var benches = []struct {
 	{"256 callers", atOnce},
 }
 
-// oneByOne reports how long a call takes, too.
+// oneByOne also reports how long a call takes.
 func oneByOne(b *testing.B, caller func() func()) {
 	call := caller()
 	var took []time.Duration
@@ -88,7 +88,7 @@ func atOnce(b *testing.B, caller func() func()) {
 	})
 }
 
-// From the call of Append until a follower has the entry.
+// The time from the call of Append until a follower has the entry.
 func BenchmarkFollow(b *testing.B) {
 	s := startRedis(b)
 	l, other := s.log("log", nil), s.log("log", nil)
@@ -118,7 +118,7 @@ func BenchmarkFollow(b *testing.B) {
 	<-ended
 }
 
-// What the server remembers of an entry's id, besides the entry.
+// The memory that the server needs for an entry's id, in addition to the entry.
 func BenchmarkIDs(b *testing.B) {
 	s := startRedis(b)
 	l := s.log("log", &redislog.Options{History: 1})

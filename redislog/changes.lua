@@ -1,19 +1,19 @@
 -- Returns the records that have changed since a revision.
 --
--- ARGV  revision, "" to begin; token of the change that made it; prefix of keys;
---       bytes to return at least if there are so many
+-- ARGV  revision, "" to start; token of the change with that revision; prefix of
+--       keys; minimum number of bytes to return, if there are as many
 --
--- The reply is 1 if there are no more changes, in how many milliseconds the next
--- record expires or -1, revision and token to go on from, and for each change
--- key, revision, "1" if the record is gone, and value. A change that another has
--- followed is left out. The reply is empty if the changes since that revision are
--- no longer kept.
+-- The reply is 1 if there are no more changes, otherwise 0; milliseconds until the
+-- next record expires, or -1; revision and token to continue from; and for each
+-- change key, revision, "1" if the record was deleted, and value. A change that was
+-- followed by another one of the same record is skipped. The reply is empty if the
+-- changes since that revision are no longer kept.
 local from, token, prefix, most = ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
 sweep(100)
 if not newest() then
 	change('', '1')
 end
-tell()
+wake()
 local wait = -1
 local next = redis.call('ZRANGE', deadlines, 0, 0, 'WITHSCORES')[2]
 if next then
@@ -35,7 +35,7 @@ while true do
 		local e = elements[i]
 		local key, gone = e[2][2], e[2][4]
 		if key ~= '' and string.sub(key, 1, #prefix) == prefix then
-			local rev, value = held(key)
+			local rev, value = current(key)
 			if gone == '1' and rev == '0' or rev == number(e) then
 				reply[#reply + 1] = key
 				reply[#reply + 1] = number(e)

@@ -18,17 +18,16 @@ func TestConformance(t *testing.T) {
 	conformance(t, func() redis.UniversalClient { return s.client() })
 }
 
-// A cluster wants all keys of a request in one slot. Of how many servers it
-// consists makes no difference to that.
+// A cluster requires all keys of a request to be in one slot, with any number of servers.
 func TestConformanceInCluster(t *testing.T) {
 	t.Parallel()
 	s := startRedis(t, "--cluster-enabled", "yes")
 	s.do("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
 	for began := time.Now(); !strings.Contains(s.do("CLUSTER", "INFO").(string), "cluster_state:ok"); {
 		if time.Since(began) > patience {
-			t.Fatal("the cluster does not come up")
+			t.Fatal("the cluster does not start")
 		}
-		time.Sleep(10 * time.Millisecond) // until the server finds that it is one
+		time.Sleep(10 * time.Millisecond) // until the server is ready as a cluster
 	}
 	conformance(t, func() redis.UniversalClient {
 		c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{s.addr()}, ReadOnly: true, PoolSize: 300})
@@ -37,7 +36,7 @@ func TestConformanceInCluster(t *testing.T) {
 	})
 }
 
-// conformance runs the suite, each handle with a client of its own.
+// conformance runs the suite; each handle has a client of its own.
 func conformance(t *testing.T, client func() redis.UniversalClient) {
 	t.Run("log", func(t *testing.T) {
 		logtest.Run(t, func(t testing.TB, name string, history int) backplane.Log {

@@ -18,10 +18,9 @@ import (
 	"example.org/sse/redislog"
 )
 
-// A replica takes over that has not got the newest entries, and gets others with
-// the same numbers. What the first server has answered for is gone, and everybody
-// who has seen it is told so. A lock is held twice, but the second holder's token
-// is the greater one.
+// A replica without the newest entries takes over, and gets others with the same numbers.
+// Entries that the first server acknowledged are lost, and every follower that has seen
+// them gets ErrGap. A lock is held twice, but the second holder's revision is greater.
 func TestFailoverLosesTheEnd(t *testing.T) {
 	first := startRedis(t, "--repl-diskless-sync-delay", "0")
 	second := startRedis(t, "--replicaof", "127.0.0.1", first.port)
@@ -33,7 +32,7 @@ func TestFailoverLosesTheEnd(t *testing.T) {
 	}
 	var address atomic.Value
 	address.Store(first.addr())
-	client := first.client(func(o *redis.Options) { // as one that asks a sentinel
+	client := first.client(func(o *redis.Options) { // like a client that asks a sentinel
 		o.Dialer = func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, network, address.Load().(string))
 		}
@@ -42,7 +41,7 @@ func TestFailoverLosesTheEnd(t *testing.T) {
 	kept := add(t, l, "e1", "e2")
 	page := swap(t, st, "page", 0, "1", 0)
 	if n := first.do("WAIT", 1, 10_000); n != int64(1) {
-		t.Fatalf("%v replicas", n)
+		t.Fatalf("got %v replicas, want 1", n)
 	}
 	f := background(t, l, kept, nil)
 	v := watchForgetful(t, st, "", true)
@@ -61,20 +60,20 @@ func TestFailoverLosesTheEnd(t *testing.T) {
 	add(t, l, "n3", "n4", "n5")
 	f.hasGap("e3", "e4")
 	if got, err := follow(t, l, lost, 1); !errors.Is(err, backplane.ErrGap) {
-		t.Errorf("after one that was lost: %q, %v", got, err)
+		t.Errorf("after a lost entry: got %q, %v, want ErrGap", got, err)
 	}
 	if got, err := follow(t, l, kept, 3); err != nil || len(got) != 3 || got[0] != "n3" {
-		t.Errorf("after one that was kept: %q, %v", got, err)
+		t.Errorf("after a kept entry: got %q, %v", got, err)
 	}
 	v.shows("page", "1")
 	again := swap(t, st, "lock", 0, "second", 0)
 	if again.Rev <= lock.Rev {
-		t.Errorf("token %d, before %d", again.Rev, lock.Rev)
+		t.Errorf("got revision %d, want more than %d", again.Rev, lock.Rev)
 	}
 	v.shows("lock", "second", "page", "1")
 }
 
-// What the docs say the server's user needs is all it needs.
+// The permissions in the package's documentation are sufficient.
 func TestPermissions(t *testing.T) {
 	s := startRedis(t)
 	args := []any{"ACL", "SETUSER", "app", "on", ">secret"}
@@ -114,15 +113,15 @@ func TestPermissions(t *testing.T) {
 	v.shows("other", "v")
 	v.shows()
 	if denied := s.do("ACL", "LOG").([]any); len(denied) > 0 {
-		t.Errorf("denied: %v", denied)
+		t.Errorf("got denied commands %v, want none", denied)
 	}
 	if channels := s.do("PUBSUB", "CHANNELS").([]any); len(channels) != 2 {
-		t.Errorf("subscribed are %v", channels)
+		t.Errorf("got subscriptions %v", channels)
 	}
 
 	_, err = redislog.Open(within(t, patience), client, "log", &redislog.Options{Space: "other"})
 	if err == nil || !strings.Contains(err.Error(), "NOPERM") {
-		t.Errorf("another space: %v", err)
+		t.Errorf("another space: got %v, want NOPERM", err)
 	}
 }
 
@@ -141,11 +140,11 @@ func TestNothingIsLeft(t *testing.T) {
 	}
 	for began := time.Now(); runtime.NumGoroutine() > before; {
 		if time.Since(began) > patience {
-			t.Fatalf("%d goroutines, before %d", runtime.NumGoroutine(), before)
+			t.Fatalf("got %d goroutines, want %d as before", runtime.NumGoroutine(), before)
 		}
-		time.Sleep(10 * time.Millisecond) // for those of the client to end
+		time.Sleep(10 * time.Millisecond) // until the client's goroutines have ended
 	}
 	if subscribed := s.do("CLIENT", "LIST", "TYPE", "pubsub"); subscribed != "" {
-		t.Errorf("still subscribed: %v", subscribed)
+		t.Errorf("still subscribed: %v, want none", subscribed)
 	}
 }

@@ -18,8 +18,8 @@ import (
 	"example.org/sse/redislog"
 )
 
-// A server that does not answer for longer than a request may take: what is
-// appended meanwhile is in the log once, afterwards.
+// If the server gives no answer for longer than a request may take, what is appended
+// meanwhile is in the log once afterwards.
 func TestServerStands(t *testing.T) {
 	s := startRedis(t)
 	a := s.log("log", nil)
@@ -30,19 +30,19 @@ func TestServerStands(t *testing.T) {
 	for _, text := range numbered("e", 10) {
 		wg.Go(func() { add(t, a, text) })
 	}
-	time.Sleep(3 * time.Second) // for first attempts to be given up
+	time.Sleep(3 * time.Second) // until first attempts are abandoned
 	s.cont()
 	wg.Wait()
 	add(t, a, "after")
 	f.await("it has 12", func() bool { return len(f.texts) >= 12 })
 	all, err := follow(t, a, backplane.Oldest, 12)
 	if err != nil || len(all) != 12 || all[0] != "before" || all[11] != "after" {
-		t.Fatalf("the log has %q, %v", all, err)
+		t.Fatalf("log: got %q, %v", all, err)
 	}
 	f.has(all...)
 	slices.Sort(all)
 	if len(slices.Compact(all)) != 12 {
-		t.Errorf("the log has %q", all)
+		t.Errorf("log: got %q", all)
 	}
 }
 
@@ -50,7 +50,7 @@ func TestOutcomeUnknown(t *testing.T) {
 	s := startRedis(t)
 	a, st := s.log("log", nil), s.store("store")
 	add(t, a, "before")
-	swap(t, st, "before", 0, "", 0) // the server is to know the script
+	swap(t, st, "before", 0, "", 0) // so that the server knows the script
 	s.stop()
 	began := time.Now()
 	_, errAppend := a.Append(within(t, 300*time.Millisecond), "id", []byte("data"))
@@ -58,13 +58,13 @@ func TestOutcomeUnknown(t *testing.T) {
 	time.AfterFunc(300*time.Millisecond, cancel)
 	_, errSwap := st.Swap(ctx, "key", 0, []byte("value"), 0)
 	if took := time.Since(began); took > 3*time.Second {
-		t.Errorf("it took %v", took)
+		t.Errorf("took %v", took)
 	}
-	if !errors.Is(errAppend, backplane.ErrUnknown) || !errors.Is(errAppend, context.DeadlineExceeded) {
-		t.Errorf("Append: %v", errAppend)
+	if !errors.Is(errAppend, backplane.ErrIndeterminate) || !errors.Is(errAppend, context.DeadlineExceeded) {
+		t.Errorf("Append: got %v", errAppend)
 	}
-	if !errors.Is(errSwap, backplane.ErrUnknown) || !errors.Is(errSwap, context.Canceled) {
-		t.Errorf("Swap: %v", errSwap)
+	if !errors.Is(errSwap, backplane.ErrIndeterminate) || !errors.Is(errSwap, context.Canceled) {
+		t.Errorf("Swap: got %v", errSwap)
 	}
 	s.cont()
 	c := add(t, a, "id")
@@ -73,7 +73,7 @@ func TestOutcomeUnknown(t *testing.T) {
 	}
 	add(t, a, "after")
 	if got, err := follow(t, a, backplane.CursorOf(1, "before"), 2); err != nil || len(got) != 2 || got[1] != "after" {
-		t.Errorf("the log has %q, %v", got, err)
+		t.Errorf("log: got %q, %v", got, err)
 	}
 	if r, err := st.Swap(t.Context(), "key", 0, []byte("value"), 0); err == nil {
 		t.Logf("it had not been done")
@@ -82,7 +82,7 @@ func TestOutcomeUnknown(t *testing.T) {
 	}
 }
 
-// Who stops following does not wait for a server that stands.
+// Follow ends at once, even if the server is stopped.
 func TestFollowerOfStandingServerStops(t *testing.T) {
 	s := startRedis(t)
 	l, st := s.log("log", nil), s.store("store")
@@ -90,19 +90,19 @@ func TestFollowerOfStandingServerStops(t *testing.T) {
 	v := watch(t, st, "")
 	s.stop()
 	defer s.cont()
-	time.Sleep(1500 * time.Millisecond) // for a request to be under way
+	time.Sleep(1500 * time.Millisecond) // until a request is in progress
 	began := time.Now()
 	f.stop()
 	v.stop()
 	f.await("it has ended", func() bool { return f.ended })
 	v.awaitEnd()
 	if took := time.Since(began); took > time.Second || f.err != context.Canceled {
-		t.Errorf("it took %v, error %v", took, f.err)
+		t.Errorf("took %v, error %v", took, f.err)
 	}
 }
 
-// A server that keeps nothing on disk comes back empty. That is a gap for
-// everybody, even once it has as many entries as before.
+// A server that keeps nothing on disk restarts empty. That is a gap for every follower, even
+// once the log has as many entries as before.
 func TestRestartWithoutDisk(t *testing.T) {
 	s := startRedis(t)
 	a := s.log("log", nil)
@@ -126,8 +126,8 @@ func TestRestartWithoutDisk(t *testing.T) {
 	}
 }
 
-// A server that writes to disk before it answers loses nothing that it has
-// answered for, whenever it is killed.
+// A server that writes to disk before it answers loses no acknowledged entry, whenever it is
+// killed.
 func TestRestartWithDisk(t *testing.T) {
 	s := startRedis(t, "--appendonly", "yes", "--appendfsync", "always")
 	a := s.log("log", nil)
@@ -142,14 +142,14 @@ func TestRestartWithDisk(t *testing.T) {
 		add(t, a, texts...)
 	}()
 	for range 3 {
-		time.Sleep(50 * time.Millisecond) // for some to be appended
+		time.Sleep(50 * time.Millisecond) // until some are appended
 		s.kill()
 		s.start()
 	}
 	<-done
 	f.has(texts...)
 	if got, err := follow(t, a, backplane.Oldest, 300); err != nil || !slices.Equal(got, texts) {
-		t.Errorf("the log has %d entries, %v", len(got), err)
+		t.Errorf("log: got %d entries, %v", len(got), err)
 	}
 	swap(t, st, "k", v.rev("k"), "w", 0)
 	v.shows("k", "w")
@@ -167,11 +167,11 @@ func TestFlushed(t *testing.T) {
 	v.shows()
 	f.hasGap()
 	if r := swap(t, st, "k", 0, "w", 0); r.Rev <= old.Rev {
-		t.Errorf("revision %d, before %d: no fencing token", r.Rev, old.Rev)
+		t.Errorf("got revision %d, want more than %d, for a fence", r.Rev, old.Rev)
 	}
 	v.shows("k", "w")
 
-	// In one go with what comes next, so that nobody sees the server empty.
+	// In one step with the next command, so that no one sees the server empty.
 	add(t, a, "n1")
 	f = background(t, s.log("log", nil), backplane.Newest, nil)
 	client := s.client()
@@ -185,7 +185,7 @@ func TestFlushed(t *testing.T) {
 	f.hasGap()
 }
 
-// A hole that somebody else has made in the log.
+// An entry that another program deletes is a gap.
 func TestHole(t *testing.T) {
 	s := startRedis(t)
 	l := s.log("log", nil)
@@ -197,7 +197,7 @@ func TestHole(t *testing.T) {
 	}
 }
 
-// A full server takes nothing, and says so; once there is room it goes on.
+// A full server refuses entries; once there is room, Append succeeds.
 func TestServerIsFull(t *testing.T) {
 	s := startRedis(t)
 	l, st := s.log("log", nil), s.store("store")
@@ -221,7 +221,7 @@ func TestServerIsFull(t *testing.T) {
 
 func errorOf[T any](_ T, err error) error { return err }
 
-// Messages only wake: what follows goes on without them.
+// Messages only wake: followers and watchers work without them.
 func TestMessagesGetLost(t *testing.T) {
 	s := startRedis(t)
 	a, st := s.log("log", nil), s.store("store")
@@ -239,7 +239,7 @@ func TestMessagesGetLost(t *testing.T) {
 		f.has(texts...)
 		v.shows("k", text)
 	}
-	s.do("ACL", "SETUSER", "default", "resetchannels") // nobody publishes or subscribes any more
+	s.do("ACL", "SETUSER", "default", "resetchannels") // no one can publish or subscribe
 	s.do("CLIENT", "KILL", "TYPE", "pubsub")
 	for _, text := range numbered("n", 3) {
 		add(t, a, text)
@@ -250,11 +250,10 @@ func TestMessagesGetLost(t *testing.T) {
 	}
 }
 
-// A lossy connection ends instead of giving the answer to a request, when it is
-// told to.
+// A lossy connection closes instead of delivering the next answer, if lose is set.
 type lossy struct {
 	net.Conn
-	lose *atomic.Int32 // 1: the next answer
+	lose *atomic.Int32 // 1: lose the next answer
 }
 
 func (l lossy) Read(p []byte) (int, error) {
@@ -266,7 +265,7 @@ func (l lossy) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// The answer is lost, and the client asks again by itself: it is done once.
+// If the answer is lost and the client repeats the request, the change is made once.
 func TestAnswerGetsLost(t *testing.T) {
 	s := startRedis(t)
 	var lose atomic.Int32
@@ -289,11 +288,11 @@ func TestAnswerGetsLost(t *testing.T) {
 			t.Errorf("delete: %v, %v", r, err)
 		}
 		if lose.Load() > 0 {
-			t.Error("no answer was lost: this shows nothing")
+			t.Error("no answer was lost: the test proves nothing")
 		}
 	}
 	add(t, l, "after")
 	if got, err := follow(t, l, backplane.CursorOf(1, "before"), 6); err != nil || !slices.Equal(got, append(numbered("e", 5), "after")) {
-		t.Errorf("the log has %q, %v", got, err)
+		t.Errorf("log: got %q, %v", got, err)
 	}
 }

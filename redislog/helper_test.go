@@ -21,9 +21,9 @@ import (
 	"example.org/sse/redislog"
 )
 
-const patience = 20 * time.Second // for what should come at once; the machine may be busy
+const patience = 20 * time.Second // for what should happen at once; the machine may be busy
 
-// A redisServer is a process of the test's own.
+// A redisServer is a server process of the test.
 type redisServer struct {
 	t    testing.TB
 	port string
@@ -31,8 +31,8 @@ type redisServer struct {
 	cmd  *exec.Cmd
 }
 
-// startRedis starts a server on a free port of the loopback interface. Without
-// further arguments it keeps nothing on disk.
+// startRedis starts a server on a free port of the loopback interface. Without further
+// arguments it keeps nothing on disk.
 func startRedis(t testing.TB, args ...string) *redisServer {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
@@ -91,13 +91,13 @@ func (s *redisServer) kill() {
 	}
 }
 
-// stop has the kernel take what is sent, and nobody answer.
+// stop suspends the server: the kernel accepts what is sent, and no answer comes.
 func (s *redisServer) stop() {
 	s.cmd.Process.Signal(syscall.SIGSTOP)
 	var state syscall.WaitStatus
 	for !state.Stopped() { // the signal takes a moment
 		if _, err := syscall.Wait4(s.cmd.Process.Pid, &state, syscall.WUNTRACED, nil); err != nil && !errors.Is(err, syscall.EINTR) {
-			return // it is gone
+			return // the process has ended
 		}
 	}
 }
@@ -105,8 +105,8 @@ func (s *redisServer) cont() { s.cmd.Process.Signal(syscall.SIGCONT) }
 
 func (s *redisServer) addr() string { return "127.0.0.1:" + s.port }
 
-// client returns a new client, of a process of its own as it were. It is closed
-// after what the test opens on it later.
+// client returns a new client, as another process would have. It is closed after what the
+// test opens on it later.
 func (s *redisServer) client(options ...func(*redis.Options)) *redis.Client {
 	o := &redis.Options{Addr: s.addr(), PoolSize: 300}
 	for _, f := range options {
@@ -117,7 +117,7 @@ func (s *redisServer) client(options ...func(*redis.Options)) *redis.Client {
 	return c
 }
 
-// log opens a log, over a client of its own.
+// log opens a log on a client of its own.
 func (s *redisServer) log(name string, o *redislog.Options) *redislog.Log {
 	s.t.Helper()
 	l, err := redislog.Open(within(s.t, patience), s.client(), name, o)
@@ -127,7 +127,7 @@ func (s *redisServer) log(name string, o *redislog.Options) *redislog.Log {
 	return l
 }
 
-// store opens a store, over a client of its own.
+// store opens a store on a client of its own.
 func (s *redisServer) store(name string) *redislog.Store {
 	s.t.Helper()
 	st, err := redislog.OpenStore(s.t.Context(), s.client(), name, nil)
@@ -137,7 +137,7 @@ func (s *redisServer) store(name string) *redislog.Store {
 	return st
 }
 
-// both opens a log and a store over one client.
+// both opens a log and a store on one client.
 func both(t testing.TB, client redis.UniversalClient) (*redislog.Log, *redislog.Store) {
 	t.Helper()
 	l, err := redislog.Open(within(t, patience), client, "log", nil)
@@ -151,7 +151,7 @@ func both(t testing.TB, client redis.UniversalClient) (*redislog.Log, *redislog.
 	return l, st
 }
 
-// do is a command of an administrator's.
+// do runs an administrator's command.
 func (s *redisServer) do(args ...any) any {
 	s.t.Helper()
 	v, err := s.client().Do(s.t.Context(), args...).Result()
@@ -167,8 +167,7 @@ func within(t testing.TB, d time.Duration) context.Context {
 	return ctx
 }
 
-// add appends an entry for each of the texts, which is id and data, and returns
-// the last one's cursor.
+// add appends an entry for each text, as both id and data, and returns the last cursor.
 func add(t testing.TB, l *redislog.Log, texts ...string) (c backplane.Cursor) {
 	t.Helper()
 	var err error
@@ -208,7 +207,7 @@ func follow(t testing.TB, l *redislog.Log, after backplane.Cursor, n int) (texts
 	return texts, err
 }
 
-// A follower follows in the background, and remembers what it was told.
+// A follower follows in the background and records what it gets.
 type follower struct {
 	t    testing.TB
 	stop context.CancelFunc
@@ -221,8 +220,8 @@ type follower struct {
 	ended   bool
 }
 
-// background starts to follow, and returns once it is live. fn, if not nil, is
-// called with each batch.
+// background starts to follow and returns once it is live. fn, if not nil, is called with
+// each batch.
 func background(t testing.TB, l *redislog.Log, after backplane.Cursor, fn func([]backplane.Entry)) *follower {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -257,7 +256,7 @@ func (f *follower) change(fn func()) {
 	f.changed = make(chan struct{})
 }
 
-// await waits until something is so, and returns how long that took.
+// await waits until ok returns true, and returns how long that took.
 func (f *follower) await(what string, ok func() bool) time.Duration {
 	f.t.Helper()
 	began := time.Now()
@@ -274,7 +273,7 @@ func (f *follower) await(what string, ok func() bool) time.Duration {
 		case <-late:
 			f.mu.Lock()
 			defer f.mu.Unlock()
-			f.t.Fatalf("not yet: %s; it has %d entries, error %v", what, len(f.texts), f.err)
+			f.t.Fatalf("not seen: %s; got %d entries, error %v", what, len(f.texts), f.err)
 		}
 	}
 }
@@ -286,20 +285,20 @@ func (f *follower) has(texts ...string) time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !slices.Equal(f.texts, texts) || f.ended {
-		f.t.Fatalf("it has %d entries, %.100q…, error %v; want %d", len(f.texts), f.texts, f.err, len(texts))
+		f.t.Fatalf("got %d entries, %.100q…, error %v; want %d", len(f.texts), f.texts, f.err, len(texts))
 	}
 	return took
 }
 
-// hasGap waits until the follower ends with ErrGap. What it got is the beginning
-// of texts.
+// hasGap waits until the follower ends with ErrGap. What it got must be the beginning of
+// texts.
 func (f *follower) hasGap(texts ...string) {
 	f.t.Helper()
 	f.await("it has ended", func() bool { return f.ended })
 	if !errors.Is(f.err, backplane.ErrGap) {
-		f.t.Fatalf("error %v, want ErrGap", f.err)
+		f.t.Fatalf("got error %v, want ErrGap", f.err)
 	}
 	if len(f.texts) > len(texts) || !slices.Equal(f.texts, texts[:len(f.texts)]) {
-		f.t.Fatalf("it has %d entries, %.100q…; want the beginning of %.100q…", len(f.texts), f.texts, texts)
+		f.t.Fatalf("got %d entries, %.100q…; want the beginning of %.100q…", len(f.texts), f.texts, texts)
 	}
 }

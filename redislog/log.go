@@ -1,6 +1,7 @@
 package redislog
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -31,15 +32,15 @@ var (
 	readScript   = redis.NewScript(readSource)
 )
 
-// Options are how a log is kept. All that append to a log should have the same.
+// Options are the settings of a log. All processes that append to it should use the same.
 type Options struct {
-	// Space is what the keys of the log begin with, in braces: one for each
-	// application that shares the server. "": "sse".
+	// Space is the prefix of the log's keys, in braces. Applications that share a server
+	// need different spaces. "": "sse".
 	Space string
 
-	// History and HistoryBytes bound the entries that are kept, and so how far
-	// behind a follower may be: by count, 0: 10,000; by size of their data, 0:
-	// 64 MiB. A negative value is no bound. The newest entry is always kept.
+	// History and HistoryBytes limit the entries that are kept, and so how far behind a
+	// follower may be: by number, 0: 10,000; by size of their data, 0: 64 MiB. A negative
+	// value means no limit. The newest entry is always kept.
 	History      int
 	HistoryBytes int
 }
@@ -53,21 +54,20 @@ type Log struct {
 
 var _ backplane.Log = (*Log)(nil)
 
-// Open returns the log of that name, and makes it if there is none; o may be nil.
-// The name may be anything of 1 to [backplane.MaxKey] bytes. It tries until the
-// context is done: give it a deadline, should the program rather fail than wait
-// for a server. The error then says what the last attempt failed with. Open fails
-// at once if the server refuses.
+// Open returns the log of the given name, and creates it if it does not exist; o may be nil.
+// The name may be any 1 to [backplane.MaxKey] bytes. Open retries until the context ends: set
+// a deadline if the program should fail rather than wait for a server. The error then
+// contains the failure of the last attempt. Open fails at once if the server refuses.
 //
-// The client remains the caller's: it must outlive the log. Once it is closed,
-// everything fails with [backplane.ErrClosed].
+// The client remains the caller's: it must outlive the log. After it is closed, all methods
+// fail with [backplane.ErrClosed].
 func Open(ctx context.Context, client redis.UniversalClient, name string, o *Options) (*Log, error) {
 	l := new(Log)
 	if o != nil {
 		l.options = *o
 	}
-	l.options.History = orDefault(l.options.History, defaultHistory)
-	l.options.HistoryBytes = orDefault(l.options.HistoryBytes, defaultHistoryBytes)
+	l.options.History = cmp.Or(l.options.History, defaultHistory)
+	l.options.HistoryBytes = cmp.Or(l.options.HistoryBytes, defaultHistoryBytes)
 	if err := l.server.init(client, "log", l.options.Space, name); err != nil {
 		return nil, err
 	}
@@ -77,22 +77,14 @@ func Open(ctx context.Context, client redis.UniversalClient, name string, o *Opt
 	return l, nil
 }
 
-func orDefault(value, def int) int {
-	if value == 0 {
-		return def
-	}
-	return value
-}
-
-// Append is [backplane.Log].Append. Should the server not answer, it tries again
-// until the context is done, for a minute at most, and then returns
-// [backplane.ErrUnknown]. An error that wraps none of that package's is the
-// server's, which refuses.
+// Append implements [backplane.Log]. If the server does not answer, Append retries until the
+// context ends, but for at most a minute, and then returns [backplane.ErrIndeterminate]. An
+// error that wraps none of that package's errors is the server's refusal.
 func (l *Log) Append(ctx context.Context, id string, data []byte) (backplane.Cursor, error) {
 	if err := backplane.CheckEntry(id, data); err != nil {
 		return backplane.Cursor{}, err
 	}
-	// Long enough that no two ids have the same, and shorter than most.
+	// Long enough that no two ids have the same hash, and shorter than most ids.
 	sum := sha256.Sum256([]byte(id))
 	idKey := l.server.key + ":id:" + base64.RawURLEncoding.EncodeToString(sum[:15])
 	reply, err := l.server.change(ctx, request{appendScript, []string{l.server.key, idKey}, []any{
@@ -105,12 +97,12 @@ func (l *Log) Append(ctx context.Context, id string, data []byte) (backplane.Cur
 	text, _ := reply.(string)
 	seq, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
-		return backplane.Cursor{}, fmt.Errorf("%s: %w: not an answer to Append: %v", l.server.what, backplane.ErrUnknown, reply)
+		return backplane.Cursor{}, fmt.Errorf("%s: %w: invalid reply to Append: %v", l.server.what, backplane.ErrIndeterminate, reply)
 	}
 	return backplane.CursorOf(seq, id), nil
 }
 
-// newNonce returns the nonce of a log that is made by the way.
+// newNonce returns a nonce for the case that a script creates the log.
 func newNonce() uint32 {
 	var b [4]byte
 	rand.Read(b[:]) // never fails, since Go 1.24

@@ -31,7 +31,7 @@ func TestFollow(t *testing.T) {
 	}
 	if err := b.Follow(within(t, patience), backplane.Oldest, func(batch []backplane.Entry, live bool) error {
 		if len(batch) != 200 || !live {
-			t.Errorf("small entries come %d at once, live %v", len(batch), live)
+			t.Errorf("small entries: got a batch of %d, live %v", len(batch), live)
 		}
 		return errEnough
 	}); err != errEnough {
@@ -39,11 +39,11 @@ func TestFollow(t *testing.T) {
 	}
 	again, err := b.Append(t.Context(), texts[100], []byte("something else"))
 	if err != nil || again != middle {
-		t.Errorf("again: %v, %v; it was %v", again, err, middle)
+		t.Errorf("again: got %v, %v; want %v", again, err, middle)
 	}
 }
 
-// A follower is woken: it does not come by in its own time.
+// A follower is woken by a message and does not wait for its next poll.
 func TestFollowIsWoken(t *testing.T) {
 	s := startRedis(t)
 	l := s.log("log", nil)
@@ -82,7 +82,7 @@ func TestFollowManyBatches(t *testing.T) {
 		}
 		got += size
 		if size > 4<<20 || len(batch) == 0 || live != (got == want) {
-			t.Errorf("a batch of %d entries, %d bytes, live %v", len(batch), size, live)
+			t.Errorf("got a batch of %d entries, %d bytes, live %v", len(batch), size, live)
 		}
 		if live {
 			return errEnough
@@ -90,7 +90,7 @@ func TestFollowManyBatches(t *testing.T) {
 		return nil
 	})
 	if err != errEnough || got != want || batches < 3 {
-		t.Errorf("%d bytes of %d in %d batches, %v", got, want, batches, err)
+		t.Errorf("got %d bytes of %d in %d batches, %v", got, want, batches, err)
 	}
 }
 
@@ -119,7 +119,7 @@ func TestHistory(t *testing.T) {
 			}
 			got, err := follow(t, l, backplane.Oldest, tt.want)
 			if err != nil || !slices.Equal(got, texts[100-tt.want:]) {
-				t.Errorf("kept are %q, %v", got, err)
+				t.Errorf("got %q kept, %v", got, err)
 			}
 			oldest := cursors[100-tt.want]
 			if got, err := follow(t, l, oldest, tt.want-1); err != nil || len(got) != tt.want-1 {
@@ -127,14 +127,14 @@ func TestHistory(t *testing.T) {
 			}
 			if tt.want < 100 {
 				if got, err := follow(t, l, cursors[99-tt.want], 1); !errors.Is(err, backplane.ErrGap) {
-					t.Errorf("after one that is gone: %q, %v", got, err)
+					t.Errorf("after an entry that is no longer kept: got %q, %v", got, err)
 				}
 			}
 		})
 	}
 }
 
-// An option that has become smaller takes effect at once.
+// A reduced option takes effect at once.
 func TestHistoryShrinks(t *testing.T) {
 	s := startRedis(t)
 	texts := numbered("e", 100)
@@ -142,12 +142,12 @@ func TestHistoryShrinks(t *testing.T) {
 	l := s.log("log", &redislog.Options{History: 7})
 	add(t, l, "new")
 	if got, err := follow(t, l, backplane.Oldest, 7); err != nil || !slices.Equal(got, append(texts[94:], "new")) {
-		t.Errorf("kept are %q, %v", got, err)
+		t.Errorf("got %q kept, %v", got, err)
 	}
 }
 
-// Who follows an empty log from its newest place has a place in it, of which
-// nothing that is kept is out of reach.
+// A follower of an empty log from Newest has a position in it, and misses no entry that is
+// kept.
 func TestFollowFromNothing(t *testing.T) {
 	s := startRedis(t)
 	for _, tt := range []struct {
@@ -178,7 +178,7 @@ func TestFollowFromNothing(t *testing.T) {
 	}
 }
 
-// Names mean nothing but themselves.
+// No character of a name has a meaning.
 func TestNames(t *testing.T) {
 	s := startRedis(t)
 	names := []string{
@@ -223,8 +223,8 @@ func TestOpenRefuses(t *testing.T) {
 		want   error  // nil: any
 		says   string // part of the error
 	}{
-		{"no name", client, "", backplane.ErrTooLarge, "name"},
-		{"a long name", client, strings.Repeat("n", backplane.MaxKey+1), backplane.ErrTooLarge, "512"},
+		{"no name", client, "", backplane.ErrSize, "name"},
+		{"a long name", client, strings.Repeat("n", backplane.MaxKey+1), backplane.ErrSize, "512"},
 		{"no client", nil, "a", nil, "no client"},
 		{"a closed client", closed, "a", backplane.ErrClosed, "client"},
 		{"another kind of value", client, "string", nil, "WRONGTYPE"},
@@ -254,16 +254,16 @@ func TestOpenWithoutServer(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("it took %v", took)
+		t.Errorf("took %v", took)
 	}
 
-	// It waits for a server that starts as well.
+	// Open also waits for a server that starts.
 	opened := make(chan error)
 	go func() {
 		_, err := redislog.Open(within(t, patience), client, "a", nil)
 		opened <- err
 	}()
-	time.Sleep(300 * time.Millisecond) // for it to have tried
+	time.Sleep(300 * time.Millisecond) // until it has tried
 	s.start()
 	if err := <-opened; err != nil {
 		t.Error(err)
@@ -284,10 +284,10 @@ func TestClientIsClosed(t *testing.T) {
 	if v.awaitEnd(); !errors.Is(v.ended, backplane.ErrClosed) {
 		t.Errorf("Watch: %v", v.ended)
 	}
-	if _, err := l.Append(t.Context(), "id", nil); !errors.Is(err, backplane.ErrClosed) || errors.Is(err, backplane.ErrUnknown) {
+	if _, err := l.Append(t.Context(), "id", nil); !errors.Is(err, backplane.ErrClosed) || errors.Is(err, backplane.ErrIndeterminate) {
 		t.Errorf("Append: %v", err)
 	}
-	if _, err := st.Swap(t.Context(), "key", 0, nil, 0); !errors.Is(err, backplane.ErrClosed) || errors.Is(err, backplane.ErrUnknown) {
+	if _, err := st.Swap(t.Context(), "key", 0, nil, 0); !errors.Is(err, backplane.ErrClosed) || errors.Is(err, backplane.ErrIndeterminate) {
 		t.Errorf("Swap: %v", err)
 	}
 }

@@ -1,12 +1,12 @@
--- Returns the entries of a log that follow a place in it.
+-- Returns the entries of a log after a position.
 --
 -- KEYS  the stream
--- ARGV  the place: "oldest", "newest" or the number of an entry; its nonce,
---       bytes to return at least if there are so many, nonce of a new log
+-- ARGV  the position: "oldest", "newest" or the number of an entry; its nonce;
+--       minimum number of bytes to return, if there are as many; nonce of a new log
 --
--- The reply is the number of the newest entry, number and nonce of the place,
--- and number, nonce and data of each entry. It is the first of these alone if
--- the log is no longer kept from there on.
+-- The reply is the number of the newest entry, number and nonce of the position,
+-- and number, nonce and data of each entry. It is only the number of the newest
+-- entry if the log does not have all entries after the position.
 local stream = KEYS[1]
 local last = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
 if not last then

@@ -1,8 +1,8 @@
 -- Returns some of the records, as HSCAN does.
 --
--- ARGV  where to go on, prefix of keys
+-- ARGV  cursor, prefix of keys
 --
--- The reply is where to go on, "0" at the end, and key, revision and value of
+-- The reply is the next cursor, "0" at the end, and key, revision and value of
 -- each record.
 local prefix = ARGV[5]
 local page = redis.call('HSCAN', records, ARGV[4], 'COUNT', 256)

@@ -15,28 +15,28 @@ import (
 
 const (
 	requestTimeout = 2 * time.Second       // for one attempt
-	pause          = 20 * time.Millisecond // before the second attempt; then twice as long, and so on
-	longestPause   = time.Second
-	lookEvery      = time.Second // without having been woken: messages get lost
+	pause          = 20 * time.Millisecond // before the second attempt; doubled before each further one
+	maxPause       = time.Second
+	pollInterval   = time.Second // without a message: messages can get lost
 	stopTimeout    = 100 * time.Millisecond
 
-	// An id is recognized for two minutes from the first call with it. The last
-	// call within them may go on for longest, and the server counts from when it
-	// has added the first.
-	idWindow = 2*time.Minute + longest
-	longest  = time.Minute
+	// An id is recognized for two minutes from the first call with it. The last call
+	// within that time may take up to callTimeout, and the server measures from when it
+	// has added the first entry.
+	idWindow    = 2*time.Minute + callTimeout
+	callTimeout = time.Minute
 
-	batchBytes = 1 << 20 // that one request asks for; what it gets may be twice the largest entry more
+	batchBytes = 1 << 20 // requested per read; the reply may exceed it by twice the largest entry
 )
 
-// A server is what a Log and a Store have in common: the caller's client.
+// A server is the common part of a Log and a Store: the caller's client.
 type server struct {
 	client redis.UniversalClient
-	what   string // for errors
-	key    string // of the log or the store; that of anything else begins with it
+	what   string // prefix of errors
+	key    string // of the log or the store, and prefix of all its other keys
 }
 
-// init sets the fields for the log or the store of a name.
+// init sets the fields for the log or the store of the given name.
 func (s *server) init(client redis.UniversalClient, kind, space, name string) error {
 	if space == "" {
 		space = "sse"
@@ -47,15 +47,15 @@ func (s *server) init(client redis.UniversalClient, kind, space, name string) er
 	case client == nil:
 		return errors.New("redislog: no client")
 	case name == "" || len(name) > backplane.MaxKey || len(space) > backplane.MaxKey:
-		return fmt.Errorf("%s: %w: its name and space have 1 to %d bytes", s.what, backplane.ErrTooLarge, backplane.MaxKey)
+		return fmt.Errorf("%s: %w: its name and space must have 1 to %d bytes", s.what, backplane.ErrSize, backplane.MaxKey)
 	}
-	// Escaped, so that neither a colon nor a brace of theirs means anything. What
-	// is in the braces decides where a cluster has the key.
+	// Name and space are escaped, so that a colon or a brace in them has no meaning. A
+	// cluster chooses the key's server by the text in the braces.
 	s.key = "{" + url.QueryEscape(space) + "}:" + kind + ":" + url.QueryEscape(name)
 	return nil
 }
 
-// A request is a script with what it is run with, or PING without one.
+// A request is a script with its keys and arguments, or PING if the script is nil.
 type request struct {
 	script *redis.Script
 	keys   []string
@@ -69,9 +69,9 @@ func (r request) run(ctx context.Context, client redis.UniversalClient) (any, er
 	return r.script.Run(ctx, client, r.keys, r.args...).Result()
 }
 
-// attempt asks once. It returns at the end of the request's time, or of the
-// context, even though the client may heed neither. The request is the client's
-// then, and goes on until the client's timeouts, or until it is closed.
+// attempt sends the request once. It returns when the request's time is over or the context
+// ends, even if the client obeys neither. The client may then continue the request until its
+// own timeouts, or until it is closed.
 func (s *server) attempt(ctx context.Context, r request) (any, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -92,15 +92,15 @@ func (s *server) attempt(ctx context.Context, r request) (any, error) {
 	}
 }
 
-// do asks until the server has answered, the context is done, or the time is over
-// (0: it never is). Should there be no answer, known reports whether that is
-// because the server was never asked.
+// do sends the request until the server answers, the context ends, or the limit has passed
+// (0: no limit). If there is no answer, known reports whether the request was certainly not
+// executed.
 //
-// The request is to be one that changes nothing when it is repeated.
+// Repeating the request must change nothing.
 func (s *server) do(ctx context.Context, limit time.Duration, r request) (reply any, known bool, err error) {
 	began := time.Now()
 	known = true
-	for wait := pause; ; wait = min(2*wait, longestPause) {
+	for wait := pause; ; wait = min(2*wait, maxPause) {
 		if err := ctx.Err(); err != nil {
 			return nil, known, err
 		}
@@ -109,9 +109,9 @@ func (s *server) do(ctx context.Context, limit time.Duration, r request) (reply 
 		case err == nil:
 			return reply, true, nil
 		case errors.Is(err, redis.ErrClosed):
-			return nil, known, fmt.Errorf("%s: %w: its client has been", s.what, backplane.ErrClosed)
+			return nil, known, fmt.Errorf("%s: %w: the client was closed", s.what, backplane.ErrClosed)
 		case refused(err):
-			return nil, known, fmt.Errorf("%s: the server refuses: %w", s.what, err)
+			return nil, known, fmt.Errorf("%s: refused by the server: %w", s.what, err)
 		}
 		known = false
 		if limit > 0 && time.Since(began)+wait > limit {
@@ -123,27 +123,27 @@ func (s *server) do(ctx context.Context, limit time.Duration, r request) (reply 
 	}
 }
 
-// change is do for what changes something.
+// change is like do, for a request that changes something.
 func (s *server) change(ctx context.Context, r request) (any, error) {
-	reply, known, err := s.do(ctx, longest, r)
+	reply, known, err := s.do(ctx, callTimeout, r)
 	if err != nil && !known {
-		return nil, fmt.Errorf("%w: %w", backplane.ErrUnknown, err)
+		return nil, fmt.Errorf("%w: %w", backplane.ErrIndeterminate, err)
 	}
 	return reply, err
 }
 
-// open asks whether the server is there, and whether it does what is needed.
+// open checks that the server answers, and that it executes the request.
 func (s *server) open(ctx context.Context, r request) error {
-	// PING first: what a server says to that is about the client, and clearer.
+	// PING first: its errors are about the connection, and clearer.
 	for _, r := range []request{{}, r} {
 		if _, _, err := s.do(ctx, 0, r); err != nil {
-			return fmt.Errorf("cannot be opened: %w", err)
+			return fmt.Errorf("open: %w", err)
 		}
 	}
 	return nil
 }
 
-// refused reports whether the server has said no, and will say so again.
+// refused reports whether the server has refused the request, and would refuse it again.
 func refused(err error) bool {
 	var reply redis.Error
 	if !errors.As(err, &reply) {
@@ -155,7 +155,7 @@ func refused(err error) bool {
 		"NOREPLICAS", "NOSCRIPT", "OOM", "MISCONF", "UNKILLABLE":
 		return false
 	}
-	// A script says so of what happens in it.
+	// A script reports the errors of its commands in its own error.
 	for _, later := range []string{"-OOM ", "-READONLY ", "-MISCONF ", "-NOREPLICAS ", "max number of clients"} {
 		if strings.Contains(reply.Error(), later) {
 			return false
@@ -164,7 +164,7 @@ func refused(err error) bool {
 	return true
 }
 
-// sleep waits, for a while at most, to be woken.
+// sleep waits until it is woken, d has passed, or the context ends.
 func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -175,8 +175,8 @@ func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) {
 	}
 }
 
-// listen returns a channel that receives whenever somebody has published
-// something, and whenever that may have been missed. stop ends it.
+// listen returns a channel that receives after a message was published, and when a message
+// may have been missed. stop ends it.
 func (s *server) listen(ctx context.Context) (wake <-chan struct{}, stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	woken := make(chan struct{}, 1)
@@ -184,11 +184,11 @@ func (s *server) listen(ctx context.Context) (wake <-chan struct{}, stop func())
 	go func() {
 		defer close(ended)
 		messages := s.client.Subscribe(ctx, s.key)
-		// Subscriptions too: with each one a connection begins, before which
-		// messages may have been lost.
+		// Subscriptions too: each one starts a connection, before which messages may
+		// have been lost.
 		received := messages.ChannelWithSubscriptions(redis.WithChannelSize(1))
 		defer func() {
-			_ = messages.Close() // not to be used any more, whatever it says
+			_ = messages.Close() // not used again, even if this fails
 			for range received { // until its goroutine has ended
 				continue
 			}
@@ -201,7 +201,7 @@ func (s *server) listen(ctx context.Context) (wake <-chan struct{}, stop func())
 				}
 				select {
 				case woken <- struct{}{}:
-				default: // it is to wake up already
+				default: // it is about to wake up already
 				}
 			case <-ctx.Done():
 				return
@@ -214,7 +214,7 @@ func (s *server) listen(ctx context.Context) (wake <-chan struct{}, stop func())
 		defer timer.Stop()
 		select {
 		case <-ended:
-		case <-timer.C: // the client is connecting, and cannot be interrupted
+		case <-timer.C: // the client is connecting and cannot be interrupted
 		}
 	}
 }

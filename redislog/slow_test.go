@@ -27,8 +27,8 @@ func TestSlowFollower(t *testing.T) {
 	f.hasGap(texts...)
 }
 
-// A watcher that is slow gets everything that is there then: in portions, from
-// the changes, or all over again if there were more changes than are kept.
+// A slow watcher gets the present state: in portions, from the changes, or from all records
+// if there were more changes than are kept.
 func TestSlowWatcher(t *testing.T) {
 	for _, tt := range []struct {
 		name                     string
@@ -51,18 +51,7 @@ func TestSlowWatcher(t *testing.T) {
 			err := s.store("store").Watch(within(t, patience), "", func(batch []backplane.Record, live bool) error {
 				if _, began := got["first"]; !began {
 					got["first"] = "v"
-					var wg sync.WaitGroup
-					for i := range tt.records {
-						key, value := fmt.Sprint("k", i), strings.Repeat("x", tt.length)
-						want[key] = value
-						wg.Go(func() {
-							var rev uint64
-							for range tt.changes {
-								rev = swap(t, st, key, rev, value, 0).Rev
-							}
-						})
-					}
-					wg.Wait()
+					changeAll(t, st, want, tt.records, tt.changes, strings.Repeat("x", tt.length))
 					if _, err := st.Swap(t.Context(), "first", first.Rev, nil, 0); err != nil {
 						t.Error(err)
 					}
@@ -73,8 +62,8 @@ func TestSlowWatcher(t *testing.T) {
 				portions++
 				size := 0
 				for _, r := range batch {
-					if r.Rev < lastRev { // several may be gone, it is not known when
-						t.Errorf("revision %d after %d", r.Rev, lastRev)
+					if r.Rev < lastRev { // several may be deleted at an unknown time
+						t.Errorf("got revision %d after %d", r.Rev, lastRev)
 					}
 					lastRev = r.Rev
 					size += len(r.Value)
@@ -85,7 +74,7 @@ func TestSlowWatcher(t *testing.T) {
 					}
 				}
 				if live != (lastRev >= liveRev) || tt.portions && size > 2<<20 {
-					t.Errorf("a batch of %d records, %d bytes, live %v", len(batch), size, live)
+					t.Errorf("got a batch of %d records, %d bytes, live %v", len(batch), size, live)
 				}
 				if live {
 					return errEnough
@@ -93,16 +82,33 @@ func TestSlowWatcher(t *testing.T) {
 				return nil
 			})
 			if err != errEnough || !maps.Equal(got, want) {
-				t.Errorf("%d records, %d wanted, %v", len(got), len(want), err)
+				t.Errorf("got %d records, want %d; %v", len(got), len(want), err)
 			}
 			if (portions > 1) != tt.portions {
-				t.Errorf("it came in %d portions", portions)
+				t.Errorf("got %d portions", portions)
 			}
 		})
 	}
 }
 
-// For how long ids and calls are remembered, the server is told.
+// changeAll makes changes to each of n records at the same time, and adds them to want.
+func changeAll(t *testing.T, st *redislog.Store, want map[string]string, n, changes int, value string) {
+	t.Helper()
+	var wg sync.WaitGroup
+	for i := range n {
+		key := fmt.Sprint("k", i)
+		want[key] = value
+		wg.Go(func() {
+			var rev uint64
+			for range changes {
+				rev = swap(t, st, key, rev, value, 0).Rev
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// The server remembers ids and calls for the right time.
 func TestWindows(t *testing.T) {
 	s := startRedis(t)
 	add(t, s.log("log", nil), "id")

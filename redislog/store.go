@@ -13,7 +13,7 @@ import (
 	"example.org/sse/backplane"
 )
 
-// changesKept is how many changes the server remembers. A watcher that is farther
+// changesKept is the number of changes that the server keeps. A watcher that is further
 // behind reads all records again.
 const changesKept = 10_000
 
@@ -35,26 +35,26 @@ var (
 	scanScript    = redis.NewScript(storeSource + scanSource)
 )
 
-// StoreOptions are where a store is.
+// StoreOptions are the settings of a store.
 type StoreOptions struct {
-	// Space is what the keys of the store begin with, in braces: one for each
-	// application that shares the server. "": "sse".
+	// Space is the prefix of the store's keys, in braces. Applications that share a server
+	// need different spaces. "": "sse".
 	Space string
 }
 
-// A Store is a [backplane.Store] on a Redis server. Its methods may be called
-// from any goroutine. There is nothing to close.
+// A Store is a [backplane.Store] on a Redis server. Its methods may be called from any
+// goroutine. There is nothing to close.
 //
-// Revisions are the server's time, in microseconds since 1970, or greater: so that
-// they go on growing should it lose what it has.
+// Revisions are the server's time in microseconds since 1970, or greater, so that they keep
+// growing if the server loses its data.
 type Store struct {
 	server server
 }
 
 var _ backplane.Store = (*Store)(nil)
 
-// OpenStore returns the store of that name, and makes it if there is none; o may
-// be nil. All else is as with [Open]; logs and stores do not share their names.
+// OpenStore returns the store of the given name, and creates it if it does not exist; o may
+// be nil. Otherwise it is like [Open]. A log and a store may have the same name.
 func OpenStore(ctx context.Context, client redis.UniversalClient, name string, o *StoreOptions) (*Store, error) {
 	s := new(Store)
 	if o == nil {
@@ -69,7 +69,7 @@ func OpenStore(ctx context.Context, client redis.UniversalClient, name string, o
 	return s, nil
 }
 
-// request returns a request for a script that begins with store.lua.
+// request returns a request with a script that begins with store.lua.
 func (s *Store) request(script *redis.Script, args ...any) request {
 	key := s.server.key
 	return request{
@@ -79,20 +79,20 @@ func (s *Store) request(script *redis.Script, args ...any) request {
 	}
 }
 
-// Swap is [backplane.Store].Swap. It tries again as [Log.Append] does, for a
-// minute at most; a change that the server has made without being able to say so
-// is recognized.
+// Swap implements [backplane.Store]. It retries as [Log.Append] does, for at most a minute; if
+// the server has already made the change in an attempt without an answer, a retry returns the
+// outcome of that.
 func (s *Store) Swap(ctx context.Context, key string, old uint64, value []byte, ttl time.Duration) (backplane.Record, error) {
 	if err := backplane.CheckRecord(key, value); err != nil {
 		return backplane.Record{}, err
 	}
 	verb := "set"
 	if value == nil {
-		verb, value = "delete", []byte{} // nil is no argument
+		verb, value = "delete", []byte{} // an argument must not be nil
 	}
 	r := s.request(swapScript, key, strconv.FormatUint(old, 10), verb, value,
-		backplane.RoundTTL(ttl).Milliseconds(), (2 * longest).Milliseconds())
-	// The token of this call serves to recognize it when it is repeated.
+		backplane.RoundTTL(ttl).Milliseconds(), (2 * callTimeout).Milliseconds())
+	// The token of this call identifies it when it is repeated.
 	r.keys = append(r.keys, s.server.key+":call:"+r.args[2].(string))
 	reply, err := s.server.change(ctx, r)
 	if err != nil {
@@ -115,8 +115,8 @@ func (s *Store) Swap(ctx context.Context, key string, old uint64, value []byte, 
 			if rev != 0 {
 				record.Value = []byte(present)
 			}
-			return record, fmt.Errorf("%s: %w: its revision is %d instead of %d", s.server.what, backplane.ErrConflict, rev, old)
+			return record, fmt.Errorf("%s: %w: revision %d, want %d", s.server.what, backplane.ErrConflict, rev, old)
 		}
 	}
-	return backplane.Record{}, fmt.Errorf("%s: %w: not an answer to Swap: %v", s.server.what, backplane.ErrUnknown, reply)
+	return backplane.Record{}, fmt.Errorf("%s: %w: invalid reply to Swap: %v", s.server.what, backplane.ErrIndeterminate, reply)
 }

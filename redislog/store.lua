@@ -1,12 +1,13 @@
--- What the scripts of a store have in common.
+-- The common part of a store's scripts.
 --
--- KEYS  the records, a hash of revision:value; when those with a time to live
---       expire, in milliseconds; the changes, a stream
--- ARGV  channel, changes to keep, a random token of this call
+-- KEYS  the records, a hash of revision:value; the times at which records with a
+--       time to live expire, in milliseconds; the changes, a stream
+-- ARGV  channel, number of changes to keep, a random token of this call
 --
--- A change has its revision as its number, and {k key, x 1 if the record is gone,
--- n token}. Revisions are microseconds since 1970, or the last one and 1: so
--- they go on growing even if the server has lost all.
+-- The number of a change is its revision. Its fields are {k key, x 1 if the record
+-- was deleted, n token}. A revision is the time in microseconds since 1970, or the
+-- last revision plus 1 if that is greater: so revisions keep growing even if the
+-- server has lost everything.
 local records, deadlines, changes = KEYS[1], KEYS[2], KEYS[3]
 local time = redis.call('TIME')
 local micros = tonumber(time[1]) * 1000000 + tonumber(time[2])
@@ -37,7 +38,7 @@ local function remove(key)
 	return rev
 end
 
--- sweep removes some of the records whose time is over.
+-- sweep removes some of the expired records.
 local function sweep(most)
 	local now = string.format('%.0f', math.floor(micros / 1000))
 	for _, key in ipairs(redis.call('ZRANGEBYSCORE', deadlines, '-inf', now, 'LIMIT', 0, most)) do
@@ -45,15 +46,15 @@ local function sweep(most)
 	end
 end
 
--- tell wakes the watchers. One that misses it looks by itself.
-local function tell()
+-- wake wakes the watchers. One that misses the message asks by itself.
+local function wake()
 	if changed then
 		redis.pcall('PUBLISH', ARGV[1], '')
 	end
 end
 
--- held returns revision and value of a record, "0" if there is none.
-local function held(key)
+-- current returns revision and value of a record, or "0" if it does not exist.
+local function current(key)
 	local record = redis.call('HGET', records, key)
 	if not record then
 		return '0', ''

@@ -23,7 +23,7 @@ func swap(t testing.TB, s *redislog.Store, key string, old uint64, value string,
 	return r
 }
 
-// Two handles of one store, in two processes as it were.
+// Two handles of one store act as two processes would.
 func TestTwoHandles(t *testing.T) {
 	s := startRedis(t)
 	a, b := s.store("s"), s.store("s")
@@ -37,30 +37,30 @@ func TestTwoHandles(t *testing.T) {
 	some.shows("k1", "v")
 	present, err := b.Swap(t.Context(), "k1", 0, []byte("w"), 0)
 	if !errors.Is(err, backplane.ErrConflict) || present.Rev != r1.Rev || string(present.Value) != "v" {
-		t.Errorf("conflict: %v, %v", present, err)
+		t.Errorf("conflict: got %v, %v", present, err)
 	}
 	r3 := swap(t, b, "k1", r1.Rev, "w", 0)
 	all.shows("k1", "w", "k2", "")
 	r4, err := a.Swap(t.Context(), "k1", r3.Rev, nil, 0)
 	if err != nil || r4.Value != nil || r4.Rev <= r3.Rev {
-		t.Errorf("deleted: %v, %v", r4, err)
+		t.Errorf("deleted: got %v, %v", r4, err)
 	}
 	all.shows("k2", "")
 	some.shows()
 	if some.revs["k1"] != r4.Rev {
-		t.Errorf("told of revision %d, it is %d", some.revs["k1"], r4.Rev)
+		t.Errorf("watcher: got revision %d, want %d", some.revs["k1"], r4.Rev)
 	}
 	absent, err := a.Swap(t.Context(), "k1", r4.Rev, []byte("x"), 0)
 	if !errors.Is(err, backplane.ErrConflict) || absent.Rev != 0 || absent.Value != nil {
-		t.Errorf("conflict with nothing: %v, %v", absent, err)
+		t.Errorf("conflict with no record: got %v, %v", absent, err)
 	}
 	if r, err := a.Swap(t.Context(), "none", 0, nil, 0); err != nil || r.Rev != 0 {
-		t.Errorf("nothing deleted: %v, %v", r, err)
+		t.Errorf("deleting no record: got %v, %v", r, err)
 	}
 	watch(t, a, "k").shows("k2", "")
 }
 
-// Of all that want a record one gets it, each time.
+// Of several that create a record one succeeds, each time.
 func TestOneWinner(t *testing.T) {
 	s := startRedis(t)
 	handles := []*redislog.Store{s.store("s"), s.store("s"), s.store("s")}
@@ -83,7 +83,7 @@ func TestOneWinner(t *testing.T) {
 		}
 		wg.Wait()
 		if len(won) != 1 || won[0].Rev <= rev {
-			t.Fatalf("%v won, after revision %d", won, rev)
+			t.Fatalf("got winners %v after revision %d, want 1", won, rev)
 		}
 		rev = won[0].Rev
 	}
@@ -101,17 +101,17 @@ func TestExpiry(t *testing.T) {
 	v.shows("short", "v", "kept", "w", "long", "v")
 	v.shows("kept", "w", "long", "v")
 	if took := time.Since(began); took < time.Second || took > 3*time.Second {
-		t.Errorf("it expired after %v", took)
+		t.Errorf("expired after %v", took)
 	}
 	if again := swap(t, a, "short", 0, "again", time.Minute); again.Rev <= r.Rev {
-		t.Errorf("revision %d, before %d", again.Rev, r.Rev)
+		t.Errorf("got revision %d, want more than %d", again.Rev, r.Rev)
 	}
 	if r, err := a.Swap(t.Context(), "kept", kept.Rev, nil, 0); err != nil {
-		t.Errorf("one that was to expire once: %v, %v", r, err)
+		t.Errorf("a record that no longer expires: got %v, %v", r, err)
 	}
 }
 
-// Without any watcher a record is gone all the same, for who wants it.
+// Without a watcher a record expires as well, and can be created again.
 func TestExpiryWithoutWatchers(t *testing.T) {
 	s := startRedis(t)
 	a := s.store("s")
@@ -120,7 +120,7 @@ func TestExpiryWithoutWatchers(t *testing.T) {
 	}
 	time.Sleep(1100 * time.Millisecond) // until they have expired, on the server's clock
 	swap(t, a, "k29", 0, "mine", time.Hour)
-	for range 3 { // others go by and by
+	for range 3 { // each swap deletes some of the others
 		swap(t, a, "other", 0, "v", 0)
 		a.Swap(t.Context(), "other", 0, nil, 0)
 		if n := s.do("HLEN", "{sse}:store:s"); n == int64(2) {
@@ -129,18 +129,18 @@ func TestExpiryWithoutWatchers(t *testing.T) {
 		r, _ := a.Swap(t.Context(), "other", 0, []byte(""), 0)
 		a.Swap(t.Context(), "other", r.Rev, nil, 0)
 	}
-	t.Errorf("there are %v records", s.do("HLEN", "{sse}:store:s"))
+	t.Errorf("got %v records, want 0", s.do("HLEN", "{sse}:store:s"))
 }
 
-// A watcher has each record once, whatever is changed while it begins, and all of
-// what others change afterwards.
+// A watcher gets each record once, even if records change while it starts, and all later
+// changes.
 func TestWatchWhileItChanges(t *testing.T) {
 	s := startRedis(t)
 	a := s.store("s")
 	model := map[string]string{}
 	revs := map[string]uint64{}
 	change := func(i int) {
-		key := strings.Repeat("k", 100) + fmt.Sprint(i*7919%1500) // so long that it is no small hash
+		key := strings.Repeat("k", 100) + fmt.Sprint(i*7919%1500) // long enough that Redis does not use its compact form
 		if i%5 == 4 && revs[key] != 0 {
 			if _, err := a.Swap(t.Context(), key, revs[key], nil, 0); err != nil {
 				t.Fatal(err)
@@ -173,7 +173,7 @@ func TestWatchEnds(t *testing.T) {
 	swap(t, a, "k", 0, "v", 0)
 	err := a.Watch(t.Context(), "", func(batch []backplane.Record, live bool) error {
 		if !slices.ContainsFunc(batch, func(r backplane.Record) bool { return r.Key == "k" }) || !live {
-			t.Errorf("batch %v, live %v", batch, live)
+			t.Errorf("got batch %v, live %v", batch, live)
 		}
 		return errEnough
 	})

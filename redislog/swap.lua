@@ -1,12 +1,12 @@
 -- Replaces a record if it has a certain revision, unless this call has done so
 -- already.
 --
--- KEYS  what remembers the call
--- ARGV  key, revision, "delete" or "set", value, milliseconds to live, for how
---       many milliseconds to remember the call
+-- KEYS  the key that remembers the call
+-- ARGV  key, revision, "delete" or "set", value, milliseconds to live,
+--       milliseconds to remember the call
 --
--- The reply is 1 and the record's new revision, or 0, the revision as it is and
--- the value.
+-- The reply is 1 and the record's new revision, or 0, the record's present revision
+-- and its value.
 local call = KEYS[4]
 local key, old, verb, value, ttl, window = ARGV[4], ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8]), ARGV[9]
 local done = redis.call('GET', call)
@@ -18,14 +18,14 @@ local deadline = redis.call('ZSCORE', deadlines, key)
 if deadline and tonumber(deadline) * 1000 <= micros then
 	remove(key)
 end
-local rev, present = held(key)
+local rev, present = current(key)
 if rev ~= old then
-	tell()
+	wake()
 	return {0, rev, present}
 end
 if verb == 'delete' then
 	if rev == '0' then
-		tell()
+		wake()
 		return {1, '0'}
 	end
 	rev = remove(key)
@@ -39,5 +39,5 @@ else
 	end
 end
 redis.call('SET', call, rev, 'PX', window)
-tell()
+wake()
 return {1, rev}

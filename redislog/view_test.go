@@ -13,7 +13,7 @@ import (
 	"example.org/sse/redislog"
 )
 
-// A view is what a watcher knows, in the background.
+// A view is the state that a background watcher has got.
 type view struct {
 	t         testing.TB
 	stop      context.CancelFunc
@@ -23,7 +23,7 @@ type view struct {
 	changed chan struct{}
 	values  map[string]string
 	revs    map[string]uint64
-	told    int // records
+	seen    int // number of records
 	wrong   string
 	ended   error
 }
@@ -48,7 +48,7 @@ func watchForgetful(t testing.TB, s *redislog.Store, prefix string, forgetful bo
 			v.mu.Lock()
 			defer v.mu.Unlock()
 			for _, r := range batch {
-				v.told++
+				v.seen++
 				_, is := v.values[r.Key]
 				if r.Rev <= last && !v.forgetful || is && r.Rev <= v.revs[r.Key] || !strings.HasPrefix(r.Key, prefix) {
 					v.wrong = fmt.Sprintf("%q with revision %d after %d", r.Key, r.Rev, last)
@@ -77,12 +77,12 @@ func watchForgetful(t testing.TB, s *redislog.Store, prefix string, forgetful bo
 	select {
 	case <-live:
 	case <-time.After(patience):
-		t.Fatal("the watcher is not live")
+		t.Fatal("the watcher is not live, want it live")
 	}
 	return v
 }
 
-// shows waits until the view is this: keys and values by turns.
+// shows waits until the view has these keys and values, which alternate.
 func (v *view) shows(pairs ...string) {
 	v.t.Helper()
 	want := map[string]string{}
@@ -110,7 +110,7 @@ func (v *view) showsMap(want map[string]string) {
 		case <-late:
 			v.mu.Lock()
 			defer v.mu.Unlock()
-			v.t.Fatalf("it shows %.300v, want %.300v; error %v", v.values, want, v.ended)
+			v.t.Fatalf("got view %.300v, want %.300v; error %v", v.values, want, v.ended)
 		}
 	}
 }
@@ -128,7 +128,7 @@ func (v *view) awaitEnd() {
 		select {
 		case <-changed:
 		case <-late:
-			v.t.Fatal("it does not end")
+			v.t.Fatal("Watch has not ended")
 		}
 	}
 }

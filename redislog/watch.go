@@ -10,22 +10,22 @@ import (
 	"example.org/sse/backplane"
 )
 
-// Watch is [backplane.Store].Watch. It keeps a connection of the client's for
-// messages, and asks without any once a second, and when a record expires: the
-// watchers are who removes those, and each [Store.Swap] does some.
+// Watch implements [backplane.Store]. It holds a connection of the client for messages. It
+// also asks without a message, once a second and when a record expires: watchers delete
+// expired records, and each [Store.Swap] deletes some of them.
 //
-// Should the server have lost changes, a record that is gone with them is told to
-// be gone, and one that is as it was before is told as such, with its revision of
-// then, after one that says that it is gone.
+// If the server has lost changes, a record that was lost is passed to fn as deleted. A record
+// that is back in an earlier state is passed to fn as deleted, and then in that state with its
+// earlier revision.
 //
-// An error of the server's is returned if it says that the server refuses; after
-// any other Watch tries again.
+// Watch returns an error of the server if the server refuses the request, and retries after
+// any other error.
 func (s *Store) Watch(ctx context.Context, prefix string, fn func(batch []backplane.Record, live bool) error) error {
 	wake, stop := s.server.listen(ctx)
 	defer stop()
 	w := watcher{store: s, prefix: prefix, known: make(map[string]uint64)}
 	for {
-		if err := w.all(ctx, fn); err != nil {
+		if err := w.readAll(ctx, fn); err != nil {
 			return err
 		}
 		for {
@@ -36,7 +36,7 @@ func (s *Store) Watch(ctx context.Context, prefix string, fn func(batch []backpl
 			if p.lost {
 				break
 			}
-			if batch := w.news(p.records); len(batch) > 0 {
+			if batch := w.unknown(p.records); len(batch) > 0 {
 				if err := fn(batch, p.live); err != nil {
 					return err
 				}
@@ -48,29 +48,29 @@ func (s *Store) Watch(ctx context.Context, prefix string, fn func(batch []backpl
 	}
 }
 
-// A watcher is one that knows which records it has told of.
+// A watcher is one call of Watch.
 type watcher struct {
 	store  *Store
 	prefix string
-	known  map[string]uint64 // revisions of the records that are there, as far as told
-	told   uint64            // the greatest revision
-	rev    string            // all changes up to this one have been read
+	known  map[string]uint64 // revisions of the existing records that were passed to fn
+	newest uint64            // the greatest revision passed to fn
+	rev    string            // all changes up to this revision have been read
 	token  string            // of that change
 }
 
-// all reads all records and tells of those that are not known, or not known to be
-// gone.
-func (w *watcher) all(ctx context.Context, fn func([]backplane.Record, bool) error) error {
+// readAll reads all records and passes to fn those that have changed or were deleted since it
+// knew them.
+func (w *watcher) readAll(ctx context.Context, fn func([]backplane.Record, bool) error) error {
 	present, err := w.snapshot(ctx)
 	if err != nil {
 		return err
 	}
-	// Of these it is not known when they went: before all that is new, and after
-	// all that was told.
+	// It is unknown when these were deleted. They come before all changes, and get a
+	// revision after all that fn has seen.
 	var gone []backplane.Record
 	for key, rev := range w.known {
 		if record, ok := present[key]; !ok || record.Value != nil && record.Rev < rev {
-			gone = append(gone, backplane.Record{Key: key, Rev: w.told + 1})
+			gone = append(gone, backplane.Record{Key: key, Rev: w.newest + 1})
 		}
 	}
 	var batch []backplane.Record
@@ -87,12 +87,12 @@ func (w *watcher) all(ctx context.Context, fn func([]backplane.Record, bool) err
 			w.known[key] = record.Rev
 		}
 	}
-	w.tell(batch)
+	w.noteRevisions(batch)
 	return fn(batch, true)
 }
 
-// snapshot returns all records as they are at w.rev, and those that have gone
-// while it read.
+// snapshot returns all records as they are at w.rev, and those that were deleted while it was
+// reading.
 func (w *watcher) snapshot(ctx context.Context) (map[string]backplane.Record, error) {
 again:
 	for {
@@ -107,7 +107,7 @@ again:
 				return nil, err
 			}
 			if len(fields)%3 != 1 {
-				return nil, w.wrong(fields)
+				return nil, w.invalid(fields)
 			}
 			at, _ = fields[0].(string)
 			for fields = fields[1:]; len(fields) >= 3; fields = fields[3:] {
@@ -119,8 +119,8 @@ again:
 				break
 			}
 		}
-		// The records were read one after the other. With the changes since they are
-		// as they were at one moment, and if these are not lost, neither is a record.
+		// The records were read one after the other. Together with the changes since then
+		// they are the state at one moment, and if no change was lost, no record is missing.
 		for {
 			p, err := w.changes(ctx)
 			if err != nil {
@@ -139,9 +139,8 @@ again:
 	}
 }
 
-// news returns the records that fn has not been told of, and takes them for
-// known.
-func (w *watcher) news(records []backplane.Record) []backplane.Record {
+// unknown returns the records that fn has not seen, and marks them as known.
+func (w *watcher) unknown(records []backplane.Record) []backplane.Record {
 	batch := records[:0]
 	for _, record := range records {
 		rev, ok := w.known[record.Key]
@@ -155,26 +154,26 @@ func (w *watcher) news(records []backplane.Record) []backplane.Record {
 		}
 		batch = append(batch, record)
 	}
-	w.tell(batch)
+	w.noteRevisions(batch)
 	return batch
 }
 
-// tell notes what fn is about to be told.
-func (w *watcher) tell(batch []backplane.Record) {
+// noteRevisions records the revisions that are about to be passed to fn.
+func (w *watcher) noteRevisions(batch []backplane.Record) {
 	for _, record := range batch {
-		w.told = max(w.told, record.Rev)
+		w.newest = max(w.newest, record.Rev)
 	}
 }
 
-// A changesPage is what one request has read of the changes.
+// A changesPage is the result of one read of the changes.
 type changesPage struct {
 	records []backplane.Record
 	live    bool          // there are no more
 	lost    bool          // the changes since the last page are no longer kept
-	wait    time.Duration // until there can be more without a message
+	wait    time.Duration // until there may be more without a message
 }
 
-// changes reads what follows w.rev, and moves it.
+// changes reads the changes after w.rev, and moves w.rev.
 func (w *watcher) changes(ctx context.Context) (p changesPage, err error) {
 	fields, err := w.request(ctx, w.store.request(changesScript, w.rev, w.token, w.prefix, batchBytes))
 	if err != nil {
@@ -185,10 +184,10 @@ func (w *watcher) changes(ctx context.Context) (p changesPage, err error) {
 		return p, nil
 	}
 	if len(fields)%4 != 0 {
-		return p, w.wrong(fields)
+		return p, w.invalid(fields)
 	}
 	p.live = fields[0] == int64(1)
-	p.wait = lookEvery
+	p.wait = pollInterval
 	if ms, ok := fields[1].(int64); ok && ms >= 0 {
 		p.wait = min(p.wait, time.Duration(ms+1)*time.Millisecond)
 	}
@@ -197,7 +196,7 @@ func (w *watcher) changes(ctx context.Context) (p changesPage, err error) {
 	for fields = fields[4:]; len(fields) >= 4; fields = fields[4:] {
 		record, ok := parseRecord(fields[0], fields[1], fields[3])
 		if !ok {
-			return p, w.wrong(fields[:4])
+			return p, w.invalid(fields[:4])
 		}
 		if fields[2] == "1" {
 			record.Value = nil
@@ -214,13 +213,13 @@ func (w *watcher) request(ctx context.Context, r request) ([]any, error) {
 	}
 	fields, ok := reply.([]any)
 	if !ok {
-		return nil, w.wrong(reply)
+		return nil, w.invalid(reply)
 	}
 	return fields, nil
 }
 
-func (w *watcher) wrong(reply any) error {
-	return fmt.Errorf("%s: not an answer: %v", w.store.server.what, reply)
+func (w *watcher) invalid(reply any) error {
+	return fmt.Errorf("%s: invalid reply: %v", w.store.server.what, reply)
 }
 
 func parseRecord(key, rev, value any) (backplane.Record, bool) {

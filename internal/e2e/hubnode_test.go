@@ -167,7 +167,7 @@ func (n *hubNode) add(ctx context.Context, set, data string) {
 		case err == nil:
 			n.out.line("added %s", data)
 			return
-		case errors.Is(err, backplane.ErrUnknown):
+		case errors.Is(err, backplane.ErrIndeterminate):
 			n.out.line("unknown %s %v", data, time.Since(begin))
 		case errors.Is(err, context.DeadlineExceeded):
 			n.out.line("unsent %s %v", data, time.Since(begin))

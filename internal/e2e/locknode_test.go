@@ -30,11 +30,11 @@ type lockConfig struct {
 // playLocks says, with times in nanoseconds since 1970:
 //
 //	ready
-//	held KEY TOKEN HOW BEGIN END  it has the lock: HOW is take or steal, from when to when that took
-//	valid KEY TOKEN TIME          what Check says, since when at the latest:
-//	cutoff KEY TOKEN TIME
-//	lost KEY TOKEN TIME
-//	released KEY TOKEN BEGIN END
+//	held KEY FENCE HOW BEGIN END  it has the lock: HOW is take or steal, from when to when that took
+//	valid KEY FENCE TIME          what Check says, since when at the latest:
+//	cutoff KEY FENCE TIME
+//	lost KEY FENCE TIME
+//	released KEY FENCE BEGIN END
 func playLocks(config []byte, in *bufio.Scanner, out *output) error {
 	var c lockConfig
 	if err := json.Unmarshal(config, &c); err != nil {
@@ -112,7 +112,7 @@ func (n *lockNode) acquire(ctx context.Context, key, how string) (l locks.Lock[s
 		cancel()
 		switch {
 		case err == nil:
-			n.out.line("held %s %d %s %d %d", key, l.Token, how, begin.UnixNano(), time.Now().UnixNano())
+			n.out.line("held %s %d %s %d %d", key, l.Fence, how, begin.UnixNano(), time.Now().UnixNano())
 			return l, true
 		case ctx.Err() == nil && !errors.Is(err, locks.ErrHeld) && !errors.Is(err, locks.ErrCutOff) && !errors.Is(err, locks.ErrAbsent) && !errors.Is(err, context.DeadlineExceeded):
 			n.out.line("failed to %s %s: %v", how, key, err)
@@ -129,14 +129,14 @@ func (n *lockNode) watch(ctx context.Context, l locks.Lock[string]) {
 	for ctx.Err() == nil {
 		begin := time.Now()
 		what := "valid"
-		switch err := n.table.Check(n.self, l.Key, l.Token); {
+		switch err := n.table.Check(n.self, l.Key, l.Fence); {
 		case errors.Is(err, locks.ErrCutOff):
 			what = "cutoff"
 		case err != nil:
 			what = "lost"
 		}
 		if what != last || what == "valid" {
-			n.out.line("%s %s %d %d", what, l.Key, l.Token, begin.UnixNano())
+			n.out.line("%s %s %d %d", what, l.Key, l.Fence, begin.UnixNano())
 		}
 		last = what
 		time.Sleep(10 * time.Millisecond) // how fine it is
@@ -160,7 +160,7 @@ func (n *lockNode) round(ctx context.Context, key string) {
 	_, err := n.table.Release(attempt, n.self, key)
 	switch {
 	case err == nil:
-		n.out.line("released %s %d %d %d", key, l.Token, begin.UnixNano(), time.Now().UnixNano())
+		n.out.line("released %s %d %d %d", key, l.Fence, begin.UnixNano(), time.Now().UnixNano())
 	case ctx.Err() == nil && !errors.Is(err, locks.ErrNotHeld) && !errors.Is(err, locks.ErrCutOff) && !errors.Is(err, context.DeadlineExceeded):
 		n.out.line("failed to release %s: %v", key, err)
 	}
@@ -169,7 +169,7 @@ func (n *lockNode) round(ctx context.Context, key string) {
 // A lockLine is what playLocks has said.
 type lockLine struct {
 	what, key  string
-	token      uint64
+	fence      uint64
 	how        string
 	begin, end time.Time
 }
@@ -183,11 +183,11 @@ func parseLockLine(line string) (l lockLine, err error) {
 	var begin, end int64
 	switch l.what {
 	case "held":
-		_, err = fmt.Sscan(strings.Join(words[2:], " "), &l.token, &l.how, &begin, &end)
+		_, err = fmt.Sscan(strings.Join(words[2:], " "), &l.fence, &l.how, &begin, &end)
 	case "released":
-		_, err = fmt.Sscan(strings.Join(words[2:], " "), &l.token, &begin, &end)
+		_, err = fmt.Sscan(strings.Join(words[2:], " "), &l.fence, &begin, &end)
 	case "valid", "cutoff", "lost":
-		_, err = fmt.Sscan(strings.Join(words[2:], " "), &l.token, &begin)
+		_, err = fmt.Sscan(strings.Join(words[2:], " "), &l.fence, &begin)
 	default:
 		err = fmt.Errorf("it says %q", line)
 	}

@@ -91,7 +91,7 @@ func (k *lockers) last(p *locker, what, key string) (l lockLine, ok bool) {
 	return l, ok
 }
 
-// check sees to it that no two sessions ever had one token, that who took a lock
+// check sees to it that no two sessions ever had one fence, that who took a lock
 // later has the greater one, and that nobody releases what another has by then.
 func (k *lockers) check(keys ...string) {
 	k.t.Helper()
@@ -109,24 +109,24 @@ func (k *lockers) check(keys ...string) {
 				if l.what != "held" || l.key != key {
 					continue
 				}
-				if other, ok := holders[l.token]; ok && other != name+key {
-					k.t.Errorf("%s and %s have got %d", other, name+key, l.token)
+				if other, ok := holders[l.fence]; ok && other != name+key {
+					k.t.Errorf("%s and %s have got %d", other, name+key, l.fence)
 				}
-				holders[l.token] = name + key
+				holders[l.fence] = name + key
 				all = append(all, l)
 			}
 		}
 		for _, before := range all {
 			for _, after := range all {
-				if before.end.Before(after.begin) && before.token > after.token {
-					k.t.Errorf("%s: %d was held before %d", key, before.token, after.token)
+				if before.end.Before(after.begin) && before.fence > after.fence {
+					k.t.Errorf("%s: %d was held before %d", key, before.fence, after.fence)
 				}
 			}
 		}
 		for _, before := range released {
 			for _, after := range all {
-				if before.token < after.token && before.begin.After(after.end) {
-					k.t.Errorf("%s: %d was released after %d was held", key, before.token, after.token)
+				if before.fence < after.fence && before.begin.After(after.end) {
+					k.t.Errorf("%s: %d was released after %d was held", key, before.fence, after.fence)
 				}
 			}
 		}
@@ -136,7 +136,7 @@ func (k *lockers) check(keys ...string) {
 }
 
 // The lock of a process that is killed is free when its lease is over, and no two
-// hold a lock with one token, whoever is killed meanwhile.
+// hold a lock with one fence, whoever is killed meanwhile.
 func TestLocksKilled(t *testing.T) {
 	t.Parallel()
 	rounds := 2

@@ -143,7 +143,7 @@ func TestNATSUnknownOutcome(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	_, err := alone.Append(ctx, "unknown0", []byte("unknown0"))
-	if !errors.Is(err, backplane.ErrUnknown) || !errors.Is(err, context.DeadlineExceeded) {
+	if !errors.Is(err, backplane.ErrIndeterminate) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("without a majority Append returns %v", err)
 	}
 	for i := range b.servers {
@@ -173,7 +173,7 @@ func TestNATSFrozen(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	_, err := l.Append(ctx, "unknown0", []byte("unknown0"))
-	if !errors.Is(err, backplane.ErrUnknown) || !errors.Is(err, context.DeadlineExceeded) {
+	if !errors.Is(err, backplane.ErrIndeterminate) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Append returns %v", err)
 	}
 	p.cmd.Process.Signal(syscall.SIGCONT)
@@ -217,7 +217,7 @@ func TestNATSOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = natslog.Open(short, nowhere, "name", nil)
-	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "the connection is RECONNECTING") {
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "connection status RECONNECTING") {
 		t.Errorf("without a server: %v", err)
 	}
 	nowhere.Close()
@@ -235,13 +235,13 @@ func TestNATSOpen(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, name, _ := strings.Cut(config.Name, "_")
-		if _, err := natslog.Open(t.Context(), nc, name, nil); err == nil || !strings.Contains(err.Error(), "cannot be used") {
+		if _, err := natslog.Open(t.Context(), nc, name, nil); err == nil || !strings.Contains(err.Error(), "wrong settings") {
 			t.Errorf("%s: %v", config.Name, err)
 		}
 	}
 	for _, tt := range []struct{ name, want string }{
 		{"", "the name is empty"},
-		{strings.Repeat("n", 513), "513 bytes, allowed are 512"},
+		{strings.Repeat("n", 513), "513 bytes long, limit 512"},
 	} {
 		if _, err := natslog.Open(t.Context(), nc, tt.name, nil); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("a name of %d bytes: %v", len(tt.name), err)
@@ -257,7 +257,7 @@ func TestNATSOpen(t *testing.T) {
 	r := read(t, l, backplane.Oldest)
 	r.has(t, add(t, l, "entry", 1))
 	nc.Close()
-	if _, err := l.Append(t.Context(), "id", nil); !errors.Is(err, backplane.ErrClosed) || errors.Is(err, backplane.ErrUnknown) {
+	if _, err := l.Append(t.Context(), "id", nil); !errors.Is(err, backplane.ErrClosed) || errors.Is(err, backplane.ErrIndeterminate) {
 		t.Errorf("Append with a closed connection: %v", err)
 	}
 	<-r.ended

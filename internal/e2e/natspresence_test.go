@@ -24,7 +24,7 @@ func TestNATSPresence(t *testing.T) {
 	open := func() *process {
 		nc := b.connect(t, 0)
 		p := &process{
-			Tracker: &presence.Tracker{Key: []byte("one"), Store: b.storeOn(t, nc, "presence"), Lease: lease, Grace: time.Second, Settle: -1},
+			Tracker: &presence.Tracker{Key: []byte("one"), Store: b.storeOn(t, nc, "presence"), Lease: lease, Grace: time.Second, LeaveDelay: -1},
 			ends:    make(chan presence.Session, 1000),
 			cut:     nc.Close,
 		}

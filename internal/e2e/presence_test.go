@@ -256,7 +256,7 @@ func TestPresenceGivenUp(t *testing.T) {
 // A page renews its session by itself, if its server wants that.
 func TestPresenceRenewal(t *testing.T) {
 	h := openHouse(t)
-	h.tracker.Renewal = 2 * time.Second
+	h.tracker.MaxSilence = 2 * time.Second
 	b, session := h.visit("/native")
 	time.Sleep(5 * time.Second) // more than two renewals
 	if !h.tracker.Present(session) || h.connections() != 1 {

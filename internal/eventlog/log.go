@@ -194,7 +194,7 @@ func (l *Log) frame(encoded []byte, id bool) wire.Chunk {
 // appendID appends the id of the newest event.
 func (l *Log) appendID(b []byte) []byte {
 	if l.Shared {
-		return l.cursor.Append(b)
+		return l.cursor.AppendTo(b)
 	}
 	b = append(b, l.epoch...)
 	b = append(b, '-')

@@ -8,7 +8,7 @@ import (
 	"example.org/sse/backplane"
 )
 
-// What is no longer kept is a gap, and so is what follows it.
+// A cursor of an entry that is no longer kept is a gap.
 func testTrimmed(t *testing.T, open Open) {
 	const history, count = 50, 200
 	name := unique("trimmed")
@@ -18,19 +18,19 @@ func testTrimmed(t *testing.T, open Open) {
 		for _, n := range []int{0, 1, count - history - 2} {
 			f := follow(t, l, cursors[n])
 			if err := f.end(); !errors.Is(err, backplane.ErrGap) || f.batches > 0 {
-				t.Errorf("follow after the entry before number %d: %v and %d batches, want ErrGap and none", n+2, err, f.batches)
+				t.Errorf("follow from before entry %d: got %v and %d batches, want ErrGap and none", n+2, err, f.batches)
 			}
 		}
 		kept := follow(t, l, backplane.Oldest).untilLive()
 		if len(kept) != history || kept[history-1].Cursor != cursors[count-1] {
-			t.Errorf("%d entries are kept, want %d that end with the newest", len(kept), history)
+			t.Errorf("got %d entries kept, want the newest %d", len(kept), history)
 		}
 		same(t, "after the oldest that is kept", follow(t, l, cursors[count-history]).untilLive(), kept[1:])
 	}
 }
 
-// A follower that was overtaken by the end of the history is told so, or gets
-// everything because it had read ahead.
+// A follower whose next entry is no longer kept gets ErrGap, or all entries because it had
+// read ahead.
 func testOvertaken(t *testing.T, open Open) {
 	const history, count = 50, 2000
 	name := unique("overtaken")
@@ -44,16 +44,16 @@ func testOvertaken(t *testing.T, open Open) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.ended && !errors.Is(f.err, backplane.ErrGap) {
-		t.Errorf("Follow returned %v, want ErrGap", f.err)
+		t.Errorf("Follow: got %v, want ErrGap", f.err)
 	}
 	for i, e := range f.entries {
 		if e.Cursor != cursors[i] {
-			t.Fatalf("entry %d has cursor %v, want %v", i, e.Cursor, cursors[i])
+			t.Fatalf("entry %d: got cursor %v, want %v", i, e.Cursor, cursors[i])
 		}
 	}
 }
 
-// A cursor that is not of this log is a gap.
+// A cursor that does not belong to the log is a gap.
 func testForged(t *testing.T, open Open) {
 	name, other := unique("forged"), unique("other")
 	l := open(t, name, 0)
@@ -77,12 +77,12 @@ func testForged(t *testing.T, open Open) {
 	} {
 		f := follow(t, tt.log, tt.cursor)
 		if err := f.end(); !errors.Is(err, backplane.ErrGap) || f.batches > 0 {
-			t.Errorf("%s: %v and %d batches, want ErrGap and none", tt.name, err, f.batches)
+			t.Errorf("%s: got %v and %d batches, want ErrGap and none", tt.name, err, f.batches)
 		}
 	}
 }
 
-// An empty log is live at once, for whoever asks from either end.
+// An empty log is live at once, from either end.
 func testEmpty(t *testing.T, open Open) {
 	l := open(t, unique("empty"), 0)
 	oldest, newest := follow(t, l, backplane.Oldest), follow(t, l, backplane.Newest)
@@ -92,7 +92,7 @@ func testEmpty(t *testing.T, open Open) {
 	same(t, "newest", newest.first(2), oldest.first(2))
 }
 
-// Newest is where the log ends at the time of the call.
+// Newest is the end of the log at the time of the call.
 func testNewest(t *testing.T, open Open) {
 	name := unique("newest")
 	l := open(t, name, 0)
@@ -102,7 +102,7 @@ func testNewest(t *testing.T, open Open) {
 	want := appendAll(t, l, numbered("after ", 3)...)
 	for i, e := range f.first(3) {
 		if e.Cursor != want[i] {
-			t.Errorf("entry %d has cursor %v, want %v", i, e.Cursor, want[i])
+			t.Errorf("entry %d: got cursor %v, want %v", i, e.Cursor, want[i])
 		}
 	}
 }

@@ -1,0 +1,101 @@
+package locks
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+
+	"example.org/sse/backplane"
+)
+
+// A notice is a change that has not been reported yet.
+type notice[K comparable] struct {
+	change Change[K]
+	after  string // the hub's cursor to wait for first
+}
+
+// noteLocked adds an entry's change to the notices.
+func (t *Table[K]) noteLocked(e *entry[K], before state) {
+	c := Change[K]{Lock: e.lock(), Cause: e.Cause, Reason: e.Reason}
+	switch {
+	case e.Fence != before.Fence:
+		c.From = before.Holder
+		// A store may skip the states between two changes.
+		switch {
+		case before.Holder == nobody && c.Held():
+			c.Cause = Taken
+		case c.Cause == Taken || c.Cause == Queued:
+			c.Cause = Released
+		}
+	case slices.Equal(e.Queue, before.Queue):
+		return // renewed
+	}
+	if !t.closed && (t.Changed != nil || t.Set != nil && t.ChangeEvent != nil) {
+		n := notice[K]{change: c}
+		if t.Hub != nil {
+			n.after = e.After
+		}
+		t.notices = append(t.notices, n)
+	}
+}
+
+// notify reports the notices, unless another goroutine is doing so: one at a time,
+// in order, and with no lock held, so that the program's functions may use the table.
+func (t *Table[K]) notify() {
+	t.mu.Lock()
+	if t.notifying || t.closed || len(t.notices) == 0 {
+		t.mu.Unlock()
+		return
+	}
+	t.notifying = true
+	if t.Hub != nil { // reporting may block, and callers should not
+		t.running.Go(t.notifyAll)
+		t.mu.Unlock()
+		return
+	}
+	t.mu.Unlock()
+	t.notifyAll()
+}
+
+// notifyAll reports notices until there are none. The caller has set t.notifying.
+func (t *Table[K]) notifyAll() {
+	ended := false
+	defer func() {
+		if !ended { // a function of the program's panicked
+			t.mu.Lock()
+			t.notifying = false
+			t.mu.Unlock()
+		}
+	}()
+	for {
+		t.mu.Lock()
+		if len(t.notices) == 0 {
+			t.notices, t.notifying, ended = nil, false, true
+			t.mu.Unlock()
+			return
+		}
+		n := t.notices[0]
+		t.notices = t.notices[1:]
+		t.mu.Unlock()
+		t.report(n)
+	}
+}
+
+// report dispatches a change and calls Changed.
+func (t *Table[K]) report(n notice[K]) {
+	if c, ok := backplane.ParseCursor(n.after); ok {
+		ctx, cancel := context.WithTimeout(t.ctx, hubTimeout)
+		defer cancel()
+		// Reporting too early is better than never: the save of a user who edits an
+		// outdated version is refused.
+		_ = t.Hub.WaitFor(ctx, c)
+	}
+	if t.Set != nil && t.ChangeEvent != nil {
+		if _, err := t.Set.DispatchEvent(t.ChangeEvent(n.change)); err != nil {
+			slog.Error("locks: dispatching a change failed", "key", n.change.Key, "error", err)
+		}
+	}
+	if t.Changed != nil {
+		t.Changed(n.change)
+	}
+}
