@@ -61,7 +61,7 @@ func (t *Table[K]) notify() {
 func (t *Table[K]) notifyAll() {
 	ended := false
 	defer func() {
-		if !ended { // a function of the program's panicked
+		if !ended { // a function of the program panicked
 			t.mu.Lock()
 			t.notifying = false
 			t.mu.Unlock()

@@ -19,7 +19,7 @@ func (t *Tracker) notify() {
 	t.mu.Unlock()
 	ended := false
 	defer func() {
-		if !ended { // a function of the program's panicked
+		if !ended { // a function of the program panicked
 			t.mu.Lock()
 			t.notifying = false
 			t.mu.Unlock()

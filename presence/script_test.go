@@ -42,7 +42,7 @@ func say(tr *presence.Tracker, token, words string) int {
 	return w.Code
 }
 
-// here mints a token for ann, and connects its session in a place.
+// here makes a token for ann, and connects its session in a place.
 func here(t *testing.T, tr *presence.Tracker) (string, presence.Session, *sse.EventSource) {
 	t.Helper()
 	token := tr.Token("ann")

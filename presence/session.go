@@ -258,7 +258,7 @@ func (t *Tracker) goodbyeLocked(p *session) []*connection {
 // notifyAndClose reports the notices and closes connections. In the opposite order, the
 // end of a stream might report the notices, and later than the call that caused them.
 func (t *Tracker) notifyAndClose(open []*connection) {
-	defer closeAll(open) // also if a function of the program's panics
+	defer closeAll(open) // also if a function of the program panics
 	t.notify()
 }
 
