@@ -22,11 +22,7 @@ type Reader struct {
 var nowhere Entry
 
 // Open makes the reader one of the topic. Nothing waits for it before it is placed.
-func (r *Reader) Open(t *Topic) {
-	t.log.mu.Lock()
-	defer t.log.mu.Unlock()
-	*r = Reader{topic: t, next: &nowhere}
-}
+func (r *Reader) Open(t *Topic) { *r = Reader{topic: t, next: &nowhere} }
 
 // A Place is where a reader begins; see [Log.Place].
 type Place struct {

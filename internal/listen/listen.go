@@ -48,9 +48,8 @@ func (l *Listener) Accept() (net.Conn, error) {
 // wait for them.
 func (l *Listener) Close() error {
 	l.closed.Store(true)
-	err := l.Listener.Close()
-	l.Drain.Start()
-	return err
+	l.Drain.Start() // first, so that Accept knows which streams it waits for
+	return l.Listener.Close()
 }
 
 // A Conn is a connection of a Listener.

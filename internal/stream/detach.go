@@ -26,34 +26,50 @@ func (s *Stream) Serve() {
 		s.Wait()
 		return
 	}
+	// From here on a shutdown waits for it, which has ended it already, or will.
+	if s.drain != nil {
+		s.drain.addDetached()
+	}
+	if !s.detach() {
+		a.run()
+		s.Wait()
+		s.leaveDrain()
+	}
+}
+
+// detach takes the connection over from net/http, and reports whether the stream no
+// longer needs a handler that writes. The caller has the turn to write.
+func (s *Stream) detach() bool {
+	a := s.attached
 	s.mu.Lock()
 	live := a.unwatchLocked() && s.reason == nil
 	s.mu.Unlock()
 	if !live {
-		a.run()
-		s.Wait()
-		return
+		return false
 	}
 	hijacked, _, err := a.control.Hijack() // what the client has sent is not used
 	if err != nil {
 		noHijack.report(a.r)
 		a.watch()
-		a.run()
-		s.Wait()
-		return
+		return false
 	}
-	if hijacked != net.Conn(a.conn) {
-		noSocket.report(a.r) // it is wrapped in one that may count, or throttle
-		a.serveHijacked(hijacked)
-		return
+	if hijacked == net.Conn(a.conn) {
+		if socket, network, err := a.conn.Detach(s.writeTimeout); err == nil {
+			s.setDetached(socket, network)
+			return true
+		}
 	}
-	socket, network, err := a.conn.Detach(s.writeTimeout)
-	if err != nil {
-		noSocket.report(a.r)
-		a.serveHijacked(hijacked)
-		return
+	noSocket.report(a.r) // or it is wrapped in a connection that may count, or throttle
+	a.serveHijacked(hijacked)
+	s.leaveDrain()
+	return true
+}
+
+// leaveDrain ends a shutdown's wait for the stream.
+func (s *Stream) leaveDrain() {
+	if s.drain != nil {
+		s.drain.removeDetached()
 	}
-	s.detach(socket, network)
 }
 
 // claimForDetach gets the turn to write, and keeps it. It reports false if the
@@ -69,17 +85,13 @@ func (a *attached) claimForDetach() bool {
 	return true
 }
 
-// detach makes the socket the stream's way to its client. The caller has the turn
-// to write.
-func (s *Stream) detach(socket poll.Socket, network poll.Network) {
+// setDetached makes the socket the stream's way to its client.
+func (s *Stream) setDetached(socket poll.Socket, network poll.Network) {
 	s.mu.Lock()
 	a, d := s.attached, &s.own
 	*d = detached{stream: s, socket: socket, open: true, wrote: time.Since(s.opened)}
 	err := d.joinLocked(network)
 	if err == nil {
-		if s.drain != nil {
-			s.drain.addDetached()
-		}
 		counts.attached.Add(-1)
 		counts.detached.Add(1)
 		s.attached, s.detached = nil, d
@@ -95,6 +107,7 @@ func (s *Stream) detach(socket poll.Socket, network poll.Network) {
 		d.socket.Close(true)
 		s.setReason(fmt.Errorf("%w: %w", ErrGone, err))
 		a.finish()
+		s.leaveDrain()
 		return
 	}
 	close(a.wake) // of others in Wait; the turn is not given back

@@ -73,11 +73,8 @@ func (d *detached) settle(err error, now time.Time) {
 	s.mu.Unlock()
 	if over {
 		counts.detached.Add(-1)
-		drain := s.drain
 		s.signalEnd()
-		if drain != nil {
-			drain.removeDetached()
-		}
+		s.leaveDrain()
 	} else if err != nil {
 		s.End(err) // and comes here again
 	}

@@ -18,7 +18,7 @@ type Group struct {
 	skipped  atomic.Uint64
 	delivery turn // to walk over the members
 
-	mu      sync.Mutex // before Log.mu, before Stream.mu
+	mu      sync.Mutex // before Stream.mu, before Log.mu
 	members []*Member
 
 	pace pace
