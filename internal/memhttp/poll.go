@@ -35,7 +35,7 @@ func (s *socket) Close(bool) error {
 	return s.conn.Close()
 }
 
-// try writes what there is room for.
+// try writes as much as there is room for.
 func (f *flow) try(p []byte) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -51,7 +51,7 @@ func (f *flow) try(p []byte) (int, error) {
 	return n, nil
 }
 
-// discard throws away what there is, up to so many bytes.
+// discard throws away up to most bytes.
 func (f *flow) discard(most int) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -152,8 +152,8 @@ func (p *poller) Interrupt() {
 
 func (p *poller) Close() error { return nil }
 
-// watch has f called now and whenever something changes, until it is called with
-// nil. The flow's mu is held meanwhile.
+// watch calls f now and whenever something changes, with the flow's mu held, until
+// watch is called with nil.
 func (f *flow) watch(watcher func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -161,7 +161,7 @@ func (f *flow) watch(watcher func()) {
 	f.change()
 }
 
-// change tells all who wait that something has changed. The caller holds f.mu.
+// change wakes all that wait for a change. The caller holds f.mu.
 func (f *flow) change() {
 	f.changed.Broadcast()
 	if f.watcher != nil {

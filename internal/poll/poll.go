@@ -1,7 +1,7 @@
-// Package poll writes to connections without waiting for them, and tells when
-// one can take more or has ended. It is the only place that makes system calls
-// itself, and that has to know that the number of a closed descriptor is soon
-// another connection's.
+// Package poll writes to connections without waiting for them, and reports when a
+// connection can take more or has ended. It is the only package that makes system
+// calls itself, and that has to know that the number of a closed descriptor is soon
+// another connection's. It knows nothing of what is written.
 package poll
 
 import (
@@ -19,7 +19,7 @@ type Socket struct {
 	memory Memory
 }
 
-// A Memory is what a Socket does, for connections that are no descriptors.
+// Memory is implemented by connections that are not descriptors.
 type Memory interface {
 	Write(p []byte) (int, error)
 	Discard(most int) (int, error)
@@ -34,7 +34,7 @@ func InMemory(m Memory) Socket { return Socket{memory: m} }
 func (s *Socket) Memory() Memory { return s.memory }
 
 // Write writes as much of p as the connection takes at once. It is no error if
-// that is less than all: then a Poller tells when more can be written.
+// that is less than all: a Poller then reports when more can be written.
 func (s *Socket) Write(p []byte) (int, error) {
 	if s.memory != nil {
 		return s.memory.Write(p)
@@ -42,8 +42,8 @@ func (s *Socket) Write(p []byte) (int, error) {
 	return s.write(p)
 }
 
-// Discard throws away what the other end has sent, up to so many bytes; if it
-// returns as many there may be more. At the end it returns [io.EOF].
+// Discard throws away up to most bytes of what the other end has sent; if it
+// returns most, there may be more. At the end it returns [io.EOF].
 func (s *Socket) Discard(most int) (int, error) {
 	if s.memory != nil {
 		return s.memory.Discard(most)
@@ -51,7 +51,7 @@ func (s *Socket) Discard(most int) (int, error) {
 	return s.discard(most)
 }
 
-// CloseWrite tells the other end that nothing more comes.
+// CloseWrite ends the stream of bytes to the other end.
 func (s *Socket) CloseWrite() error {
 	if s.memory != nil {
 		return s.memory.CloseWrite()
@@ -67,12 +67,12 @@ func (s *Socket) Close(abort bool) error {
 	return s.close(abort)
 }
 
-// A Poller tells what happens to its sockets. Wait may be called by one
+// A Poller reports what happens to its sockets. Wait may be called by one
 // goroutine at a time, and the other methods by any.
 type Poller interface {
 	// Add adds a socket under a token. A socket leaves its poller when it is
-	// closed; events that were on their way may still be told. What is true of a
-	// socket that was added before is told again.
+	// closed; events that were on their way may still be reported. For a socket
+	// that was added before, the present state is reported again.
 	Add(s *Socket, token uint64) error
 
 	// Wait fills in events and returns how many. It waits for the first until
@@ -82,13 +82,13 @@ type Poller interface {
 	// Interrupt lets the present or the next Wait return without an event.
 	Interrupt()
 
-	// Close gives the poller's resources back, once nobody is in Wait and all of
+	// Close frees the poller's resources, once no goroutine is in Wait and all of
 	// its sockets are closed.
 	Close() error
 }
 
-// An Event tells what may have happened to a socket since the last event for
-// it. It is told when something begins to be so, and not again.
+// An Event reports what may have happened to a socket since the last event for it.
+// A state is reported when it begins, and not again.
 type Event struct {
 	Token    uint64
 	Readable bool // the other end has sent something, or has ended
@@ -102,17 +102,17 @@ type Network interface {
 }
 
 // A Detachable connection can be made a Socket. If it returns no error, the
-// connection itself must not be used any more.
+// connection itself must no longer be used.
 type Detachable interface {
 	Detach() (Socket, Network, error)
 }
 
 // Detach takes a connection over, if it is a *[net.TCPConn], on Linux, or
 // [Detachable]; else the error is [errors.ErrUnsupported]. A connection that
-// was taken over must not be used any more; another can be used as before.
+// was taken over must no longer be used; another can be used as before.
 //
-// For a TCP connection, whoever does not acknowledge what was sent for the
-// given time, if it is not zero, is taken for gone.
+// A TCP client that acknowledges nothing for the given time is taken for gone; 0
+// leaves that to the system.
 func Detach(c net.Conn, userTimeout time.Duration) (Socket, Network, error) {
 	switch c := c.(type) {
 	case *net.TCPConn:

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Supported tells whether TCP connections can be detached.
+// Supported reports whether TCP connections can be detached.
 const Supported = true
 
 // TCP is the network of all TCP connections.
@@ -32,8 +32,8 @@ func detachTCP(c *net.TCPConn, userTimeout time.Duration) (Socket, Network, erro
 		if failed = setUserTimeout(int(old), userTimeout); failed != nil {
 			return
 		}
-		// For a client that reads nothing the kernel would keep some 4 MiB, of events
-		// that are old by the time they are read; with this it is some 260 KiB.
+		// The kernel would keep some 4 MiB for a client that reads nothing, of events
+		// that are old by the time they are read; with this it keeps some 260 KiB.
 		_ = syscall.SetsockoptInt(int(old), syscall.IPPROTO_TCP, tcpNotSentLowat, notSent)
 		var e syscall.Errno
 		if fd, _, e = syscall.Syscall(syscall.SYS_FCNTL, old, syscall.F_DUPFD_CLOEXEC, 0); e != 0 {
@@ -60,13 +60,13 @@ func SetUserTimeout(c *net.TCPConn, d time.Duration) error {
 	return errors.Join(err, failed)
 }
 
-// What is missing in package syscall.
+// These are missing in package syscall.
 const (
 	tcpUserTimeout  = 18
 	tcpNotSentLowat = 25
 )
 
-// notSent is up to how many bytes a connection takes that it cannot send yet.
+// notSent is how many bytes a connection takes that it cannot send yet.
 const notSent = 128 << 10
 
 func setUserTimeout(fd int, d time.Duration) error {
@@ -101,7 +101,7 @@ func (s *Socket) discard(most int) (n int, err error) {
 			}
 			n += m
 			if m < len(buf) {
-				return n, nil // emptied; what comes now is an event of its own
+				return n, nil // emptied; more data is an event of its own
 			}
 		case syscall.EINTR:
 		case syscall.EAGAIN:
@@ -129,8 +129,8 @@ func (s *Socket) close(abort bool) error {
 	return os.NewSyscallError("close", syscall.Close(int(s.fd)))
 }
 
-// A poller is an epoll descriptor that is itself watched by the runtime's
-// poller, so that whoever waits for it is a parked goroutine and no thread.
+// A poller is an epoll descriptor that is itself watched by the runtime's poller,
+// so that a goroutine waits for it, and no thread.
 type poller struct {
 	fd          int32
 	file        *os.File
@@ -145,7 +145,7 @@ func (tcp) NewPoller() (Poller, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
 	}
-	if err := syscall.SetNonblock(fd, true); err != nil { // tells os that it can be polled
+	if err := syscall.SetNonblock(fd, true); err != nil { // so that package os polls it
 		_ = syscall.Close(fd)
 		return nil, os.NewSyscallError("fcntl", err)
 	}
@@ -160,8 +160,8 @@ func (tcp) NewPoller() (Poller, error) {
 	return p, nil
 }
 
-// edges are all there are, told once each time they come true. (EPOLLET has not
-// the same sign everywhere.)
+// edges are all events, each reported when it begins. (EPOLLET does not have the
+// same sign everywhere.)
 const edges = syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | 1<<31
 
 func (p *poller) Add(s *Socket, token uint64) error {

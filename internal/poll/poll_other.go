@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Supported tells whether TCP connections can be detached.
+// Supported reports whether TCP connections can be detached.
 const Supported = false
 
 func detachTCP(*net.TCPConn, time.Duration) (Socket, Network, error) {

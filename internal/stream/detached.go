@@ -3,14 +3,12 @@ package stream
 import (
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"syscall"
 	"time"
 
 	"example.org/sse/internal/eventlog"
 	"example.org/sse/internal/poll"
-	"example.org/sse/internal/wire"
 )
 
 const (
@@ -18,9 +16,6 @@ const (
 	// one larger event, and so may be on its way to a slow client in addition to
 	// what waits for it.
 	flightBytes = 64 << 10
-
-	// discardBytes is how much of what a client sends is thrown away at a time.
-	discardBytes = 64 << 10
 
 	// linger is how long a client has to close its end of a connection after
 	// ours. To close it at once could cost the client what it has not read yet,
@@ -249,73 +244,6 @@ func (d *detached) closeLocked(abort bool) {
 	d.socket.Close(abort)
 	d.open = false
 	d.shard.remove(d)
-}
-
-// ready handles an event of the socket.
-func (d *detached) ready(e poll.Event, w *writer) {
-	s := d.stream
-	s.mu.Lock()
-	if !d.open || d.broken {
-		s.mu.Unlock()
-		return
-	}
-	var n int
-	var err error
-	if e.Readable || e.Ended {
-		n, err = d.socket.Discard(discardBytes)
-		if n >= discardBytes && err == nil && !e.Ended {
-			err = d.shard.poller.Add(&d.socket, d.token) // the rest is for later
-		}
-	}
-	switch {
-	case d.lingering:
-		if err != nil || e.Ended {
-			d.closeLocked(false)
-		}
-		s.mu.Unlock()
-		return
-	case errors.Is(err, io.EOF) || err == nil && e.Ended:
-		err = ErrGone
-	case err != nil:
-		err = d.lostLocked(err)
-	case e.Writable && len(d.flight) > 0:
-		err = d.writeLocked(w)
-	}
-	d.settle(err, w.now)
-}
-
-// tick does what has to be done by now, and returns when to come again: at a
-// time that may be late by a part of the interval.
-func (d *detached) tick(w *writer) (next time.Time, interval time.Duration) {
-	s := d.stream
-	s.mu.Lock()
-	now := w.now.Sub(s.opened)
-	var err error
-	switch {
-	case !d.open || d.broken:
-	case d.lingering:
-		if now >= d.by {
-			d.closeLocked(false)
-			s.mu.Unlock()
-			return time.Time{}, 0
-		}
-		next, interval = s.opened.Add(d.by), linger
-	case d.by == never:
-	case d.by != 0:
-		if now >= d.by {
-			err = ErrSlow
-		} else {
-			next, interval = s.opened.Add(d.by), s.patienceLocked()
-		}
-	case s.keepAlive > 0:
-		if now-d.wrote >= s.keepAlive {
-			d.flight = append(d.flight, eventlog.Item{Chunk: wire.Comment})
-			err = d.writeLocked(w)
-		}
-		next, interval = s.opened.Add(d.wrote+s.keepAlive), s.keepAlive
-	}
-	d.settle(err, w.now)
-	return next, interval
 }
 
 // A writer is what one goroutine needs to write to several streams, one after the

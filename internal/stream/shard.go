@@ -2,17 +2,23 @@ package stream
 
 import (
 	"errors"
+	"io"
 	"runtime"
 	"slices"
 	"sync"
 	"time"
 
+	"example.org/sse/internal/eventlog"
 	"example.org/sse/internal/poll"
+	"example.org/sse/internal/wire"
 )
 
 // shardStreams is the number of detached streams per shard, as long as there are
 // processors.
 const shardStreams = 2000
+
+// discardBytes is how much of what a client sends is thrown away at a time.
+const discardBytes = 64 << 10
 
 // A shard is a goroutine that looks after a number of detached streams: it is
 // notified when a client leaves, or can take more, and handles keep-alives and
@@ -235,4 +241,71 @@ func (sh *shard) fail(err error) {
 		}
 		d.settle(d.lostLocked(err), time.Now())
 	}
+}
+
+// ready handles an event of the socket.
+func (d *detached) ready(e poll.Event, w *writer) {
+	s := d.stream
+	s.mu.Lock()
+	if !d.open || d.broken {
+		s.mu.Unlock()
+		return
+	}
+	var n int
+	var err error
+	if e.Readable || e.Ended {
+		n, err = d.socket.Discard(discardBytes)
+		if n >= discardBytes && err == nil && !e.Ended {
+			err = d.shard.poller.Add(&d.socket, d.token) // the rest is for later
+		}
+	}
+	switch {
+	case d.lingering:
+		if err != nil || e.Ended {
+			d.closeLocked(false)
+		}
+		s.mu.Unlock()
+		return
+	case errors.Is(err, io.EOF) || err == nil && e.Ended:
+		err = ErrGone
+	case err != nil:
+		err = d.lostLocked(err)
+	case e.Writable && len(d.flight) > 0:
+		err = d.writeLocked(w)
+	}
+	d.settle(err, w.now)
+}
+
+// tick does what has to be done by now, and returns when to come again: at a
+// time that may be late by a part of the interval.
+func (d *detached) tick(w *writer) (next time.Time, interval time.Duration) {
+	s := d.stream
+	s.mu.Lock()
+	now := w.now.Sub(s.opened)
+	var err error
+	switch {
+	case !d.open || d.broken:
+	case d.lingering:
+		if now >= d.by {
+			d.closeLocked(false)
+			s.mu.Unlock()
+			return time.Time{}, 0
+		}
+		next, interval = s.opened.Add(d.by), linger
+	case d.by == never:
+	case d.by != 0:
+		if now >= d.by {
+			err = ErrSlow
+		} else {
+			next, interval = s.opened.Add(d.by), s.patienceLocked()
+		}
+	case s.keepAlive > 0:
+		if now-d.wrote >= s.keepAlive {
+			d.flight = append(d.flight, eventlog.Item{Chunk: wire.Comment})
+			err = d.writeLocked(w)
+		}
+		next, interval = s.opened.Add(d.wrote+s.keepAlive), s.keepAlive
+	}
+	d.settle(err, w.now)
+	return next, interval
 }
