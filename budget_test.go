@@ -33,7 +33,7 @@ func TestAllocations(t *testing.T) {
 	})
 	t.Logf("%v allocations for a dispatch to %d attached members", attached, members)
 	if attached > 2+members/100 {
-		t.Error("that is too much")
+		t.Errorf("%v allocations for a dispatch to %d attached members, want %d at most", attached, members, 2+members/100)
 	}
 }
 
@@ -94,7 +94,7 @@ func TestDetachedAllocations(t *testing.T) {
 	})
 	t.Logf("%v allocations for a dispatch to %d detached members", n, members)
 	if n > 2+members/100 {
-		t.Error("that is too much")
+		t.Errorf("%v allocations for a dispatch to %d detached members, want %d at most", n, members, 2+members/100)
 	}
 }
 

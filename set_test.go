@@ -26,8 +26,9 @@ func TestSetMembership(t *testing.T) {
 			all = append(all, <-sources)
 		}
 		for _, s := range all {
-			if group.Has(s) || group.Delete(s) || !group.Add(s) || group.Add(s) || !group.Has(s) {
-				t.Error("Add, Has or Delete is wrong")
+			got := []bool{group.Has(s), group.Delete(s), group.Add(s), group.Add(s), group.Has(s)}
+			if want := []bool{false, false, true, false, true}; !slices.Equal(got, want) {
+				t.Errorf("Has, Delete, Add, Add, Has: got %v, want %v", got, want)
 			}
 		}
 		if n, err := group.Dispatch("", "x"); n != 5 || err != nil || group.Len() != 5 {
