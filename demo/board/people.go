@@ -1,4 +1,4 @@
-package main
+package board
 
 import (
 	"cmp"
@@ -17,28 +17,29 @@ import (
 	"example.org/sse/presence"
 )
 
-// An author is how others see a visitor.
+// An author is a visitor as others see them.
 type author struct {
 	Name string
-	Hue  int // of the colour, in degrees
+	Hue  int // of the author's color, in degrees
 }
 
-// A visitor is a browser, however many of its tabs are open.
+// A visitor is a browser, with any number of tabs.
 type visitor struct {
-	id string // random, in a cookie; nobody else is told
+	id string // random, in a cookie; never sent to others
 	author
 }
 
-// visitorOf returns the visitor who sends a request. Name and colour follow
+// visitorOf returns the visitor who sends a request. Name and color are computed
 // from the id, so that there is nothing to store.
 func visitorOf(r *http.Request) visitor {
 	c, err := r.Cookie("visitor")
 	if err != nil || c.Value == "" || len(c.Value) > presence.MaxName {
-		return newVisitor(rand.Text()) // no browser: one request is all it lives for
+		return newVisitor(rand.Text()) // not a browser: a visitor for this request alone
 	}
 	return newVisitor(c.Value)
 }
 
+// newVisitor returns the visitor with that id.
 func newVisitor(id string) visitor {
 	sum := sha256.Sum256([]byte(id))
 	pick := func(i, n int) int { return int(binary.BigEndian.Uint16(sum[2*i:])) % n }
@@ -48,7 +49,8 @@ func newVisitor(id string) visitor {
 	return visitor{id: id, author: author{Name: name, Hue: pick(2, 24) * 15}}
 }
 
-// welcome gives a browser its cookie, at its first page, and returns who it is.
+// welcome returns the visitor who requests a page. On the first visit it sets the
+// cookie.
 func welcome(w http.ResponseWriter, r *http.Request) visitor {
 	if c, err := r.Cookie("visitor"); err == nil && c.Value != "" {
 		return visitorOf(r)
@@ -61,19 +63,19 @@ func welcome(w http.ResponseWriter, r *http.Request) visitor {
 	return v
 }
 
-// room is the one place where visitors are.
+// room is the only place that visitors can be in.
 const room = "board"
 
-// people are those who have a page open. The tracker knows who, by the visitor's
-// id; each of their streams is sent a view of its own.
+// people are the visitors with an open page. The tracker has their ids. Each stream
+// is sent a view of its own.
 type people struct {
 	presence.Tracker
 	views   *views
 	viewers sse.Map[viewer]
-	showing sync.Mutex // so that the last list that a page gets is the newest
+	showing sync.Mutex // makes the last list that a page gets the newest one
 }
 
-// A viewer is what is known about a stream.
+// A viewer is what people know about a stream.
 type viewer struct {
 	visitor
 	in   dialect
@@ -88,18 +90,20 @@ func newPeople(v *views, key []byte) *people {
 	return p
 }
 
-// join adds a page by its stream. A page of before a restart has missed the list.
+// join adds a page's stream, and sends it the list of people. A stream without a
+// page only watches.
 func (p *people) join(source *sse.EventSource, s presence.Session, v viewer) {
 	p.viewers.Store(source, v)
 	if s.Page != "" {
 		if err := p.Connect(source, s, room); err != nil {
-			return // the stream has ended already
+			return // the stream has already ended
 		}
 	}
 	p.show(presence.Change{}, source)
 }
 
-// show sends who is here, after a change, to one stream or to all.
+// show sends the list of people, after a change, to one stream, or to all if only
+// is nil.
 func (p *people) show(c presence.Change, only *sse.EventSource) {
 	p.showing.Lock()
 	defer p.showing.Unlock()
@@ -108,12 +112,12 @@ func (p *people) show(c presence.Change, only *sse.EventSource) {
 		if only != nil && source != only {
 			return sse.Event{}, false
 		}
-		return v.in.event("people", p.html(here, v.visitor, c)), true // one of the people is "you"
+		return v.in.event("people", p.html(here, v.visitor, c)), true // with "you" at the viewer's name
 	})
 }
 
-// tick shows everybody the time of day where they are, until the context is done.
-func (p *people) tick(ctx context.Context) {
+// runClock sends everybody the time of day in their time zone, until ctx is done.
+func (p *people) runClock(ctx context.Context) {
 	second := time.NewTicker(time.Second)
 	defer second.Stop()
 	for {
@@ -128,14 +132,14 @@ func (p *people) tick(ctx context.Context) {
 	}
 }
 
-// send sends each stream what view returns.
+// send sends each stream the event that view returns.
 func (p *people) send(view func(*sse.EventSource, viewer) (sse.Event, bool)) {
 	if _, err := p.viewers.DispatchFunc(view); err != nil {
-		log.Printf("people: %v", err)
+		log.Printf("sending to people failed: %v", err)
 	}
 }
 
-// here returns who is here, each once, by name.
+// here returns the people who are here, sorted by name, each once.
 func (p *people) here() []visitor {
 	var list []visitor
 	for _, id := range p.Users(room) {
@@ -147,7 +151,7 @@ func (p *people) here() []visitor {
 	return list
 }
 
-// html returns the list as one of the people sees it, and what has just changed.
+// html returns the list of people as one of them sees it, and the last change.
 func (p *people) html(here []visitor, you visitor, c presence.Change) string {
 	type person struct {
 		author

@@ -1,4 +1,4 @@
-package main
+package board
 
 // firstCards are what a new board begins with.
 func firstCards() []card {

@@ -1,4 +1,4 @@
-package main
+package board
 
 import (
 	"context"
@@ -14,38 +14,38 @@ import (
 	"example.org/sse/presence"
 )
 
-// A lock is a card's: whoever edits it holds it. Its holder is a page, and if that
-// is gone, closed, or its browser is dead, the next in line holds it, or nobody.
+// Each card has a lock, which a page holds while it edits the card. When that page
+// is closed, or its browser dies, the next page in the queue gets the lock.
 
-// An answer tells a page how things are with a card that it wants to edit.
+// An answer describes the lock of a card that a page wants to edit.
 type answer struct {
-	Page     string `json:"page"` // the one that asks: cards name the pages that edit them
+	Page     string `json:"page"` // the page that asks: cards name the pages that edit them
 	Holder   string `json:"holder,omitempty"`
 	Since    string `json:"since,omitempty"`
-	Place    int    `json:"place,omitempty"` // in line, 0: not there
-	Lock     string `json:"lock,omitempty"`  // if it is the page's own: what a save has to name
+	Place    int    `json:"place,omitempty"` // in the queue, from 1; 0 means not queued
+	Lock     string `json:"lock,omitempty"`  // if the page holds the lock: the token that a save must send
 	Text     string `json:"text,omitempty"`
 	Revision int64  `json:"revision,omitempty"`
 }
 
-// lock takes a card's lock, waits in line for it, takes it over from whoever holds
-// it, or gives it back. The board shows the change to everybody.
-func (a *app) lock(w http.ResponseWriter, r *http.Request) {
+// lock takes a card's lock, queues for it, takes it over from its holder, or
+// releases it. Everybody's board shows the change.
+func (a *App) lock(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	s, err := a.people.Session(r)
 	if err != nil {
-		http.Error(w, "Load this page again, please: "+err.Error(), http.StatusForbidden)
+		http.Error(w, "Please reload this page: "+err.Error(), http.StatusForbidden)
 		return
 	}
 	id := number(r.PostFormValue("id"))
-	if r.PostFormValue("how") == "release" { // of a card that was deleted, too
+	if r.PostFormValue("how") == "release" { // also of a card that was deleted
 		if _, err := a.locks.Release(r.Context(), s, id); err != nil && !errors.Is(err, locks.ErrNotHeld) {
-			log.Printf("release: %v", err)
+			log.Printf("releasing a lock failed: %v", err)
 		}
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	if _, err := a.board.card(r.Context(), id); err != nil {
+	if _, err := a.store.card(r.Context(), id); err != nil {
 		a.refuse(w, r, err)
 		return
 	}
@@ -56,7 +56,7 @@ func (a *app) lock(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, locks.ErrQueueFull):
 		err = errQueue
 	case errors.Is(err, locks.ErrHeld):
-		err = nil // the answer tells
+		err = nil // the answer says so
 	case errors.Is(err, backplane.ErrUnknown), errors.Is(err, locks.ErrCutOff):
 		err = errCutOff
 	}
@@ -69,11 +69,11 @@ func (a *app) lock(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(reply) // to a page that is gone there is nothing to say
+	_ = json.NewEncoder(w).Encode(reply) // fails if the page is gone
 }
 
-// change does what a page wants with a card's lock.
-func (a *app) change(ctx context.Context, s presence.Session, id int64, how string) (locks.Lock[int64], error) {
+// change takes, queues for, or takes over a card's lock.
+func (a *App) change(ctx context.Context, s presence.Session, id int64, how string) (locks.Lock[int64], error) {
 	switch how {
 	case "take":
 		return a.locks.Take(ctx, s, id)
@@ -82,10 +82,11 @@ func (a *app) change(ctx context.Context, s presence.Session, id int64, how stri
 	case "steal":
 		return a.locks.Steal(ctx, s, id, "")
 	}
-	return locks.Lock[int64]{}, mistake{http.StatusBadRequest, "There is no such thing to do with a lock."}
+	return locks.Lock[int64]{}, mistake{http.StatusBadRequest, "A lock can be taken, queued for, taken over or released."}
 }
 
-func (a *app) answer(ctx context.Context, s presence.Session, l locks.Lock[int64]) (answer, error) {
+// answer describes a lock to the page that asked.
+func (a *App) answer(ctx context.Context, s presence.Session, l locks.Lock[int64]) (answer, error) {
 	reply := answer{Page: s.Page}
 	if l.Holder != s {
 		reply.Holder = newVisitor(l.Holder.User).Name
@@ -100,13 +101,13 @@ func (a *app) answer(ctx context.Context, s presence.Session, l locks.Lock[int64
 		}
 		return reply, nil
 	}
-	c, err := a.board.card(ctx, l.Key) // now that nobody else changes it
+	c, err := a.store.card(ctx, l.Key) // now nobody else can change it
 	reply.Lock, reply.Text, reply.Revision = strconv.FormatUint(l.Token, 10), c.Text, c.Revision
 	return reply, err
 }
 
-// save lets a text through that comes from the page that holds the card's lock.
-func (a *app) save() http.Handler {
+// save saves a text if it comes from the page that holds the card's lock.
+func (a *App) save() http.Handler {
 	cardOf := func(r *http.Request) (int64, error) {
 		if err := readForm(r); err != nil {
 			return 0, err
@@ -121,12 +122,12 @@ func (a *app) save() http.Handler {
 type lockView struct {
 	author
 	Card    int64
-	Page    string // that holds it
-	Queue   string // the pages that wait for it
-	Waiting int
+	Page    string // its holder
+	Queue   string // the pages that wait for it, separated by spaces
+	Waiting int    // the number of pages in Queue
 }
 
-// lockViews returns the locks that have a holder.
+// lockViews returns the locks that are held.
 func lockViews(table *locks.Table[int64]) (all []lockView) {
 	for l := range table.All() {
 		v := lockView{author: newVisitor(l.Holder.User).author, Card: l.Key, Page: l.Holder.Page, Waiting: len(l.Queue)}

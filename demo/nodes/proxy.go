@@ -14,48 +14,49 @@ import (
 	"time"
 )
 
-// A proxy deals out requests to nodes, in turn. No page is tied to one: its forms
-// and its stream may be served by different nodes, and all that it loses with a node
-// is a connection.
+// A proxy distributes requests over the nodes, in turn. No page is tied to a node: its
+// forms and its stream may be served by different ones. When a node dies, its pages
+// lose a connection, and nothing else.
 type proxy struct {
 	nodes     []*upstream
 	transport *http.Transport
-	changes   *http.Transport // each on a connection of its own, see send
+	changes   *http.Transport // a new connection for each request; see send
 
-	turn, streams atomic.Uint64 // streams are dealt out apart: each lasts, and is work
+	turn, streams atomic.Uint64 // counted apart: streams last, and should be spread evenly
 }
 
-// An upstream is a node as the proxy sees it.
+// An upstream is a node as the proxy knows it.
 type upstream struct {
 	name, addr string
 	up         atomic.Bool
 }
 
-var errNoNode = errors.New("no node answers")
+var errNoNode = errors.New("there are no nodes")
 
 func newProxy(nodes []*upstream) *proxy {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.Proxy = nil
 	transport.DialContext = (&net.Dialer{Timeout: time.Second}).DialContext
-	transport.ResponseHeaderTimeout = 10 * time.Second // of a node that hangs
-	transport.DisableCompression = true                // what comes is passed on as it is
+	transport.ResponseHeaderTimeout = 10 * time.Second // for a node that hangs
+	transport.DisableCompression = true                // responses are passed on unchanged
 	changes := transport.Clone()
 	changes.DisableKeepAlives = true
 	return &proxy{nodes: nodes, transport: transport, changes: changes}
 }
 
-// handler passes requests on, and each event as soon as it comes.
+// handler passes on requests, and each event at once.
 func (p *proxy) handler() http.Handler {
 	return &httputil.ReverseProxy{
-		Rewrite:       func(r *httputil.ProxyRequest) { r.SetXForwarded() }, // and the Host stays
+		Rewrite:       func(r *httputil.ProxyRequest) { r.SetXForwarded() }, // the Host stays the same
 		Transport:     p,
 		FlushInterval: -1,
 		ErrorHandler:  p.fail,
-		ErrorLog:      log.New(io.Discard, "", 0), // streams that break off with their node
+		ErrorLog:      log.New(io.Discard, "", 0), // streams that end with their node are not errors
 	}
 }
 
-// RoundTrip has the next node that is up answer, or another, if that is dead.
+// RoundTrip sends the request to the next node that is up, and to another one if that
+// node is dead.
 func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 	err := errNoNode
 	for _, n := range p.order(r) {
@@ -64,24 +65,24 @@ func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 			return resp, nil
 		}
 		if r.Context().Err() != nil {
-			break // the client has left
+			break // the client is gone
 		}
 		n.up.Store(false)
-		if !again(r, err) {
+		if !canRepeat(r, err) {
 			break
 		}
 	}
 	return nil, err
 }
 
-// send has a node answer. A change goes over a new connection: on one that was kept,
-// and that the node closes at this moment because it ends, nobody could tell whether
-// the change was made; a new one is refused.
+// send sends the request to a node. A request that changes something uses a new
+// connection. A kept one could be closed by a node that is shutting down, and then it
+// would be unknown whether the change was made; a new one is refused.
 func (p *proxy) send(r *http.Request, n *upstream) (*http.Response, error) {
 	out := r.Clone(r.Context())
 	out.URL.Scheme, out.URL.Host = "http", n.addr
 	if r.Body != nil {
-		out.Body = io.NopCloser(r.Body) // for the next, if this one is not reached
+		out.Body = io.NopCloser(r.Body) // not closed: the next node may need it
 	}
 	if r.Method == http.MethodGet {
 		return p.transport.RoundTrip(out)
@@ -89,8 +90,8 @@ func (p *proxy) send(r *http.Request, n *upstream) (*http.Response, error) {
 	return p.changes.RoundTrip(out)
 }
 
-// order returns the nodes in the order in which they are to be asked: those that
-// are down last, since they may be up by now.
+// order returns the nodes in the order in which to try them. Those that are down come
+// last: they may be up by now.
 func (p *proxy) order(r *http.Request) (order []*upstream) {
 	turn := &p.turn
 	if isStream(r) {
@@ -110,25 +111,24 @@ func (p *proxy) order(r *http.Request) (order []*upstream) {
 
 func isStream(r *http.Request) bool { return strings.HasPrefix(r.URL.Path+"/", "/events/") }
 
-// again reports whether another node may be asked: if one was not reached, or the
-// request changes nothing. A change may have been made, though the node has died
-// before it could say so.
-func again(r *http.Request, err error) bool {
+// canRepeat reports whether another node can be tried: if the node was not reached, or
+// the request changes nothing. A node may have made a change and died before it
+// answered.
+func canRepeat(r *http.Request, err error) bool {
 	var op *net.OpError
 	return r.Method == http.MethodGet || errors.As(err, &op) && op.Op == "dial"
 }
 
-// fail answers if no node does. A stream just breaks off, and its page tries again:
-// to browsers an answer that is an error is the end.
+// fail answers if no node does. It aborts a stream, so that the page reconnects: after
+// an error status, browsers do not reconnect.
 func (p *proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if isStream(r) {
 		panic(http.ErrAbortHandler)
 	}
-	http.Error(w, "The servers cannot be reached: "+err.Error(), http.StatusBadGateway)
+	http.Error(w, "No server can be reached: "+err.Error(), http.StatusBadGateway)
 }
 
-// check asks all nodes again and again whether they are ready, until the context is
-// done.
+// check checks every 250 ms whether the nodes are ready, until ctx is done.
 func (p *proxy) check(ctx context.Context) {
 	var running sync.WaitGroup
 	for _, n := range p.nodes {

@@ -1,4 +1,4 @@
-package main
+package board
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 	_ "modernc.org/sqlite"
 )
 
-// A column of the board, by the name that is stored.
+// A column of the board, by its name in the database.
 type column string
 
 const (
@@ -25,29 +25,29 @@ type card struct {
 	ID       int64
 	Text     string
 	Column   column
-	Revision int64  // goes up with each change of the text
+	Revision int64  // incremented by each change of the text
 	Author   author // of the last change
 }
 
-// A place on the board is in front of another card, or at the end of a column.
+// A place on the board is before another card, or at the end of a column.
 type place struct {
 	Column column
-	Before int64 // the other card's ID, 0: at the end
+	Before int64 // the other card's ID; 0 is the end of the column
 }
 
-// A board keeps cards in a SQLite file, which several processes may have open. What
-// one of its methods has changed is on the disk when the method returns.
-type board struct {
+// A store keeps the cards in a SQLite file, which several processes may have open.
+// A method that changes something returns when the change is on disk.
+type store struct {
 	db      *sql.DB
-	writing sync.Mutex // SQLite has one writer: the others wait here, in turn
+	writing sync.Mutex // SQLite allows one writer: the others wait here, in order
 }
 
-func (b *board) close() error { return b.db.Close() }
+func (s *store) close() error { return s.db.Close() }
 
 // cards returns all cards, from top to bottom.
-func (b *board) cards(ctx context.Context) ([]card, error) { return readCards(ctx, b.db) }
+func (s *store) cards(ctx context.Context) ([]card, error) { return readCards(ctx, s.db) }
 
-// A querier is the database, or a transaction.
+// A querier is the database or a transaction.
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
@@ -68,9 +68,9 @@ func readCards(ctx context.Context, from querier) (cards []card, err error) {
 	return cards, rows.Err()
 }
 
-// card returns one card.
-func (b *board) card(ctx context.Context, id int64) (c card, err error) {
-	err = b.db.QueryRowContext(ctx, "select id, text, list, revision, author, hue from card where id = ?", id).
+// card returns the card with that ID.
+func (s *store) card(ctx context.Context, id int64) (c card, err error) {
+	err = s.db.QueryRowContext(ctx, "select id, text, list, revision, author, hue from card where id = ?", id).
 		Scan(&c.ID, &c.Text, &c.Column, &c.Revision, &c.Author.Name, &c.Author.Hue)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = errUnknown
@@ -78,12 +78,12 @@ func (b *board) card(ctx context.Context, id int64) (c card, err error) {
 	return c, err
 }
 
-// add puts a new card at the end of a column and returns its ID.
-func (b *board) add(ctx context.Context, to column, text string, by author) (id int64, err error) {
+// add adds a card at the end of a column and returns its ID.
+func (s *store) add(ctx context.Context, to column, text string, by author) (id int64, err error) {
 	if text, err = checkText(text); err != nil {
 		return 0, err
 	}
-	err = b.change(ctx, func(tx *sql.Tx) (int64, error) {
+	err = s.change(ctx, func(tx *sql.Tx) (int64, error) {
 		if id, err = insert(tx, card{Text: text, Column: to, Author: by}); err != nil {
 			return 0, err
 		}
@@ -92,14 +92,14 @@ func (b *board) add(ctx context.Context, to column, text string, by author) (id 
 	return id, err
 }
 
-// edit gives a card another text. The revision is the one that the visitor has
-// seen: nobody's work is overwritten unread.
-func (b *board) edit(ctx context.Context, id, revision int64, text string, by author) error {
+// edit changes a card's text. The revision is the one that the visitor has seen:
+// if the card has a newer one, edit fails, and nobody's work is overwritten unread.
+func (s *store) edit(ctx context.Context, id, revision int64, text string, by author) error {
 	text, err := checkText(text)
 	if err != nil {
 		return err
 	}
-	return b.change(ctx, func(tx *sql.Tx) (int64, error) {
+	return s.change(ctx, func(tx *sql.Tx) (int64, error) {
 		var now int64
 		var other string
 		err := tx.QueryRow("select revision, author from card where id = ?", id).Scan(&now, &other)
@@ -119,7 +119,7 @@ func (b *board) edit(ctx context.Context, id, revision int64, text string, by au
 	})
 }
 
-// fits returns errFull if the board has become too large.
+// fits returns errFull if the board is too large.
 func fits(ctx context.Context, tx *sql.Tx) error {
 	cards, err := readCards(ctx, tx)
 	if err != nil {
@@ -135,13 +135,13 @@ func fits(ctx context.Context, tx *sql.Tx) error {
 	return nil
 }
 
-// move puts a card somewhere else. If the card that it is to be in front of has
-// gone from the column, it goes to the end.
-func (b *board) move(ctx context.Context, id int64, to place, by author) error {
+// move moves a card to a place. If the card of place.Before is no longer in the
+// column, the place is the end of the column.
+func (s *store) move(ctx context.Context, id int64, to place, by author) error {
 	if to.Column != todo && to.Column != doing && to.Column != done {
 		return errColumn
 	}
-	return b.change(ctx, func(tx *sql.Tx) (int64, error) {
+	return s.change(ctx, func(tx *sql.Tx) (int64, error) {
 		result, err := tx.Exec("update card set list = ?, author = ?, hue = ? where id = ?", to.Column, by.Name, by.Hue, id)
 		if err := changedOne(result, err); err != nil {
 			return 0, err
@@ -164,18 +164,18 @@ func (b *board) move(ctx context.Context, id int64, to place, by author) error {
 	})
 }
 
-// delete takes a card off the board.
-func (b *board) delete(ctx context.Context, id int64) error {
-	return b.change(ctx, func(tx *sql.Tx) (int64, error) {
+// delete deletes a card.
+func (s *store) delete(ctx context.Context, id int64) error {
+	return s.change(ctx, func(tx *sql.Tx) (int64, error) {
 		return id, changedOne(tx.Exec("delete from card where id = ?", id))
 	})
 }
 
-// change makes a change to the cards, which is to be shown; see show. The author may
-// leave at any time: what was begun is done all the same.
-func (b *board) change(ctx context.Context, do func(*sql.Tx) (id int64, err error)) error {
+// change changes the cards and records that the board must be shown; see show. It
+// completes even if the author's request is canceled.
+func (s *store) change(ctx context.Context, do func(*sql.Tx) (id int64, err error)) error {
 	ctx = context.WithoutCancel(ctx)
-	return b.transact(ctx, func(tx *sql.Tx) error {
+	return s.transact(ctx, func(tx *sql.Tx) error {
 		id, err := do(tx)
 		if err != nil {
 			return err
@@ -185,15 +185,15 @@ func (b *board) change(ctx context.Context, do func(*sql.Tx) (id int64, err erro
 	})
 }
 
-// transact commits what do has done, unless it fails.
-func (b *board) transact(ctx context.Context, do func(*sql.Tx) error) error {
-	b.writing.Lock()
-	defer b.writing.Unlock()
-	tx, err := b.db.BeginTx(ctx, nil)
+// transact calls do in a transaction, which it commits if do succeeds.
+func (s *store) transact(ctx context.Context, do func(*sql.Tx) error) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() // without effect after Commit
+	defer tx.Rollback() // no effect after Commit
 	if err := do(tx); err != nil {
 		return err
 	}
@@ -226,7 +226,7 @@ func idsOf(tx *sql.Tx, c column) (ids []int64, err error) {
 	return ids, rows.Err()
 }
 
-// changedOne returns errUnknown if a statement has found no card.
+// changedOne returns errUnknown if a statement has changed no card.
 func changedOne(result sql.Result, err error) error {
 	if err != nil {
 		return err

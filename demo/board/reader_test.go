@@ -1,4 +1,4 @@
-package main
+package board
 
 import (
 	"bufio"
@@ -19,6 +19,7 @@ type reader struct {
 	events <-chan sse.Event
 }
 
+// listen opens a stream as a visitor in Asia/Kolkata.
 func listen(t *testing.T, url, visitor string) *reader {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -70,7 +71,7 @@ func decode(r io.Reader, events chan<- sse.Event) {
 	}
 }
 
-// until returns the next event of a type whose data holds all of the words.
+// until returns the data of the next event of a type that contains all of the words.
 func (r *reader) until(typ string, words ...string) string {
 	r.t.Helper()
 	late := time.After(5 * time.Second)
@@ -80,10 +81,10 @@ next:
 		select {
 		case e, ok := <-r.events:
 			if !ok {
-				r.t.Fatalf("the stream ended before a %q with %q; the last was %s", typ, words, last)
+				r.t.Fatalf("the stream ended without an event %q with %q; the last one: %s", typ, words, last)
 			}
 			if e.ID != "" && e.Type != "" && e.Type != "board" {
-				r.t.Errorf("an event %q has an id: the page could not resume the board", e.Type)
+				r.t.Errorf("event %q: got id %q, want none: the page could not resume the board", e.Type, e.ID)
 			}
 			if e.Type != typ {
 				continue
@@ -96,7 +97,7 @@ next:
 			}
 			return e.Data
 		case <-late:
-			r.t.Fatalf("no %q with %q; the last was %s", typ, words, last)
+			r.t.Fatalf("no event %q with %q after 5 s; the last one: %s", typ, words, last)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package board
 
 import (
 	"context"
@@ -14,21 +14,21 @@ import (
 	"testing"
 )
 
-// serve starts the demo with an empty board.
-func serve(t *testing.T) (*app, string) {
+// serve starts the demo with an empty board, and returns its URL.
+func serve(t *testing.T) (*App, string) {
 	t.Helper()
-	a := newApp(newBoard(t), nil, "")
+	a := newApp(newStore(t), nil, "")
 	return a, serveApp(t, a)
 }
 
-// serveApp starts the rest of it.
-func serveApp(t *testing.T, a *app) string {
+// serveApp starts an App on a server of its own, and returns its URL.
+func serveApp(t *testing.T, a *App) string {
 	t.Helper()
 	srv := httptest.NewServer(a.handler())
 	stop := a.start(t.Context())
 	t.Cleanup(func() {
-		// Streams are the server's own to end; httptest's Close would wait for them.
-		srv.Config.Shutdown(context.Background()) //nolint:usetesting // the test's is done by now
+		// httptest's Close waits for streams; Shutdown ends them.
+		srv.Config.Shutdown(context.Background()) //nolint:usetesting // the test's context is done by now
 		srv.Close()
 		stop()
 	})
@@ -85,7 +85,7 @@ func TestRoundTrip(t *testing.T) {
 		{"delete", "", "board", "Nothing here."},
 	} {
 		form, _ := url.ParseQuery(step.form)
-		form.Set("id", "7") // the first six were the board's own
+		form.Set("id", "7") // the first six cards are those of a new board
 		form.Set("lock", lock)
 		status, body := send(t, base+"/cards/"+step.path, form, "Page-Token", token, "Cookie", "visitor=a")
 		if status != 204 && step.path != "lock" {
@@ -99,8 +99,8 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// What is dispatched last is what was committed last: with each card that is
-// added, a board has more of them.
+// Boards are sent in the order in which they were committed: each has more cards
+// than the one before.
 func TestOrder(t *testing.T) {
 	_, base := serve(t)
 	r := listen(t, base+"/events", "a")
@@ -122,7 +122,7 @@ func TestOrder(t *testing.T) {
 	for before := 0; before < n; {
 		now := strings.Count(r.until("board"), "<article")
 		if now <= before {
-			t.Fatalf("a board of %d cards came after one of %d", now, before)
+			t.Fatalf("got a board of %d cards after one of %d, want more", now, before)
 		}
 		before = now
 	}
@@ -141,10 +141,10 @@ func TestMistakes(t *testing.T) {
 		{"add", "text=" + strings.Repeat("x", maxForm), 422, "10 KB"},
 		{"add", "text=%zz", 400, "cannot be read"},
 		{"edit", "id=4711&text=x", 403, "page token"},
-		{"lock", "id=1&how=take", 403, "Load this page again"},
-		{"move", "id=4711&to=done/0", 404, "not there any more"},
+		{"lock", "id=1&how=take", 403, "reload this page"},
+		{"move", "id=4711&to=done/0", 404, "no longer exists"},
 		{"move", "id=1&to=attic/0", 422, "no such column"},
-		{"delete", "id=many", 404, "not there any more"},
+		{"delete", "id=many", 404, "no longer exists"},
 	} {
 		resp, err := http.Post(base+"/cards/"+tt.path, "application/x-www-form-urlencoded", strings.NewReader(tt.form))
 		if err != nil {
@@ -153,7 +153,7 @@ func TestMistakes(t *testing.T) {
 		body, _ := io.ReadAll(resp.Body)
 		resp.Body.Close()
 		if resp.StatusCode != tt.status || !strings.Contains(string(body), tt.says) {
-			t.Errorf("%s %.30s: %d %s", tt.path, tt.form, resp.StatusCode, body)
+			t.Errorf("%s %.30s: got %d %s, want %d with %q", tt.path, tt.form, resp.StatusCode, body, tt.status, tt.says)
 		}
 	}
 }
@@ -162,14 +162,14 @@ func TestPostFromAnotherSite(t *testing.T) {
 	a, base := serve(t)
 	status, _ := send(t, base+"/cards/add", url.Values{"text": {"spam"}}, "Sec-Fetch-Site", "cross-site")
 	if status != http.StatusForbidden {
-		t.Errorf("answered with %d", status)
+		t.Errorf("got status %d, want %d", status, http.StatusForbidden)
 	}
-	if cards := cardsOf(t, a.board); len(cards) > 0 {
-		t.Errorf("the board has %v", cards)
+	if cards := cardsOf(t, a.store); len(cards) > 0 {
+		t.Errorf("got cards %v, want none", cards)
 	}
 }
 
-// One browser is one of the people, and leaves when its last page says goodbye.
+// A browser is one of the people, and leaves when its last page says goodbye.
 func TestPeople(t *testing.T) {
 	a, base := serve(t)
 	first := listen(t, base+"/events?page="+a.people.Token("a"), "a")
@@ -180,14 +180,14 @@ func TestPeople(t *testing.T) {
 	third := listen(t, base+"/events?page="+token, "b")
 	first.until("people", `class="count">2<`, "has joined")
 	third.until("people", `class="count">2<`)
-	listen(t, base+"/events", "c").until("people", `class="count">2<`) // only looks on
+	listen(t, base+"/events", "c").until("people", `class="count">2<`) // watches, and is not counted
 	if status, _ := send(t, base+"/page.js?state=gone&page="+token, nil, "Cookie", "visitor=b"); status != 204 {
-		t.Errorf("the goodbye is answered with %d", status)
+		t.Errorf("goodbye: got status %d, want 204", status)
 	}
 	first.until("people", `class="count">1<`, "has left")
 }
 
-// A page's token is good for its visitor alone.
+// A page's token is valid for its visitor only.
 func TestForeignPage(t *testing.T) {
 	a, base := serve(t)
 	for _, path := range []string{"/events?page=", "/cards/lock?how=take&id=1&page=", "/cards/edit?id=1&lock=1&page=", "/page.js?state=gone&page="} {
@@ -204,7 +204,7 @@ func TestForeignPage(t *testing.T) {
 		}
 		resp.Body.Close()
 		if resp.StatusCode != http.StatusForbidden {
-			t.Errorf("%s: %s", path, resp.Status)
+			t.Errorf("%s: got status %s, want %d", path, resp.Status, http.StatusForbidden)
 		}
 	}
 }
@@ -219,10 +219,10 @@ func TestPages(t *testing.T) {
 		body, _ := io.ReadAll(resp.Body)
 		resp.Body.Close()
 		if resp.StatusCode != 200 || !strings.Contains(string(body), "Nothing here.") || !strings.HasSuffix(string(body), "</html>\n") {
-			t.Errorf("%s: %d %s", page, resp.StatusCode, body)
+			t.Errorf("%s: got %d %s, want a whole page", page, resp.StatusCode, body)
 		}
 		if c := resp.Header.Get("Set-Cookie"); !strings.Contains(c, "visitor=") || !strings.Contains(c, "HttpOnly") {
-			t.Errorf("%s sets the cookie %q", page, c)
+			t.Errorf("%s: got cookie %q, want an HttpOnly visitor", page, c)
 		}
 	}
 }
@@ -231,12 +231,12 @@ func TestMissingScripts(t *testing.T) {
 	dir := t.TempDir()
 	err := checkScripts(dir)
 	if err == nil || !strings.Contains(err.Error(), "npm ci") || !strings.Contains(err.Error(), filepath.Join(dir, "htmx4")) {
-		t.Errorf("error is %v", err)
+		t.Errorf("got error %v, want one with the path and npm ci", err)
 	}
-	if err := run(t.Context(), config{addr: "localhost:0", db: filepath.Join(dir, "board.db"), scripts: dir}); err == nil {
-		t.Error("it runs without them")
+	if _, err := Open(t.Context(), filepath.Join(dir, "board.db"), dir); err == nil {
+		t.Error("Open without scripts: got no error")
 	}
 	if _, err := os.Stat(filepath.Join(dir, "board.db")); err == nil {
-		t.Error("and has made a board")
+		t.Error("Open without scripts has created a board")
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package board
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-	_ "time/tzdata" // not every machine has the time zones
+	_ "time/tzdata" // for machines without a time zone database
 
 	"example.org/sse"
 	"example.org/sse/presence"
@@ -25,15 +25,15 @@ var templateFiles embed.FS
 //go:embed static
 var staticFiles embed.FS
 
-// views make HTML of data: pages, and the regions that streams bring.
+// views render data as HTML: pages, and the regions that streams update.
 type views struct{ templates *template.Template }
 
 func parseViews() *views {
 	return &views{template.Must(template.ParseFS(templateFiles, "templates/*.html"))}
 }
 
-// html returns what a template makes of data. Our templates fail for no data
-// of ours; should one do so, the region stays empty and the log tells why.
+// html executes a template. The demo's templates do not fail for the demo's data;
+// if one does, the region stays empty, and the error is logged.
 func (v *views) html(name string, data any) string {
 	html, err := sse.HTML(v.templates, name, data)
 	if err != nil {
@@ -42,7 +42,7 @@ func (v *views) html(name string, data any) string {
 	return html
 }
 
-// respond answers a request with HTML.
+// respond answers a request with a template's HTML.
 func (v *views) respond(w http.ResponseWriter, status int, name string, data any) {
 	var b bytes.Buffer
 	if err := v.templates.ExecuteTemplate(&b, name, data); err != nil {
@@ -55,11 +55,11 @@ func (v *views) respond(w http.ResponseWriter, status int, name string, data any
 	w.Write(b.Bytes())
 }
 
-// A cardView is a card with what its template needs: the places that its
-// buttons move it to, "" where there is none.
+// A cardView is a card with the values that its template needs: the places that
+// its buttons move it to, "" for a button that it does not have.
 type cardView struct {
 	card
-	Changed               bool // just now: it is pointed out
+	Changed               bool // just now: it is highlighted
 	Up, Down, Left, Right string
 	Tick                  string
 }
@@ -67,7 +67,7 @@ type cardView struct {
 // Title returns the text's first line.
 func (c cardView) Title() string { return c.Text[:len(c.Text)-len(c.Rest())] }
 
-// Rest returns what follows it, from the line end on.
+// Rest returns the text after the first line, beginning with the newline.
 func (c cardView) Rest() string {
 	if i := strings.IndexByte(c.Text, '\n'); i >= 0 {
 		return c.Text[i:]
@@ -82,7 +82,8 @@ type columnView struct {
 	Cards []cardView
 }
 
-// board returns the whole board. One card may be pointed out as just changed.
+// board returns the whole board. The card that was just changed, if any, is
+// highlighted.
 func (v *views) board(cards []card, changed int64) string {
 	columns := []columnView{{ID: todo, Title: "To do"}, {ID: doing, Title: "Doing"}, {ID: done, Title: "Done"}}
 	for i := range columns {
@@ -107,7 +108,7 @@ func (v *views) board(cards []card, changed int64) string {
 				c.Up = fmt.Sprintf("%s/%d", col.ID, col.Cards[j-1].ID)
 			}
 			if j < len(col.Cards)-1 {
-				c.Down = string(col.ID) + "/0" // behind the last but one: at the end
+				c.Down = string(col.ID) + "/0" // from last but one to last
 				if j < len(col.Cards)-2 {
 					c.Down = fmt.Sprintf("%s/%d", col.ID, col.Cards[j+2].ID)
 				}
@@ -117,14 +118,14 @@ func (v *views) board(cards []card, changed int64) string {
 	return v.html("board", columns)
 }
 
-// page answers with one of the three pages. Its regions are filled, so that
-// nothing jumps when the stream begins.
-func (a *app) page(name string) http.HandlerFunc {
+// page answers with one of the three pages. Its regions have their content, so
+// that nothing moves when the stream begins.
+func (a *App) page(name string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		you := welcome(w, r)
 		board, err := a.streams.region("board")
 		if err != nil {
-			log.Printf("read the board: %v", err)
+			log.Printf("reading the board failed: %v", err)
 			http.Error(w, "The board cannot be read.", http.StatusInternalServerError)
 			return
 		}
@@ -142,7 +143,7 @@ func (a *app) page(name string) http.HandlerFunc {
 	}
 }
 
-// zoneOf returns the time zone that the page's script has put into a cookie.
+// zoneOf returns the time zone from the cookie that the page's script sets, or UTC.
 func zoneOf(r *http.Request) *time.Location {
 	if c, err := r.Cookie("timezone"); err == nil {
 		if zone, err := time.LoadLocation(c.Value); err == nil {
@@ -152,7 +153,7 @@ func zoneOf(r *http.Request) *time.Location {
 	return time.UTC
 }
 
-// scriptPath returns where npm has put a script, "" if it is none of ours.
+// scriptPath returns a script's path in the folder of npm, "" for an unknown script.
 func scriptPath(name string) string {
 	switch name {
 	case "htmx4.js":
@@ -167,12 +168,12 @@ func scriptPath(name string) string {
 	return ""
 }
 
-// checkScripts finds out before the first page does that a script is missing.
+// checkScripts reports whether all scripts are there, before a page needs them.
 func checkScripts(folder string) error {
 	for _, name := range []string{"htmx4.js", "htmx4-sse.js", "htmx2.js", "htmx2-sse.js"} {
 		path := filepath.Join(folder, filepath.FromSlash(scriptPath(name)))
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s is missing: run \"npm ci --ignore-scripts\" in the demo's folder and start the demo there, or name the folder with -scripts", path)
+			return fmt.Errorf("%s is missing: run \"npm ci --ignore-scripts\" in the demo's folder and start the demo there, or set -scripts", path)
 		} else if err != nil {
 			return fmt.Errorf("scripts: %w", err)
 		}
@@ -180,8 +181,8 @@ func checkScripts(folder string) error {
 	return nil
 }
 
-// script serves one of htmx's own files.
-func (a *app) script(w http.ResponseWriter, r *http.Request) {
+// script serves one of htmx's files.
+func (a *App) script(w http.ResponseWriter, r *http.Request) {
 	path := scriptPath(r.PathValue("name"))
 	if path == "" {
 		http.NotFound(w, r)

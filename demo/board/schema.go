@@ -1,4 +1,4 @@
-package main
+package board
 
 import (
 	"context"
@@ -8,8 +8,8 @@ import (
 	"fmt"
 )
 
-// schemas are what a board's file has got over time; its version is how many of
-// them it has.
+// schemas are applied to a file in this order. The file's user_version is the
+// number of those that it already has.
 var schemas = []string{`
 create table card (
 	id integer primary key autoincrement,
@@ -22,33 +22,32 @@ create table card (
 )`, `
 create table secret (key blob not null)`, `
 create table outbox (
-	version integer not null, -- of the cards: one more with each change
-	shown integer not null,   -- the version that has been shown to everybody
-	card integer not null     -- the one that was changed last
+	version integer not null, -- of the cards: incremented by each change
+	shown integer not null,   -- the version that everybody has been shown
+	card integer not null     -- the card of the last change
 );
--- Versions begin with the time: no other board has the same.
+-- Versions start at the time, so that no two boards have the same.
 insert into outbox values (unixepoch() * 1000, unixepoch() * 1000, 0)`,
 }
 
-// openBoard opens the file, and makes it if there is none.
-func openBoard(ctx context.Context, path string) (*board, error) {
-	// Other processes may be at the file: wait for them, do not fail. With a
-	// write-ahead log who reads does not even wait.
+// openStore opens the file, which it creates if it does not exist.
+func openStore(ctx context.Context, path string) (*store, error) {
+	// Other processes may use the file: wait for them instead of failing. With a
+	// write-ahead log, readers do not even wait.
 	db, err := sql.Open("sqlite", path+"?_pragma=busy_timeout(5000)&_pragma=journal_mode(wal)&_txlock=immediate")
 	if err != nil {
 		return nil, fmt.Errorf("board %s: %w", path, err)
 	}
-	b := &board{db: db}
-	if err := b.prepare(ctx); err != nil {
+	s := &store{db: db}
+	if err := s.prepare(ctx); err != nil {
 		return nil, fmt.Errorf("board %s: %w", path, errors.Join(err, db.Close()))
 	}
-	return b, nil
+	return s, nil
 }
 
-// prepare gives a new file its tables and its first cards, and an old one what it
-// has not got.
-func (b *board) prepare(ctx context.Context) error {
-	return b.transact(ctx, func(tx *sql.Tx) error {
+// prepare applies the schemas that the file lacks, and fills new tables.
+func (s *store) prepare(ctx context.Context) error {
+	return s.transact(ctx, func(tx *sql.Tx) error {
 		var version int
 		if err := tx.QueryRow("pragma user_version").Scan(&version); err != nil {
 			return err
@@ -69,7 +68,7 @@ func (b *board) prepare(ctx context.Context) error {
 	})
 }
 
-// fill gives new tables their first rows.
+// fill inserts the first rows of a schema's tables.
 func fill(tx *sql.Tx, schema int) error {
 	switch schema {
 	case 0:
@@ -87,9 +86,9 @@ func fill(tx *sql.Tx, schema int) error {
 	return nil
 }
 
-// key returns what pages' tokens are signed with. It is kept, so that pages outlive
-// a restart, and are at home in all processes that have the file.
-func (b *board) key(ctx context.Context) (key []byte, err error) {
-	err = b.db.QueryRowContext(ctx, "select key from secret").Scan(&key)
+// key returns the key that page tokens are signed with. It is stored, so that
+// pages stay valid after a restart, and in all processes that have the file.
+func (s *store) key(ctx context.Context) (key []byte, err error) {
+	err = s.db.QueryRowContext(ctx, "select key from secret").Scan(&key)
 	return key, err
 }

@@ -1,4 +1,4 @@
-package main
+package board
 
 import (
 	"context"
@@ -12,15 +12,15 @@ import (
 	"github.com/shirou/gopsutil/v4/mem"
 )
 
-// samples is how many seconds the charts show.
+// samples is the number of samples that the charts show, one per second.
 const samples = 60
 
-// A machine is the computer that this runs on, measured once a second.
+// A machine measures the computer that the demo runs on, once per second.
 type machine struct {
 	views *views
 
 	mu     sync.Mutex
-	cpu    []float64 // per cent, the newest last
+	cpu    []float64 // in percent, the newest last
 	memory []float64
 	used   uint64 // bytes of memory
 	total  uint64
@@ -28,18 +28,18 @@ type machine struct {
 
 func newMachine(v *views) *machine { return &machine{views: v} }
 
-// run measures until the context is done, and tells each time.
-func (m *machine) run(ctx context.Context, tell func(region, html string)) {
+// run measures until ctx is done, and sends the charts after each sample.
+func (m *machine) run(ctx context.Context, send func(region, html string)) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		if err := m.measure(ctx); err != nil {
 			if ctx.Err() == nil {
-				log.Printf("measure the machine: %v; its charts stop here", err)
+				log.Printf("measuring the machine failed; its charts stop here: %v", err)
 			}
 			return
 		}
-		tell("machine", m.html())
+		send("machine", m.html())
 		select {
 		case <-ctx.Done():
 			return
@@ -66,20 +66,20 @@ func (m *machine) measure(ctx context.Context) error {
 	return nil
 }
 
-// push adds the newest sample and forgets what the chart does not show.
+// push appends a sample and drops those that the chart no longer shows.
 func push(list []float64, v float64) []float64 {
 	list = append(list, min(max(v, 0), 100))
 	return list[max(len(list)-samples, 0):]
 }
 
-// A chart is a line over the last minute, drawn on a field of 60 by 100.
+// A chart is a line over the last minute, drawn on a grid of 60 by 100.
 type chart struct {
 	Name, Value, Detail string
 	Class               string
 	Line                []point
 }
 
-// A point of a line; Y grows downwards.
+// A point is on a chart's line. Y grows downwards.
 type point struct{ X, Y float64 }
 
 func newChart(class, name, detail string, list []float64) chart {
@@ -91,7 +91,7 @@ func newChart(class, name, detail string, list []float64) chart {
 	return c
 }
 
-// Path returns the line in the language of an SVG path.
+// Path returns the line as the data of an SVG path.
 func (c chart) Path() string {
 	var b strings.Builder
 	for i, p := range c.Line {
@@ -100,7 +100,7 @@ func (c chart) Path() string {
 	return strings.TrimSpace(b.String())
 }
 
-// First returns where the line begins, from left to right.
+// First returns the X of the line's first point.
 func (c chart) First() float64 {
 	if len(c.Line) == 0 {
 		return samples - 1
