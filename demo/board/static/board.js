@@ -1,32 +1,32 @@
-// What the three pages have in common, and what has nothing to do with streams:
-// forms, drag and drop, the keyboard. The board is replaced as a whole
-// again and again, so nothing here holds on to one of its elements.
+// The three pages share this script, which has nothing to do with streams: forms, drag
+// and drop, the keyboard. Each update replaces the whole board, so the script keeps no
+// reference to an element of it.
 
-// The server shows the time of day where the visitor is.
+// The server shows the time in the visitor's time zone.
 document.cookie = `timezone=${Intl.DateTimeFormat().resolvedOptions().timeZone}; path=/; samesite=lax; max-age=31536000`
 
 const $ = selector => document.querySelector(selector)
 
-// The server has taken what a form has sent.
+// The server has accepted a form.
 document.addEventListener('saved', event => {
   $('#notice').replaceChildren()
   if (!event.target.closest('dialog')) event.target.reset?.()
 })
 
-// Or it was not there to take it. Each page has its own name for that.
+// The server could not be reached. Each page has another event for that.
 for (const name of ['unsent', 'htmx:sendError', 'htmx:error'])
   document.addEventListener(name, () => {
     const notice = $('dialog[open] form output') ?? $('#notice')
     notice.innerHTML = '<p class="mistake">The server could not be reached. Try again in a moment.</p>'
   })
 
-// Ctrl and Enter send what is being written.
+// Ctrl-Enter submits a text.
 document.addEventListener('keydown', event => {
   if (event.key === 'Enter' && (event.ctrlKey || event.metaKey) && event.target.matches('[data-submit]'))
     event.target.form.requestSubmit()
 })
 
-// Drag and drop. Where a card is dropped is sent by a form, like all the rest.
+// Drag and drop. A form sends the new place, like all other changes.
 let dragged
 document.addEventListener('dragstart', event => {
   dragged = event.target.closest?.('.card')?.dataset.card
@@ -51,7 +51,7 @@ document.addEventListener('drop', event => {
   mark()
 })
 
-// placeAt finds the column under the pointer, and the card that is below it.
+// placeAt returns the column under the pointer, and the card below the pointer.
 function placeAt(event) {
   const column = event.target.closest?.('.column')
   if (!column) return
@@ -70,7 +70,7 @@ function mark(place) {
   place?.before?.classList.add('before')
 }
 
-// The keyboard keeps its place when the button that it was on is replaced.
+// The focus stays on a button that an update replaces.
 let focused = ''
 document.addEventListener('focusin', event => focused = event.target.id)
 document.addEventListener('pointerdown', () => focused = '')

@@ -1,11 +1,11 @@
-// The editor is a dialog beside the board: no update touches what is being written.
-// Whoever edits a card holds its lock. The board tells who that is, by the pages'
-// own names; the server has the last word.
+// The editor is a dialog outside the board, so updates do not touch the text in it. A
+// page that edits a card holds the card's lock. The board shows the holder, by the
+// page's name; the server decides.
 const editor = $('#editor')
 const form = editor.querySelector('form')
 const token = $('script[data-page]').dataset.page
-let card // in the editor
-let page // our name, as the board has it
+let card // the card in the editor
+let page // this page's name on the board
 
 document.addEventListener('click', event => {
   if (event.target.closest('[data-close]')) editor.close()
@@ -24,7 +24,8 @@ async function edit(id) {
   show(await ask('take'))
 }
 
-// ask does something about the card's lock, unless the editor is left meanwhile.
+// ask is lock for the card in the editor. If the editor is closed, or opened for another
+// card, before the reply comes, ask releases the lock.
 async function ask(how) {
   const id = card, open = editor.open
   const reply = await lock(how, id)
@@ -32,7 +33,7 @@ async function ask(how) {
   if (reply?.lock || reply?.place) lock('release', id)
 }
 
-// lock asks the server for a card's lock: to take, queue, steal or release it.
+// lock asks the server to take, queue for, steal or release a card's lock.
 async function lock(how, id) {
   const body = new URLSearchParams({id, how})
   const response = await fetch('/cards/lock', {method: 'POST', body, keepalive: true, headers: {'Page-Token': token}}).catch(() => null)
@@ -44,7 +45,7 @@ async function lock(how, id) {
 const noticeOf = () => !editor.open ? $('#notice')
   : editor.querySelector(editor.dataset.state === 'mine' || editor.dataset.state === 'lost' ? 'output' : '.place')
 
-// show shows how things are with the lock: it is "mine", or I see who has it.
+// show shows the editor if this page holds the lock, or else the holder.
 function show(reply) {
   if (!reply) return
   page = reply.page
@@ -56,7 +57,7 @@ function show(reply) {
     editor.dataset.state = 'mine'
   } else {
     const since = new Date(reply.since).toLocaleTimeString([], {hour: '2-digit', minute: '2-digit'})
-    editor.querySelector('.who span').textContent = `${reply.holder} is editing this card, since ${since}.`
+    editor.querySelector('.who span').textContent = `${reply.holder} has been editing this card since ${since}.`
     place(reply.place)
   }
   if (!editor.open) editor.showModal()
@@ -65,13 +66,13 @@ function show(reply) {
 
 function place(n) {
   editor.dataset.state = n ? 'waiting' : 'held'
-  editor.querySelector('.place').textContent = !n ? 'Wait until it is your turn, or take over: then what is being written there cannot be saved.'
-    : n === 1 ? 'You are next. The editor opens as soon as it is your turn.'
-    : `${n - 1} wait before you. The editor opens as soon as it is your turn.`
+  editor.querySelector('.place').textContent = !n ? 'Wait for your turn, or take over. If you take over, the text being written there cannot be saved.'
+    : n === 1 ? 'You are next. The editor opens when it is your turn.'
+    : `${n - 1} ${n === 2 ? 'person is' : 'people are'} ahead of you. The editor opens when it is your turn.`
 }
 
-// The locks come apart from the board, since each server tells its own pages of
-// them. They are shown on their cards.
+// Locks and board are regions of their own, since each node sends the locks to its own
+// pages. markLocks shows each lock on its card.
 function markLocks() {
   for (const card of document.querySelectorAll('#board .card')) {
     const lock = $(`#locks [data-of="${card.dataset.card}"]`)
@@ -87,13 +88,13 @@ markLocks()
 const marker = new MutationObserver(() => { markLocks(); look() })
 for (const region of ['#board', '#locks']) marker.observe($(region), {childList: true})
 
-// look compares the editor with what the board shows, whenever that changes.
+// look compares the editor with the board. It is called after each update.
 async function look() {
   if (!editor.open) return
   const {holder, queue = ''} = $(`[data-card="${card}"]`)?.dataset ?? {}
   if (editor.dataset.state === 'mine' && holder !== page) {
-    const reply = await ask('take') // it may be ours: after a restart for example, or if the board is behind
-    if (!reply && (!editor.open || $(`[data-card="${card}"]`))) return // left meanwhile, or the server is away
+    const reply = await ask('take') // this page may still hold it, for example after a restart
+    if (!reply && (!editor.open || $(`[data-card="${card}"]`))) return // the editor was closed, or the server cannot be reached
     if (reply?.lock && reply.revision == form.elements.revision.value) form.elements.lock.value = reply.lock
     else lose(reply?.holder)
   } else if (editor.dataset.state === 'waiting' || editor.dataset.state === 'held') {
@@ -106,7 +107,7 @@ function lose(to) {
   editor.dataset.state = 'lost'
   form.elements.text.readOnly = true
   form.querySelector('output').innerHTML = '<p class="mistake"></p>'
-  form.querySelector('.mistake').textContent = `${to ? `${to} has taken over` : 'The card has changed meanwhile'}. Your text is not saved: copy it if you need it.`
+  form.querySelector('.mistake').textContent = `${to ? `${to} has taken over` : 'The card has changed in the meantime'}. Your text is not saved: copy it if you need it.`
 }
 
 editor.addEventListener('close', () => {

@@ -1,5 +1,5 @@
-// The page's stream, with nothing but the browser's own means. That it comes back
-// whatever happens is /page.js's doing.
+// The page's stream, by the browser's EventSource alone. /page.js makes it reconnect
+// after errors that end an EventSource.
 const body = document.body
 const source = new EventSource(body.dataset.events)
 for (const region of document.querySelectorAll('[data-region]'))
@@ -7,7 +7,7 @@ for (const region of document.querySelectorAll('[data-region]'))
 source.onopen = () => body.dataset.stream = 'open'
 source.onerror = () => body.dataset.stream = 'lost'
 
-// What htmx does for the forms of the other two pages.
+// Sends the forms, as htmx does on the other two pages.
 addEventListener('submit', async event => {
   const form = event.target
   if (form.method !== 'post') return
