@@ -29,6 +29,12 @@ if [ -x "$program" ]; then
 else
 	echo "Building $module. The first build takes a minute or two; most of that is SQLite."
 fi
-go -C "$module" build -v -o "$program" . # -v prints each package that is compiled
+# -v prints each package as its compilation starts. SQLite's alone can take a minute.
+(while sleep 10 >/dev/null; do echo "... still building after $SECONDS s"; done) &
+ticker=$!
+trap 'kill "$ticker"' EXIT
+go -C "$module" build -v -o "$program" .
+kill "$ticker"
+trap - EXIT
 cd demo
 exec "$program" "$@"

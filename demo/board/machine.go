@@ -86,7 +86,7 @@ func newChart(class, name, detail string, list []float64) chart {
 	c := chart{Class: class, Name: name, Detail: detail, Value: "–"}
 	for i, v := range list {
 		c.Line = append(c.Line, point{X: float64(samples - len(list) + i), Y: 100 - v})
-		c.Value = fmt.Sprintf("%.0f %%", v)
+		c.Value = fmt.Sprintf("%.0f%%", v)
 	}
 	return c
 }
