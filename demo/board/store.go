@@ -8,7 +8,7 @@ import (
 	"slices"
 	"sync"
 
-	_ "modernc.org/sqlite"
+	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
 // A column of the board, by its name in the database.
