@@ -102,8 +102,8 @@ func URL(l net.Listener) string {
 	return "http://" + l.Addr().String()
 }
 
-// start starts what happens without a request. The function that it returns stops
-// that, and waits until it has stopped.
+// start starts the clock, the charts, and retries. The function that it returns stops
+// them, and waits until they have stopped.
 func (a *App) start(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup

@@ -7,7 +7,7 @@ import (
 
 // show calls send with the board as it is now, unless it was sent already.
 //
-// What is shown must be what was committed, in the same order, although several
+// Boards must be shown in the order in which they were committed, although several
 // processes change the board. So each change is committed together with a record
 // that the board must be shown. Then the first process that can shows the newest
 // version, in a transaction of its own: SQLite runs one at a time, over all

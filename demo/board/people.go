@@ -75,7 +75,7 @@ type people struct {
 	showing sync.Mutex // makes the last list that a page gets the newest one
 }
 
-// A viewer is what people know about a stream.
+// A viewer describes a stream.
 type viewer struct {
 	visitor
 	in   dialect

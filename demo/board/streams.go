@@ -80,7 +80,7 @@ func (s *streams) prepare(name string, set *sse.Set) {
 	}
 }
 
-// serve serves streams in that dialect. A page identifies itself by its token. A
+// serve returns a handler of streams in that dialect. A page identifies itself by its token. A
 // client without one, such as curl, can watch, and is not listed among the people.
 func (s *streams) serve(in dialect) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
