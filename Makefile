@@ -11,11 +11,11 @@ FULL  ?=
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## run the demo, with all set-up; ARGS='-flag value' are its arguments
-	@ci/demo.sh $(ARGS)
+demo: ## build and run the demo; ARGS='-flag value' are its flags
+	@ci/demo.sh demo $(ARGS)
 
-demo-nodes: ## run the demo on three nodes, to kill some; ARGS='-nats URL' has them use another NATS server than their own
-	@ci/demo.sh -nodes localhost:8081,localhost:8082,localhost:8083 $(ARGS)
+demo-nodes: ## build and run the demo on three nodes behind a proxy; ARGS='-flag value' are its flags
+	@ci/demo.sh demo-nodes $(ARGS)
 
 test: ## run all tests of all modules, with all set-up
 	@ci/test.sh

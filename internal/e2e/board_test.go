@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// soon is how long a change may take to be seen, on a busy machine.
+// soon is how long a change may take to be visible, on a busy machine.
 const soon = 5 * time.Second
 
 // openAll opens the three pages, and waits until they are connected.
@@ -22,7 +22,7 @@ func openAll(t *testing.T, d *demo) []*tab {
 	return tabs
 }
 
-// What somebody else changes is on all pages, as it was written.
+// A change from elsewhere is on all pages, as it was written.
 func TestChangesFromElsewhere(t *testing.T) {
 	needChromium(t)
 	d := startDemo(t)
@@ -36,7 +36,7 @@ func TestChangesFromElsewhere(t *testing.T) {
 	d.post("/cards/add", "text", "new")
 	same(t, d, tabs...)
 	for _, b := range tabs {
-		b.await(soon, "document.activeElement.id === 'tick-1'") // the keyboard has its place back
+		b.await(soon, "document.activeElement.id === 'tick-1'") // the focus is back
 		b.await(soon, "document.querySelector('#clock time').textContent !== window.first")
 		b.await(soon, "document.querySelectorAll('#machine path.line').length === 2")
 		b.await(soon, "document.querySelectorAll('#people li').length === 1") // one browser
@@ -47,16 +47,16 @@ func TestChangesFromElsewhere(t *testing.T) {
 	d.enter().edit(id, "1", text)
 	same(t, d, tabs...)
 	if got := d.find(text).ID; got != id {
-		t.Errorf("the text went to card %s, not %s", got, id)
+		t.Errorf("got the text in card %s, want %s", got, id)
 	}
 	for _, b := range tabs {
-		// On the screen too each line is a line.
+		// On the screen, too, each line is a line.
 		lines := eval[string](b, fmt.Sprintf(`document.querySelector('[data-card="%s"] .text').innerText`, id))
 		if lines != text {
-			t.Errorf("%s shows %q", b.name, lines)
+			t.Errorf("%s shows %q, want %q", b.name, lines, text)
 		}
 		if n := eval[int](b, "document.querySelectorAll('#board .text :not(b), #board script').length"); n > 0 {
-			t.Errorf("%s has made %d elements of text", b.name, n)
+			t.Errorf("%s has made %d elements of the text, want 0", b.name, n)
 		}
 		b.await(0, fmt.Sprintf(`document.querySelector('.changed').dataset.card === '%s'`, id))
 	}
@@ -69,7 +69,7 @@ func TestChangesFromElsewhere(t *testing.T) {
 	same(t, d, tabs...)
 }
 
-// The same on each page by its own buttons; the others see it.
+// A change by a page's buttons is on all pages.
 func TestChangesOnThePage(t *testing.T) {
 	needChromium(t)
 	d := startDemo(t)
@@ -133,7 +133,7 @@ func missing(d *demo, text string) string {
 	return fmt.Sprintf("the board has no %q", text)
 }
 
-// drag drags a card to the top of a column by the events that a mouse causes.
+// drag drags a card to the top of a column, with the events of a mouse.
 func drag(b *tab, id, column string, y int) {
 	b.t.Helper()
 	b.do(fmt.Sprintf(`const data = new DataTransfer()

@@ -1,4 +1,4 @@
-// Package e2e has tests that need the world: a browser, the demo's process.
+// Package e2e tests whole programs with browsers, proxies and brokers.
 package e2e
 
 import (
@@ -20,7 +20,7 @@ import (
 var (
 	demoFolder, _ = filepath.Abs("../../demo")
 	demoBinary    string
-	chromium      context.Context // shared by the tests; nil if there is none
+	chromium      context.Context // shared by the tests; nil if not installed
 )
 
 func TestMain(m *testing.M) {
@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	os.Exit(run(m))
 }
 
-// run builds the demo and starts the browser, for all tests once.
+// run builds the demo and starts the browser, once for all tests.
 func run(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "e2e")
 	if err != nil {
@@ -41,13 +41,11 @@ func run(m *testing.M) int {
 	defer os.RemoveAll(dir)
 	path := chromiumPath()
 	if path == "" {
-		return m.Run() // the tests tell
+		return m.Run() // the tests report it
 	}
 	demoBinary = filepath.Join(dir, "demo")
-	build := exec.Command("go", "build", "-o", demoBinary, ".")
-	build.Dir = demoFolder
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build the demo: %v\n%s", err, out)
+	if err := build(demoFolder, demoBinary); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	ctx, cancel, err := launch(path, filepath.Join(dir, "profile"))
@@ -59,6 +57,16 @@ func run(m *testing.M) int {
 	defer chromedp.Cancel(ctx)
 	chromium = ctx //nolint:fatcontext // set once, and for all tests
 	return m.Run()
+}
+
+// build builds the program in a folder, whose module may be another one.
+func build(folder, program string) error {
+	cmd := exec.Command("go", "build", "-o", program, ".")
+	cmd.Dir = folder
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s: %w\n%s", folder, err, out)
+	}
+	return nil
 }
 
 // launch starts a browser.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -14,28 +15,32 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// A demoNode is one of the processes that serve the demo together.
+// A demoNode is a node of the demo.
 type demoNode struct {
 	addr string
 	pid  int
 }
 
-// startDemoNodes starts the demo on three nodes, behind its proxy.
+// startDemoNodes starts the demo on three nodes behind its proxy.
 func startDemoNodes(t *testing.T) (*demo, map[string]demoNode) {
 	t.Helper()
+	program := filepath.Join(t.TempDir(), "demo-nodes")
+	if err := build(filepath.Join(demoFolder, "nodes"), program); err != nil {
+		t.Fatal(err)
+	}
 	var addrs []string
 	for range 3 {
 		addrs = append(addrs, fmt.Sprintf("127.0.0.1:%d", freePort(t)))
 	}
 	begin := time.Now()
-	d := startDemo(t, "-nodes", strings.Join(addrs, ","))
+	d := startProgram(t, program, "-nodes", strings.Join(addrs, ","))
 	t.Logf("three nodes are ready after %v", since(begin))
 	nodes := make(map[string]demoNode)
 	for range addrs {
-		line := <-d.says
+		line := <-d.output
 		m := regexp.MustCompile(`^  ([A-C])  http://(\S+)  kill -9 (\d+)$`).FindStringSubmatch(line)
 		if m == nil {
-			t.Fatalf("the demo says %q", line)
+			t.Fatalf("the demo prints %q, want a node", line)
 		}
 		pid, _ := strconv.Atoi(m[3])
 		nodes[m[1]] = demoNode{m[2], pid}
@@ -43,8 +48,8 @@ func startDemoNodes(t *testing.T) (*demo, map[string]demoNode) {
 	return d, nodes
 }
 
-// end has the node end, and waits until it takes no more requests: of a change that it
-// takes with its last breath nobody knows whether it was made.
+// end ends the node, and waits until it accepts no more requests: otherwise it could
+// accept a change and die, and the outcome would be unknown.
 func (n demoNode) end(t *testing.T, how syscall.Signal) {
 	t.Helper()
 	syscall.Kill(n.pid, how)
@@ -54,17 +59,17 @@ func (n demoNode) end(t *testing.T, how syscall.Signal) {
 			return ""
 		}
 		resp.Body.Close()
-		return "it answers"
+		return "the node still answers"
 	})
 }
 
-// restart starts a node again that has ended, by the command that the demo has told.
+// restart restarts a node that has ended, by the command that the demo has printed.
 func restart(t *testing.T, d *demo, name string, n demoNode) {
 	t.Helper()
-	told := false
-	for command := range d.says {
-		if !told {
-			told = strings.HasPrefix(command, "Node "+name+" has ended (signal: killed)")
+	next := false
+	for command := range d.output {
+		if !next {
+			next = strings.HasPrefix(command, "Node "+name+" has ended (signal: killed)")
 			continue
 		}
 		cmd := exec.Command("sh", "-c", "exec "+strings.TrimSuffix(command, "&"))
@@ -90,31 +95,33 @@ func restart(t *testing.T, d *demo, name string, n demoNode) {
 
 func since(begin time.Time) time.Duration { return time.Since(begin).Round(time.Millisecond) }
 
-// node returns the name of the node that the page is connected to.
+// node returns the name of the page's node.
 func (b *tab) node() string {
 	b.t.Helper()
 	return strings.TrimPrefix(eval[string](b, "document.querySelector('#node').textContent.trim()"), "to node ")
 }
 
-// elsewhere waits until the page is connected to another node, and its board is whole.
+// elsewhere waits until the page is connected to another node, and its board is
+// complete.
 func (b *tab) elsewhere(d *demo, from string, begin time.Time) {
 	b.t.Helper()
 	b.await(15*time.Second, fmt.Sprintf(`document.body.dataset.stream === 'open' && document.querySelector('#node').textContent.trim() !== 'to node %s'`, from))
 	same(b.t, d, b)
-	b.t.Logf("%s: from node %s to %s in %v, with all that it had missed", b.name, from, b.node(), since(begin))
+	b.t.Logf("%s: from node %s to %s in %v, with everything that it had missed", b.name, from, b.node(), since(begin))
 }
 
-// watch has the page notice if a card's lock is ever free from now on.
+// watch makes the page record whether a card's lock is free at any time from now on.
 func (b *tab) watch(id string) {
 	b.do(fmt.Sprintf(`window.freed = false
 		new MutationObserver(() => window.freed ||= !document.querySelector('[data-card="%s"] .lock'))
 			.observe(document.querySelector('#board'), {childList: true, subtree: true})`, id))
 }
 
-// Three windows, each at another node. Each sees what the others do. Then nodes are
-// killed, and told to end: the windows go on at those that are left, with nothing
-// lost, and their locks; the lock of a page that does not come back is free with the
-// node's lease. In the end all are at a node that was started again.
+// Three windows are connected to a node each, and see each other's changes. Then
+// nodes are killed or terminated: the windows reconnect to the nodes that are left,
+// with nothing lost, and keep their locks. The lock of a page that does not reconnect
+// is released when the node's lease expires. In the end all windows are connected to
+// a node that was restarted.
 func TestDemoNodes(t *testing.T) {
 	needChromium(t)
 	const lease = 10 * time.Second // the demo's
@@ -125,12 +132,12 @@ func TestDemoNodes(t *testing.T) {
 		b := open(t, d.url(page), chromedp.WithNewBrowserContext())
 		b.await(soon, "document.body.dataset.stream === 'open' && document.querySelector('#node').textContent.trim() !== ''")
 		b.expect("ERR_INCOMPLETE_CHUNKED_ENCODING", "htmx:sse:error: network error", "[object Event]")
-		t.Logf("%s is at node %s", b.name, b.node())
+		t.Logf("%s is connected to node %s", b.name, b.node())
 		at[b.node()] = b
 		tabs = append(tabs, b)
 	}
 	if len(at) != 3 {
-		t.Fatalf("three windows are at the nodes %v", at)
+		t.Fatalf("three windows are connected to %d nodes, want 3: %v", len(at), at)
 	}
 	begin := time.Now()
 	for _, b := range tabs {
@@ -146,19 +153,19 @@ func TestDemoNodes(t *testing.T) {
 			form.querySelector('button').click()`, text))
 		eventually(t, soon, func() string { return missing(d, text) })
 		same(t, d, tabs...)
-		t.Logf("%s: a card is at all nodes after %v", b.name, since(begin))
+		t.Logf("%s: a card is on all nodes after %v", b.name, since(begin))
 		id := fmt.Sprint(i + 1)
 		begin = time.Now()
 		b.take(id)
 		for _, other := range tabs {
 			other.locked(id, true, begin, soon)
 		}
-		t.Logf("%s: a lock is at all nodes after %v", b.name, since(begin))
+		t.Logf("%s: a lock is on all nodes after %v", b.name, since(begin))
 	}
 
 	first, last := tabs[0], tabs[2]
 	victim := first.node()
-	gone := (&demo{t: t, addr: nodes[victim].addr}).enter() // which will not come back
+	gone := (&demo{t: t, addr: nodes[victim].addr}).enter() // it will not reconnect
 	gone.lock("4", "take")
 	last.locked("4", true, begin, soon)
 	last.watch("1")
@@ -167,12 +174,12 @@ func TestDemoNodes(t *testing.T) {
 	nodes[victim].end(t, syscall.SIGKILL)
 	d.post("/cards/add", "text", "while a node is dead")
 	same(t, d, tabs[1:]...)
-	t.Logf("SIGKILL of node %s: a card is at the others after %v", victim, since(begin))
+	t.Logf("SIGKILL of node %s: a card is on the others after %v", victim, since(begin))
 	first.elsewhere(d, victim, begin)
 	took := last.locked("4", false, begin, time.Until(begin.Add(lease+2*time.Second)))
-	t.Logf("the lock of who did not come back is free after %v, with a lease of %v", took, lease)
+	t.Logf("the lock of the page that did not reconnect is free after %v, with a lease of %v", took, lease)
 	if took < lease/2 {
-		t.Error("long before the lease was over")
+		t.Errorf("the lock is free after %v, want %v at least", took, lease/2)
 	}
 	last.await(soon, "document.querySelectorAll('#people li').length === 3")
 	last.await(0, "!window.freed")
@@ -192,7 +199,7 @@ func TestDemoNodes(t *testing.T) {
 	}
 
 	restart(t, d, again, nodes[again])
-	victim = last.node() // the last of the first three
+	victim = last.node() // the last of the original three
 	begin = time.Now()
 	nodes[victim].end(t, syscall.SIGKILL)
 	d.post("/cards/add", "text", "while two nodes are dead")

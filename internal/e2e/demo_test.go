@@ -17,21 +17,28 @@ import (
 	_ "modernc.org/sqlite"
 )
 
-// A demo is the demo's process, with a board of its own.
+// A demo is a process of the demo, with a board of its own.
 type demo struct {
-	t    *testing.T
-	addr string
-	db   string
-	args []string // beside these
-	cmd  *exec.Cmd
-	says chan string // its lines, after the first
-	done chan error
+	t       *testing.T
+	program string
+	addr    string
+	db      string
+	args    []string // besides those of addr and db
+	cmd     *exec.Cmd
+	output  chan string // its lines, after the first
+	done    chan error
 }
 
-// startDemo starts the demo on a port of its own, and stops it at the test's end.
-func startDemo(t *testing.T, args ...string) *demo {
+// startDemo starts the demo on a free port, and stops it when the test ends.
+func startDemo(t *testing.T) *demo {
 	t.Helper()
-	d := &demo{t: t, addr: fmt.Sprintf("127.0.0.1:%d", freePort(t)), db: filepath.Join(t.TempDir(), "board.db"), args: args}
+	return startProgram(t, demoBinary)
+}
+
+// startProgram is startDemo for another program of the demo.
+func startProgram(t *testing.T, program string, args ...string) *demo {
+	t.Helper()
+	d := &demo{t: t, program: program, addr: fmt.Sprintf("127.0.0.1:%d", freePort(t)), db: filepath.Join(t.TempDir(), "board.db"), args: args}
 	d.start()
 	t.Cleanup(func() {
 		if d.cmd != nil {
@@ -45,7 +52,7 @@ func startDemo(t *testing.T, args ...string) *demo {
 func (d *demo) start() {
 	d.t.Helper()
 	args := []string{"-addr", d.addr, "-db", d.db, "-scripts", filepath.Join(demoFolder, "node_modules")}
-	d.cmd = exec.Command(demoBinary, append(args, d.args...)...)
+	d.cmd = exec.Command(d.program, append(args, d.args...)...)
 	d.cmd.Stderr = d.t.Output()
 	out, err := d.cmd.StdoutPipe()
 	if err != nil {
@@ -56,20 +63,20 @@ func (d *demo) start() {
 	}
 	lines := bufio.NewScanner(out)
 	if !lines.Scan() || !strings.HasPrefix(lines.Text(), "Open http://") {
-		d.t.Fatalf("the demo says %q, %v", lines.Text(), lines.Err())
+		d.t.Fatalf("the demo prints %q, %v, want its URL", lines.Text(), lines.Err())
 	}
 	d.done = make(chan error, 1)
-	d.says = make(chan string, 100)                                 // more than it says
-	go func(cmd *exec.Cmd, says chan<- string, done chan<- error) { // ends with the process
+	d.output = make(chan string, 100)                                 // more than it prints
+	go func(cmd *exec.Cmd, output chan<- string, done chan<- error) { // ends with the process
 		for lines.Scan() {
-			says <- lines.Text()
+			output <- lines.Text()
 		}
 		done <- cmd.Wait()
-	}(d.cmd, d.says, d.done)
+	}(d.cmd, d.output, d.done)
 }
 
-// stop ends the process as a service manager does. It must end well, and soon,
-// however many streams are open.
+// stop ends the process as a service manager does. It must exit without an error
+// within 4 s, whatever the number of open streams.
 func (d *demo) stop() {
 	d.t.Helper()
 	began := time.Now()
@@ -83,14 +90,14 @@ func (d *demo) stop() {
 			d.t.Errorf("the demo took %v to end", took)
 		}
 	case <-time.After(15 * time.Second):
-		d.t.Error("the demo does not end")
+		d.t.Error("the demo has not ended after 15 s")
 		d.cmd.Process.Kill()
 		<-d.done
 	}
 	d.cmd = nil
 }
 
-// kill ends the process as a power cut does.
+// kill kills the process, as a power cut would.
 func (d *demo) kill() {
 	d.cmd.Process.Kill()
 	<-d.done
@@ -99,7 +106,7 @@ func (d *demo) kill() {
 
 func (d *demo) url(path string) string { return "http://" + d.addr + path }
 
-// post sends a form, as a program would.
+// post sends a form.
 func (d *demo) post(path string, form ...string) {
 	d.t.Helper()
 	values := url.Values{}
@@ -117,12 +124,12 @@ func (d *demo) post(path string, form ...string) {
 	}
 }
 
-// A card as a page shows it, and as the database has it.
+// A card is a card of a page, or of the database.
 type card struct {
 	ID, Column, Text string
 }
 
-// cards returns what the database has: column by column, from top to bottom.
+// cards returns the cards of the database: column by column, from top to bottom.
 func (d *demo) cards() (cards []card) {
 	d.t.Helper()
 	db, err := sql.Open("sqlite", "file:"+d.db+"?mode=ro&_pragma=busy_timeout(2000)")
@@ -149,7 +156,7 @@ func (d *demo) cards() (cards []card) {
 	return cards
 }
 
-// placeOf returns a card's column and how many cards are above it there.
+// placeOf returns a card's column, and the number of cards above it.
 func (d *demo) placeOf(id string) string {
 	d.t.Helper()
 	above := make(map[string]int)

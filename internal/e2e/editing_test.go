@@ -17,7 +17,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// A visitor is one without a browser, but with a page and its stream.
+// A visitor has a page and its stream, without a browser.
 type visitor struct {
 	d      *demo
 	client *http.Client
@@ -44,15 +44,15 @@ func (d *demo) enter() *visitor {
 	body, _ := io.ReadAll(page.Body)
 	page.Body.Close()
 	v.token = string(regexp.MustCompile(`data-page="([^"]+)"`).FindSubmatch(body)[1])
-	stream := &stream{get("/events?page=" + v.token), nil} // open until the test's end
+	stream := &stream{get("/events?page=" + v.token), nil} // open until the test ends
 	stream.lines = bufio.NewScanner(stream.Body)
-	if !stream.sees("event: people") { // which comes when the session is present
+	if !stream.sees("event: people") { // sent when the session is present
 		d.t.Fatal("the stream ends")
 	}
 	return v
 }
 
-// lock does something about a card's lock, and returns its token.
+// lock takes, queues for, steals or releases a card's lock, and returns its token.
 func (v *visitor) lock(id, how string) string {
 	v.d.t.Helper()
 	body := v.post("/cards/lock", url.Values{"id": {id}, "how": {how}})
@@ -65,7 +65,7 @@ func (v *visitor) lock(id, how string) string {
 	return reply.Lock
 }
 
-// edit gives a card another text.
+// edit changes a card's text.
 func (v *visitor) edit(id, revision, text string) {
 	v.d.t.Helper()
 	v.post("/cards/edit", url.Values{"id": {id}, "lock": {v.lock(id, "take")}, "revision": {revision}, "text": {text}})
@@ -116,8 +116,8 @@ func (d *demo) taking(browser context.Context, watcher *tab, page, id string) *t
 	return b
 }
 
-// Two windows, the first of each kind of page. It takes a card, and says goodbye in
-// one way or another: the second window sees the card free again within a second.
+// A window takes a card and leaves, by closing its tab or by going to another page:
+// a second window sees the card free within a second. Each kind of page does so.
 func TestLockIsFreed(t *testing.T) {
 	needChromium(t)
 	d := startDemo(t)
@@ -138,8 +138,8 @@ func TestLockIsFreed(t *testing.T) {
 	}
 }
 
-// The same, but the first window's browser is killed, and says nothing: it takes the
-// grace, and a second at most.
+// The first window's browser is killed, and says nothing: the card is free after the
+// grace, within a second.
 func TestLockOfKilled(t *testing.T) {
 	needChromium(t)
 	const grace = 8 * time.Second // the demo's
@@ -160,13 +160,13 @@ func TestLockOfKilled(t *testing.T) {
 		took := watcher.locked(fmt.Sprint(i+1), false, begin, time.Until(begin.Add(grace+time.Second)))
 		t.Logf("%s: killed with SIGKILL: freed after %v, with a grace of %v", page, took, grace)
 		if took < grace {
-			t.Errorf("%s: without a grace", page)
+			t.Errorf("%s: freed after %v, want %v at least", page, took, grace)
 		}
 	}
 }
 
-// Another tab in front: whoever edits keeps the lock, with htmx 4 too, which closes
-// the stream, and is still the one who saves.
+// A page that is hidden by another tab keeps its lock, and can save afterwards; with
+// htmx 4 too, which closes the stream of a hidden page.
 func TestLockIsKeptWhileHidden(t *testing.T) {
 	needChromium(t)
 	d := startDemo(t)
@@ -190,10 +190,10 @@ func TestLockIsKeptWhileHidden(t *testing.T) {
 	for _, b := range tabs {
 		b.await(soon, "document.visibilityState === 'hidden'")
 	}
-	time.Sleep(10 * time.Second) // more than the grace
+	time.Sleep(10 * time.Second) // longer than the grace
 	kept()
 	tabs[0].front()             // htmx 4
-	time.Sleep(2 * time.Second) // what it has missed comes
+	time.Sleep(2 * time.Second) // it gets what it has missed
 	kept()
 	for i, b := range tabs {
 		b.front()
@@ -206,7 +206,7 @@ func TestLockIsKeptWhileHidden(t *testing.T) {
 	}
 }
 
-// A card that somebody else edits: who wants it waits in line, or takes it over.
+// A page that wants a card that somebody else edits can queue for it, or take it over.
 func TestLockInLine(t *testing.T) {
 	needChromium(t)
 	d := startDemo(t)
@@ -228,26 +228,26 @@ func TestLockInLine(t *testing.T) {
 	ann.take("2")
 	for i, b := range []*tab{bob, cat} {
 		b.do("document.getElementById('edit-2').click()")
-		state(b, "held", "is editing this card, since")
+		state(b, "held", "has been editing this card since")
 		press(b, "[data-lock=queue]")
-		state(b, "waiting", [2]string{"You are next", "1 wait before you"}[i])
+		state(b, "waiting", [2]string{"You are next", "1 person is ahead of you"}[i])
 	}
 	ann.await(soon, `document.querySelector('[data-card="2"] .lock').innerText.includes('2 waiting')`)
-	// Ann saves: Bob has the new text in his editor, Cat moves up.
+	// Ann saves: Bob's editor has the new text, Cat moves up.
 	ann.do("document.querySelector('#editor textarea').value = 'by Ann'; document.querySelector('#editor .primary').click()")
 	state(bob, "mine", "")
 	bob.await(soon, "document.querySelector('#editor textarea').value === 'by Ann'")
 	state(cat, "waiting", "You are next")
-	// Ann does not wait.
+	// Ann takes over instead of waiting.
 	ann.await(soon, "!document.querySelector('#editor').open")
 	ann.do("document.getElementById('edit-2').click()")
-	state(ann, "held", "is editing this card")
+	state(ann, "held", "has been editing this card")
 	bob.do("document.querySelector('#editor textarea').value = 'half a sent'")
 	press(ann, "[data-lock=steal]")
 	state(ann, "mine", "")
 	state(bob, "lost", "has taken over. Your text is not saved")
 	bob.await(0, "document.querySelector('#editor textarea').value === 'half a sent'")
-	// A save with the lock that is lost is refused, even if the page does not know.
+	// A save with a lost lock is refused, even if the page does not know that it is lost.
 	bob.expect("status of 409", "Response Status Error Code 409")
 	bob.do("document.querySelector('#editor form').requestSubmit()")
 	bob.await(soon, "document.querySelector('#editor output').innerText.includes('Nothing was saved')")
@@ -260,8 +260,8 @@ func TestLockInLine(t *testing.T) {
 	}
 }
 
-// A restart frees all locks. Whoever is writing gets his again, if nobody was faster,
-// and can save.
+// A restart frees all locks. A page that is writing gets its lock again, unless another
+// page was faster, and can save.
 func TestLockAfterRestart(t *testing.T) {
 	needChromium(t)
 	d := startDemo(t)
@@ -290,6 +290,6 @@ func TestLockAfterRestart(t *testing.T) {
 		n += strings.Count(c.Text, "written over a restart")
 	}
 	if n != len(tabs) {
-		t.Errorf("%d of %d are saved", n, len(tabs))
+		t.Errorf("got %d texts saved, want %d", n, len(tabs))
 	}
 }

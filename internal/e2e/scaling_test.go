@@ -21,7 +21,7 @@ import (
 	"example.org/sse/redislog"
 )
 
-// guide returns the blocks of a language in docs/scaling.md.
+// guide returns the code blocks of a language in docs/scaling.md.
 func guide(t *testing.T, language string) (blocks []string) {
 	t.Helper()
 	b, err := os.ReadFile("../../docs/scaling.md")
@@ -32,13 +32,13 @@ func guide(t *testing.T, language string) (blocks []string) {
 		blocks = append(blocks, m[1])
 	}
 	if blocks == nil {
-		t.Fatalf("the guide has no %s", language)
+		t.Fatalf("the guide has no block of %s", language)
 	}
 	return blocks
 }
 
-// The guide's program is that of folder node, and its other code is compiled with
-// these tests.
+// The guide's program is the one in folder node. Its other code is compiled with these
+// tests.
 func TestScalingGuide(t *testing.T) {
 	blocks := guide(t, "go")
 	program, err := os.ReadFile("node/main.go")
@@ -46,7 +46,7 @@ func TestScalingGuide(t *testing.T) {
 		t.Fatal(err)
 	}
 	if blocks[0] != string(program) {
-		t.Error("the program is not that of folder node")
+		t.Error("the guide's program differs from node/main.go")
 	}
 	code, err := os.ReadFile("scaling_test.go")
 	if err != nil {
@@ -55,7 +55,7 @@ func TestScalingGuide(t *testing.T) {
 	flat := func(code string) string { return regexp.MustCompile(`(?m)^\t+`).ReplaceAllString(code, "") }
 	for _, block := range blocks[1:] {
 		if !strings.Contains(flat(string(code)), flat(block)) {
-			t.Errorf("not in scaling_test.go:\n%s", block)
+			t.Errorf("scaling_test.go does not have this block of the guide:\n%s", block)
 		}
 	}
 }
@@ -65,7 +65,7 @@ var _ = onRedis
 func onRedis(ctx context.Context) (*sse.Hub, error) {
 	client := redis.NewClient(&redis.Options{
 		Addr:                  "redis:6379",
-		PoolSize:              100, // more than there are dispatches at once
+		PoolSize:              100, // more than concurrent dispatches
 		ContextTimeoutEnabled: true,
 	})
 	entries, err := redislog.Open(ctx, client, "site", nil)
@@ -76,8 +76,8 @@ func onRedis(ctx context.Context) (*sse.Hub, error) {
 	return &hub, nil
 }
 
-// The guide's program as two processes behind the guide's proxies: what is said to
-// one is seen at the other, and while one of them leaves nobody is turned away.
+// Two processes of the guide's program run behind the guide's proxies: streams of both
+// get a message to one, and while one process is drained no client is rejected.
 func TestScalingProxies(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "node")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./node").CombinedOutput(); err != nil {
@@ -99,7 +99,7 @@ func TestScalingProxies(t *testing.T) {
 			r.Body.Close()
 			for i, s := range streams {
 				if !s.sees("data: hello") {
-					t.Errorf("stream %d has not been told; said with %s", i, r.Status)
+					t.Errorf("stream %d has not got the message, which was answered with %s", i, r.Status)
 				}
 			}
 			said := time.Now()
@@ -109,12 +109,12 @@ func TestScalingProxies(t *testing.T) {
 				select {
 				case err := <-one.ended:
 					if gone = true; err != nil {
-						t.Errorf("the process that left: %v", err)
+						t.Errorf("the drained process ended with %v", err)
 					}
 				default:
 				}
 				if got := status("http://" + proxy + "/events"); got != http.StatusOK {
-					t.Errorf("stream %d: status %d", opened, got)
+					t.Errorf("stream %d: got status %d, want 200", opened, got)
 				}
 				if opened++; opened == 1 {
 					awaitStatus(t, "http://"+one.addr+"/ready", http.StatusServiceUnavailable)
@@ -122,22 +122,24 @@ func TestScalingProxies(t *testing.T) {
 				time.Sleep(20 * time.Millisecond) // a rate of clients
 			}
 			if !streams[0].sees("retry: ") {
-				t.Error("the stream ended without a time to come back")
+				t.Error("the stream ended without a retry")
 			}
-			t.Logf("%d streams opened in the %v that a process took to leave", opened, time.Since(said).Truncate(time.Millisecond))
+			t.Logf("%d streams were opened while a process was drained for %v", opened, time.Since(said).Truncate(time.Millisecond))
 		})
 	}
 }
 
-// A stream behind the guide's proxies is detached, which takes HTTP/1.1, and events
-// are not held back.
+// A stream behind the guide's proxies is detached, which needs HTTP/1.1, and its events
+// are not delayed.
 func TestScalingStream(t *testing.T) {
 	for _, name := range []string{"nginx", "haproxy"} {
 		t.Run(name, func(t *testing.T) {
 			path := find(t, name)
 			before := sse.ReadStats().Detached
 			var group sse.Set
-			server := httptest.NewServer(&group)
+			server := httptest.NewUnstartedServer(&group)
+			server.Listener = sse.Listener(server.Listener)
+			server.Start()
 			defer server.Close()
 			defer group.CloseAll()
 			addr := server.Listener.Addr().String()
@@ -148,7 +150,7 @@ func TestScalingStream(t *testing.T) {
 			defer s.Close()
 			eventually(t, soon, func() string {
 				if stats := sse.ReadStats(); stats.Detached <= before {
-					return fmt.Sprintf("it is not detached: %+v", stats)
+					return fmt.Sprintf("the stream is not detached: %+v", stats)
 				}
 				return ""
 			})
@@ -162,7 +164,7 @@ func TestScalingStream(t *testing.T) {
 				fastest = min(fastest, time.Since(began))
 			}
 			if fastest > 100*time.Millisecond {
-				t.Errorf("events take %v at least", fastest)
+				t.Errorf("the fastest event took %v, want 100 ms at most", fastest)
 			}
 		})
 	}
@@ -173,9 +175,9 @@ func find(t *testing.T, name string) string {
 	path, err := exec.LookPath(name)
 	if err != nil {
 		if os.Getenv("CI") == "true" {
-			t.Fatal("there is no " + name)
+			t.Fatal(name + " is not installed")
 		}
-		t.Skip("there is no " + name)
+		t.Skip(name + " is not installed")
 	}
 	return path
 }
@@ -187,6 +189,7 @@ type site struct {
 	ended chan error
 }
 
+// startSite starts a process, and waits until it is ready.
 func startSite(t *testing.T, b *broker, program string) *site {
 	t.Helper()
 	s := &site{addr: fmt.Sprintf("127.0.0.1:%d", freePort(t)), cmd: exec.CommandContext(t.Context(), program), ended: make(chan error, 1)}
@@ -217,7 +220,7 @@ func (s *site) stream(t *testing.T, path string) *stream {
 	return opened
 }
 
-// leave asks the process to end.
+// leave sends the process a SIGTERM.
 func (s *site) leave(t *testing.T) {
 	t.Helper()
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -225,8 +228,8 @@ func (s *site) leave(t *testing.T) {
 	}
 }
 
-// behindGuide starts the proxy as the guide configures it, before two servers,
-// until the test's end.
+// behindGuide starts a proxy with the guide's configuration in front of two servers,
+// and stops it when the test ends.
 func behindGuide(t *testing.T, path, one, two string) (addr string) {
 	t.Helper()
 	name := filepath.Base(path)
@@ -260,14 +263,14 @@ func behindGuide(t *testing.T, path, one, two string) (addr string) {
 	})
 	eventually(t, soon, func() string {
 		if status("http://"+addr+"/ready") == 0 {
-			return "there is no answer"
+			return "the proxy does not answer"
 		}
 		return ""
 	})
 	return addr
 }
 
-// status is that of the answer, or 0 if there is none.
+// status returns the status of the answer, or 0 if there is none.
 func status(url string) int {
 	r, err := http.Get(url) //nolint:noctx // on loopback
 	if err != nil {

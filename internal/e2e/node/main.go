@@ -1,11 +1,12 @@
-// Command node is one of the processes of a site: start as many as you like, on
-// the same NATS servers, and let a proxy deal requests to them.
+// Command node is one process of a site. Start any number of them with the same NATS
+// servers, behind a proxy.
 package main
 
 import (
 	"context"
 	"errors"
 	"log"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -18,7 +19,7 @@ import (
 	"example.org/sse/natslog"
 )
 
-// notice is how long the proxy takes to see that /ready fails.
+// notice is how long the proxy takes to notice that /ready fails.
 const notice = 5 * time.Second
 
 func main() {
@@ -54,22 +55,26 @@ func main() {
 		switch {
 		case errors.Is(err, sse.ErrInvalidEvent), errors.Is(err, sse.ErrTooLarge):
 			http.Error(w, err.Error(), http.StatusBadRequest)
-		case err != nil: // it was not taken, or that is not known
+		case err != nil: // not accepted, or unknown
 			http.Error(w, "please send it again, with the same key", http.StatusServiceUnavailable)
 		}
 	})
 
-	srv := &http.Server{Addr: os.Getenv("ADDR")}
+	l, err := net.Listen("tcp", os.Getenv("ADDR"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	srv := new(http.Server)
 	go func() {
-		if err := srv.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		if err := srv.Serve(sse.Listener(l)); !errors.Is(err, http.ErrServerClosed) {
 			log.Fatal(err)
 		}
 	}()
 	<-leaving.Done()
-	time.Sleep(notice) // no new clients come any more
+	time.Sleep(notice) // then no new clients connect
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	if err := sse.Shutdown(grace, srv); err != nil {
+	if err := srv.Shutdown(grace); err != nil {
 		log.Print(err)
 	}
 }

@@ -1,0 +1,122 @@
+package board
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/shirou/gopsutil/v4/cpu"
+	"github.com/shirou/gopsutil/v4/mem"
+)
+
+// samples is the number of samples that the charts show, one per second.
+const samples = 60
+
+// A machine measures the computer that the demo runs on, once per second.
+type machine struct {
+	views *views
+
+	mu     sync.Mutex
+	cpu    []float64 // in percent, the newest last
+	memory []float64
+	used   uint64 // bytes of memory
+	total  uint64
+}
+
+func newMachine(v *views) *machine { return &machine{views: v} }
+
+// run measures until ctx is done, and sends the charts after each sample.
+func (m *machine) run(ctx context.Context, send func(region, html string)) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		if err := m.measure(ctx); err != nil {
+			if ctx.Err() == nil {
+				log.Printf("measuring the machine failed; its charts stop here: %v", err)
+			}
+			return
+		}
+		send("machine", m.html())
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// measure takes one sample.
+func (m *machine) measure(ctx context.Context) error {
+	busy, err := cpu.PercentWithContext(ctx, 0, false) // since the last call
+	if err != nil {
+		return err
+	}
+	memory, err := mem.VirtualMemoryWithContext(ctx)
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.cpu = push(m.cpu, busy[0])
+	m.memory = push(m.memory, memory.UsedPercent)
+	m.used, m.total = memory.Used, memory.Total
+	return nil
+}
+
+// push appends a sample and drops those that the chart no longer shows.
+func push(list []float64, v float64) []float64 {
+	list = append(list, min(max(v, 0), 100))
+	return list[max(len(list)-samples, 0):]
+}
+
+// A chart is a line over the last minute, drawn on a grid of 60 by 100.
+type chart struct {
+	Name, Value, Detail string
+	Class               string
+	Line                []point
+}
+
+// A point is on a chart's line. Y grows downwards.
+type point struct{ X, Y float64 }
+
+func newChart(class, name, detail string, list []float64) chart {
+	c := chart{Class: class, Name: name, Detail: detail, Value: "–"}
+	for i, v := range list {
+		c.Line = append(c.Line, point{X: float64(samples - len(list) + i), Y: 100 - v})
+		c.Value = fmt.Sprintf("%.0f%%", v)
+	}
+	return c
+}
+
+// Path returns the line as the data of an SVG path.
+func (c chart) Path() string {
+	var b strings.Builder
+	for i, p := range c.Line {
+		fmt.Fprintf(&b, "%c%g,%.1f ", "ML"[min(i, 1)], p.X, p.Y)
+	}
+	return strings.TrimSpace(b.String())
+}
+
+// First returns the X of the line's first point.
+func (c chart) First() float64 {
+	if len(c.Line) == 0 {
+		return samples - 1
+	}
+	return c.Line[0].X
+}
+
+// html returns the charts as they are now.
+func (m *machine) html() string {
+	m.mu.Lock()
+	const gib = 1 << 30
+	detail := fmt.Sprintf("%.1f of %.1f GiB", float64(m.used)/gib, float64(m.total)/gib)
+	charts := []chart{
+		newChart("cpu", "Processor", "the last minute", m.cpu),
+		newChart("memory", "Memory", detail, m.memory),
+	}
+	m.mu.Unlock()
+	return m.views.html("machine", charts)
+}

@@ -1,0 +1,117 @@
+// The editor is a dialog outside the board, so updates do not touch the text in it. A
+// page that edits a card holds the card's lock. The board shows the holder, by the
+// page's name; the server decides.
+const editor = $('#editor')
+const form = editor.querySelector('form')
+const token = $('script[data-page]').dataset.page
+let card // the card in the editor
+let page // this page's name on the board
+
+document.addEventListener('click', event => {
+  if (event.target.closest('[data-close]')) editor.close()
+  const id = event.target.closest('[data-edit]')?.closest('.card').dataset.card
+  if (id) edit(id)
+})
+document.addEventListener('dblclick', event => {
+  const id = event.target.closest('.text')?.closest('.card')?.dataset.card
+  if (id) edit(id)
+})
+for (const button of editor.querySelectorAll('[data-lock]'))
+  button.addEventListener('click', async () => show(await ask(button.dataset.lock)))
+
+async function edit(id) {
+  card = id
+  show(await ask('take'))
+}
+
+// ask is lock for the card in the editor. If the editor is closed, or opened for another
+// card, before the reply comes, ask releases the lock.
+async function ask(how) {
+  const id = card, open = editor.open
+  const reply = await lock(how, id)
+  if (card === id && editor.open === open) return reply
+  if (reply?.lock || reply?.place) lock('release', id)
+}
+
+// lock asks the server to take, queue for, steal or release a card's lock.
+async function lock(how, id) {
+  const body = new URLSearchParams({id, how})
+  const response = await fetch('/cards/lock', {method: 'POST', body, keepalive: true, headers: {'Page-Token': token}}).catch(() => null)
+  if (response?.status === 200) return response.json()
+  if (!response) document.dispatchEvent(new Event('unsent'))
+  else if (!response.ok) noticeOf().innerHTML = await response.text()
+}
+
+const noticeOf = () => !editor.open ? $('#notice')
+  : editor.querySelector(editor.dataset.state === 'mine' || editor.dataset.state === 'lost' ? 'output' : '.place')
+
+// show shows the editor if this page holds the lock, or else the holder.
+function show(reply) {
+  if (!reply) return
+  page = reply.page
+  if (reply.lock) {
+    for (const name of ['lock', 'revision', 'text']) form.elements[name].value = reply[name] ?? ''
+    form.elements.id.value = card
+    form.elements.text.readOnly = false
+    form.querySelector('output').replaceChildren()
+    editor.dataset.state = 'mine'
+  } else {
+    const since = new Date(reply.since).toLocaleTimeString([], {hour: '2-digit', minute: '2-digit'})
+    editor.querySelector('.who span').textContent = `${reply.holder} has been editing this card since ${since}.`
+    place(reply.place)
+  }
+  if (!editor.open) editor.showModal()
+  if (reply.lock) form.elements.text.focus()
+}
+
+function place(n) {
+  editor.dataset.state = n ? 'waiting' : 'held'
+  editor.querySelector('.place').textContent = !n ? 'Wait for your turn, or take over. If you take over, the text being written there cannot be saved.'
+    : n === 1 ? 'You are next. The editor opens when it is your turn.'
+    : `${n - 1} ${n === 2 ? 'person is' : 'people are'} ahead of you. The editor opens when it is your turn.`
+}
+
+// Locks and board are regions of their own, since each node sends the locks to its own
+// pages. markLocks shows each lock on its card.
+function markLocks() {
+  for (const card of document.querySelectorAll('#board .card')) {
+    const lock = $(`#locks [data-of="${card.dataset.card}"]`)
+    card.querySelector('.lock')?.remove()
+    delete card.dataset.holder
+    delete card.dataset.queue
+    if (!lock) continue
+    Object.assign(card.dataset, {holder: lock.dataset.holder, queue: lock.dataset.queue})
+    card.querySelector('footer').before(lock.cloneNode(true))
+  }
+}
+markLocks()
+const marker = new MutationObserver(() => { markLocks(); look() })
+for (const region of ['#board', '#locks']) marker.observe($(region), {childList: true})
+
+// look compares the editor with the board. It is called after each update.
+async function look() {
+  if (!editor.open) return
+  const {holder, queue = ''} = $(`[data-card="${card}"]`)?.dataset ?? {}
+  if (editor.dataset.state === 'mine' && holder !== page) {
+    const reply = await ask('take') // this page may still hold it, for example after a restart
+    if (!reply && (!editor.open || $(`[data-card="${card}"]`))) return // the editor was closed, or the server cannot be reached
+    if (reply?.lock && reply.revision == form.elements.revision.value) form.elements.lock.value = reply.lock
+    else lose(reply?.holder)
+  } else if (editor.dataset.state === 'waiting' || editor.dataset.state === 'held') {
+    if (!holder || holder === page) show(await ask('take'))
+    else place(queue.split(' ').indexOf(page) + 1)
+  }
+}
+
+function lose(to) {
+  editor.dataset.state = 'lost'
+  form.elements.text.readOnly = true
+  form.querySelector('output').innerHTML = '<p class="mistake"></p>'
+  form.querySelector('.mistake').textContent = `${to ? `${to} has taken over` : 'The card has changed in the meantime'}. Your text is not saved: copy it if you need it.`
+}
+
+editor.addEventListener('close', () => {
+  if (editor.dataset.state === 'mine' || editor.dataset.state === 'waiting') lock('release', card)
+  editor.dataset.state = ''
+})
+document.addEventListener('saved', event => editor.contains(event.target) && editor.close())

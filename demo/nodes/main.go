@@ -1,0 +1,136 @@
+// Command nodes serves the demo from several processes, its nodes, with a NATS server
+// between them and a proxy in front. Kill a node to see its pages reconnect to
+// another one.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"example.org/sse"
+	"example.org/sse/demo/board"
+)
+
+// A config has the values of the command line.
+type config struct {
+	addr, db, scripts string
+	nats, nodes, node string
+}
+
+func main() {
+	var c config
+	flag.StringVar(&c.addr, "addr", "localhost:8080", "`address` to listen on")
+	flag.StringVar(&c.db, "db", "board.db", "SQLite `file` of the board; created if it does not exist")
+	flag.StringVar(&c.scripts, "scripts", "node_modules", "`folder` in which npm has installed htmx")
+	flag.StringVar(&c.nats, "nats", "", "`URL` of a NATS server with JetStream; without it, one is started")
+	flag.StringVar(&c.nodes, "nodes", "localhost:8081,localhost:8082,localhost:8083", "`addresses` of the nodes, separated by commas")
+	flag.StringVar(&c.node, "node", "", "run only one node, with this `name`; needs -nats")
+	flag.Parse()
+	do := runAll
+	if c.node != "" {
+		do = runNode
+	}
+	if err := do(context.Background(), c); err != nil {
+		fmt.Fprintln(os.Stderr, "demo-nodes:", err)
+		os.Exit(1)
+	}
+}
+
+// runAll runs the NATS server, the nodes and the proxy until ctx is done or the
+// process is interrupted. It does not restart a node that has ended: nodes are there
+// to be killed.
+func runAll(ctx context.Context, c config) (err error) {
+	app, err := board.Open(ctx, c.db, c.scripts) // created here, before the nodes open it
+	if err != nil {
+		return err
+	}
+	if err := app.Close(); err != nil {
+		return err
+	}
+	if c.nats == "" {
+		url, stop, err := startNATS()
+		if err != nil {
+			return fmt.Errorf("NATS server: %w", err)
+		}
+		defer stop()
+		c.nats = url
+	}
+	processes, upstreams, err := c.processes()
+	if err != nil {
+		return err
+	}
+	p := newProxy(upstreams)
+	listening := make(chan string, 1)
+	srv := &http.Server{
+		Addr:              c.addr,
+		Handler:           p.handler(),
+		ReadHeaderTimeout: 5 * time.Second, // no other timeouts: the proxy passes on streams
+		BaseContext: func(l net.Listener) context.Context {
+			listening <- board.URL(l)
+			return context.Background()
+		},
+	}
+	nodes, cancel := context.WithCancel(ctx)
+	srv.RegisterOnShutdown(cancel) // the nodes end the streams that the proxy waits for
+	var running sync.WaitGroup
+	for _, n := range processes {
+		running.Go(func() { n.run(nodes) })
+	}
+	running.Go(func() { p.check(nodes) })
+	running.Go(func() {
+		select {
+		case url := <-listening:
+			greet(nodes, url, processes)
+		case <-nodes.Done():
+		}
+	})
+	err = sse.ListenAndServe(ctx, srv)
+	cancel()
+	running.Wait()
+	return err
+}
+
+// processes returns the nodes, named A, B, C and so on, and the same as the proxy
+// knows them.
+func (c config) processes() (processes []*process, upstreams []*upstream, err error) {
+	for i, addr := range strings.Split(c.nodes, ",") {
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			return nil, nil, fmt.Errorf("-nodes: %w", err)
+		}
+		u := &upstream{name: string(rune('A' + i)), addr: addr}
+		upstreams = append(upstreams, u)
+		processes = append(processes, &process{upstream: u, started: make(chan struct{}), args: []string{
+			"-node", u.name, "-addr", addr, "-nats", c.nats, "-db", c.db, "-scripts", c.scripts,
+		}})
+	}
+	return processes, upstreams, nil
+}
+
+// greet waits until all nodes are ready, and prints how to kill them.
+func greet(ctx context.Context, url string, processes []*process) {
+	for _, n := range processes {
+		for started := n.started; started != nil || !n.up.Load(); {
+			select {
+			case <-started:
+				started = nil
+			case <-time.After(50 * time.Millisecond):
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+	fmt.Printf("Open %s in two windows. It is served by %d nodes:\n", url, len(processes))
+	for _, n := range processes {
+		fmt.Printf("  %s  http://%s  kill -9 %d\n", n.name, n.addr, n.pid)
+	}
+	fmt.Print("A page shows its node at the top. Edit a card, and kill that node as shown above:\n" +
+		"within seconds the page is connected to another node, has missed nothing, and you\n" +
+		"still hold the card. Ctrl-C stops all.\n")
+}
