@@ -13,19 +13,32 @@ import (
 	"syscall"
 
 	"example.org/sse/internal/bench/driver"
+	"example.org/sse/internal/bench/subject"
 )
 
-// start runs this program again, as a server or as the clients.
-func start(ctx context.Context, subject string) (driver.Process, error) {
-	program, err := os.Executable()
-	if err != nil {
-		return driver.Process{}, err
+// starter returns what runs this program again, as a server or as the clients.
+// Servers of the older version of the library are of the program baseline.
+func starter(baseline string) func(ctx context.Context, name string) (driver.Process, error) {
+	return func(ctx context.Context, name string) (driver.Process, error) {
+		program, err := os.Executable()
+		if err != nil {
+			return driver.Process{}, err
+		}
+		if name == "" {
+			return start(exec.CommandContext(ctx, program, "client"))
+		}
+		s, err := subject.Find(name)
+		if err != nil {
+			return driver.Process{}, err
+		}
+		if s.Base {
+			program = baseline
+		}
+		return start(exec.CommandContext(ctx, program, "server", name))
 	}
-	args := []string{"client"}
-	if subject != "" {
-		args = []string{"server", subject}
-	}
-	c := exec.CommandContext(ctx, program, args...)
+}
+
+func start(c *exec.Cmd) (driver.Process, error) {
 	said := new(bytes.Buffer)
 	c.Stderr = said
 	in, err := c.StdinPipe()
@@ -49,7 +62,7 @@ func start(ctx context.Context, subject string) (driver.Process, error) {
 		}
 		if errors.Is(killed, os.ErrProcessDone) || killed == nil {
 			first, _, _ := strings.Cut(said.String(), "\n")
-			return fmt.Errorf("the %s process ended before: %w: %s", args[0], err, first)
+			return fmt.Errorf("the %s process ended before: %w: %s", c.Args[1], err, first)
 		}
 		return killed
 	}

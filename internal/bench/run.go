@@ -27,6 +27,8 @@ type runCommand struct {
 	Sizes      []int            `help:"Bytes of data in an event. [100; full: 100,1024]"`
 	Repeats    int              `help:"How often all of it is measured, but for stalled and keepalive. [1; full: 3]"`
 	Deliveries int              `help:"Deliveries a second, where there is a rate." default:"40000"`
+	For        time.Duration    `help:"How long events are dispatched. [2s]"`
+	Baseline   string           `help:"A bench program that was built with another version of the library, to compare with. ci/bench-compare.sh builds it." type:"existingfile"`
 	Patience   time.Duration    `help:"How long a server may get nowhere before it is said to hang. [2s; full: 10s]"`
 	JSON       string           `help:"The file for the results." name:"json" type:"path"`
 	Command    string           `help:"What the report names as the command. [this one]"`
@@ -52,6 +54,12 @@ func (c *runCommand) plan() (driver.Plan, error) {
 		p.Repeats = 3
 		p.StalledFor, p.KeepAlive = 12*time.Second, time.Minute
 	}
+	names := subject.Names()
+	if c.Baseline != "" {
+		p.Measures = []driver.Measure{driver.One, driver.Flat, driver.Idle}
+		p.Streams, p.Repeats = []int{1000, 8000}, 3
+		names = []string{subject.Limit, "detached", "attached"}
+	}
 	if len(c.Measures) > 0 {
 		p.Measures = c.Measures
 	}
@@ -61,17 +69,18 @@ func (c *runCommand) plan() (driver.Plan, error) {
 	if len(c.Sizes) > 0 {
 		p.Sizes = c.Sizes
 	}
-	if c.Repeats > 0 {
-		p.Repeats = c.Repeats
-	}
-	names := c.Subjects
-	if len(names) == 0 {
-		names = subject.Names()
+	p.Repeats = cmp.Or(c.Repeats, p.Repeats)
+	p.For = cmp.Or(c.For, p.For)
+	if len(c.Subjects) > 0 {
+		names = c.Subjects
 	}
 	for _, name := range names {
 		s, err := subject.Find(name)
 		if err != nil {
 			return p, err
+		}
+		if c.Baseline != "" && s.Ours {
+			p.Subjects = append(p.Subjects, s.Baseline())
 		}
 		p.Subjects = append(p.Subjects, s)
 	}
@@ -94,7 +103,7 @@ func (c *runCommand) Run(ctx context.Context) error {
 			c.Patience = 10 * time.Second
 		}
 	}
-	d := &driver.Driver{Start: start, Patience: c.Patience}
+	d := &driver.Driver{Start: starter(c.Baseline), Patience: c.Patience}
 	results := &driver.Results{
 		Date:    time.Now(),
 		Command: cmp.Or(c.Command, "bench "+strings.Join(os.Args[1:], " ")),

@@ -53,8 +53,14 @@ func (t *tables) shapes(m driver.Measure) []shape {
 
 // subjects returns those of which there is a result of the measure.
 func (t *tables) subjects(m driver.Measure) []subject.Subject {
-	var subjects []subject.Subject
+	var all, subjects []subject.Subject
 	for _, s := range subject.All {
+		if s.Ours {
+			all = append(all, s.Baseline())
+		}
+		all = append(all, s)
+	}
+	for _, s := range all {
 		if slices.ContainsFunc(t.Results.Results, func(r driver.Result) bool { return r.Measure == m && r.Subject == s.Name }) {
 			subjects = append(subjects, s)
 		}
@@ -85,19 +91,19 @@ func (t *tables) median(s shape, name, figure string) (float64, bool) {
 	return Median(values)
 }
 
-// ratio returns the median of a figure's ratios to that of the bare limit in
-// the same round, when the machine was as busy with other things.
-func (t *tables) ratio(s shape, name, figure string) (float64, bool) {
+// ratios returns a figure's ratios to the base's in the same round, when the
+// machine was as busy with other things.
+func (t *tables) ratios(s shape, name, base, figure string) []float64 {
 	var ratios []float64
 	for _, r := range t.found[s][name] {
-		for _, limit := range t.found[s][subject.Limit] {
+		for _, limit := range t.found[s][base] {
 			v, ok := r.Figures[figure]
 			if of := limit.Figures[figure]; ok && limit.Round == r.Round && of > 0 {
 				ratios = append(ratios, v/of)
 			}
 		}
 	}
-	return Median(ratios)
+	return ratios
 }
 
 // Median returns the median of the values, which it sorts, if there are any.

@@ -61,6 +61,7 @@ func (t *tables) text(drawn map[driver.Measure]string, base string) string {
 	for _, section := range sections {
 		section.write(b, t, drawn[section.measure], base)
 	}
+	t.writeComparison(b)
 	t.writeFailures(b)
 	return b.String()
 }

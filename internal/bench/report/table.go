@@ -10,6 +10,7 @@ import (
 	"golang.org/x/text/message"
 
 	"example.org/sse/internal/bench/driver"
+	"example.org/sse/internal/bench/subject"
 )
 
 var english = message.NewPrinter(language.English)
@@ -119,7 +120,7 @@ func (t *tables) cell(s shape, name, format string, figures ...string) string {
 	for i, figure := range figures {
 		get := t.median
 		if of, ok := strings.CutSuffix(figure, ratioTo); ok {
-			get, figure = t.ratio, of
+			get, figure = t.ratioToLimit, of
 		}
 		v, ok := get(s, name, figure)
 		if !ok {
@@ -128,6 +129,10 @@ func (t *tables) cell(s shape, name, format string, figures ...string) string {
 		values[i] = v
 	}
 	return english.Sprintf(format, values...)
+}
+
+func (t *tables) ratioToLimit(s shape, name, figure string) (float64, bool) {
+	return Median(t.ratios(s, name, subject.Limit, figure))
 }
 
 // ratioTo after a figure's name asks for its ratio to the bare limit's.
@@ -174,6 +179,33 @@ func shutdownCells(t *tables, s shape, name string) []string {
 
 func keepAliveCells(t *tables, s shape, name string) []string {
 	return []string{t.cell(s, name, "%.2f %%", driver.CPU)}
+}
+
+// writeComparison writes the ratios of this version of the library to the older
+// one, if that was measured.
+func (t *tables) writeComparison(b *strings.Builder) {
+	rows := new(strings.Builder)
+	for _, section := range sections {
+		for _, s := range t.shapes(section.measure) {
+			for _, subject := range subject.All {
+				for _, figure := range []string{driver.CPU, driver.Last, driver.Rate, driver.Resident, driver.Heap, driver.Took} {
+					base := subject.Baseline().Name
+					ratios := t.ratios(s, subject.Name, base, figure)
+					middle, ok := Median(ratios) // sorted now
+					if !ok {
+						continue
+					}
+					before, _ := t.median(s, base, figure)
+					after, _ := t.median(s, subject.Name, figure)
+					fmt.Fprintf(rows, "| %s, %s, %s | %s | %.4g | %.4g | %.3f | %.3f–%.3f |\n",
+						section.measure, subject.Name, s, figure, before, after, middle, ratios[0], ratios[len(ratios)-1])
+				}
+			}
+		}
+	}
+	if rows.Len() > 0 {
+		b.WriteString("### Before and after\n\n| | figure | before | after | ratio | of the rounds |\n|---|---|---:|---:|---:|---:|\n" + rows.String() + "\n")
+	}
 }
 
 // writeFailures tells what is behind the words hangs and fails.

@@ -13,13 +13,13 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"time"
 )
 
 // A Subject is a way to send events to many clients.
 type Subject struct {
 	Name  string
 	Ours  bool // this library
+	Base  bool // an older version of it, to compare with
 	HTTP2 bool // without TLS, known to both sides beforehand
 	start func(net.Listener) (Server, error)
 }
@@ -58,6 +58,9 @@ func Find(name string) (Subject, error) {
 		if s.Name == name {
 			return s, nil
 		}
+		if s.Ours && s.Baseline().Name == name {
+			return s.Baseline(), nil
+		}
 	}
 	return Subject{}, fmt.Errorf("no subject is called %q; the subjects are %v", name, Names())
 }
@@ -74,11 +77,20 @@ func Names() []string {
 // Start serves on the listener, whatever is asked for.
 func (s Subject) Start(l net.Listener) (Server, error) { return s.start(l) }
 
-// A hosted server is a handler of net/http, as all are but the bare limit.
+// baseSuffix ends the names of subjects of the older version.
+const baseSuffix = " before"
+
+// Baseline returns the subject as the older version of the library has it.
+func (s Subject) Baseline() Subject {
+	s.Name, s.Base = s.Name+baseSuffix, true
+	return s
+}
+
+// A hosted server is a handler of net/http, as all are but the bare limit. What a
+// subject needs for Shutdown is registered with it by RegisterOnShutdown.
 type hosted struct {
 	http.Server
 	dispatch func(data string) error
-	drained  func() bool // whether the streams that Shutdown does not know have ended; nil: there are none
 }
 
 // serve serves the handler on the listener.
@@ -96,19 +108,3 @@ func (s *hosted) start(l net.Listener) {
 
 // Dispatch implements [Server].
 func (s *hosted) Dispatch(data string) error { return s.dispatch(data) }
-
-// Shutdown implements [Server]. What a subject needs for it is registered with
-// the server by RegisterOnShutdown.
-func (s *hosted) Shutdown(ctx context.Context) error {
-	if err := s.Server.Shutdown(ctx); err != nil {
-		return err
-	}
-	for s.drained != nil && !s.drained() {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Millisecond):
-		}
-	}
-	return nil
-}
