@@ -93,31 +93,3 @@ func TestStreamCutOff(t *testing.T) {
 		t.Errorf("a stream without its last byte: ended %t, %v", s.Ended(), err)
 	}
 }
-
-func TestOrder(t *testing.T) {
-	for _, test := range []struct {
-		name                          string
-		events                        []int
-		wrong, lost, doubled, swapped int
-	}{
-		{"right", []int{0, 0, 1, 2, 3, 4}, 0, 0, 0, 0},
-		{"lost", []int{1, 2, 5, 6}, 1, 2, 0, 0},
-		{"doubled", []int{1, 2, 2, 3}, 1, 0, 1, 0},
-		{"swapped", []int{1, 3, 2, 4}, 2, 0, 0, 1},
-		{"lost the first", []int{2, 3}, 1, 1, 0, 0},
-		{"swapped and doubled", []int{1, 3, 2, 2, 4}, 3, 0, 1, 1},
-		{"greeted late", []int{1, 0, 2}, 1, 0, 1, 0},
-	} {
-		r := rand.New(rand.NewPCG(7, 7))
-		s, o, wrong := new(client.Stream), new(client.Order), 0
-		events, err := feed(s, head+chunked(body(test.events...), r), r)
-		for _, event := range events {
-			if !o.Next(event) {
-				wrong++
-			}
-		}
-		if err != nil || wrong != test.wrong || o.Lost() != test.lost || o.Doubled != test.doubled || o.Swapped != test.swapped {
-			t.Errorf("%s: %d wrong, %d lost, %d doubled, %d swapped, %v", test.name, wrong, o.Lost(), o.Doubled, o.Swapped, err)
-		}
-	}
-}

@@ -4,10 +4,8 @@ package logs
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -15,94 +13,61 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"example.org/sse/internal/bench/process"
 )
 
-// A broker is the servers that a log is on.
+// A broker is the servers of a log.
 type broker struct {
 	addrs     string
-	processes []*process
+	processes []*process.Process
 	dir       string
 }
 
-// start starts what the engine needs.
-func (e Engine) start(ctx context.Context, self []string) (b *broker, err error) {
-	b = new(broker)
+// start starts the servers of the engine, if it has any.
+func (e Engine) start(ctx context.Context) (*broker, error) {
+	b := new(broker)
 	if e.local {
 		return b, nil
 	}
+	var err error
 	if b.dir, err = os.MkdirTemp("", "bench-logs"); err != nil {
 		return nil, err
 	}
 	if e.nats > 0 {
-		err = b.startNATS(ctx, self, e.nats)
+		err = b.startNATS(ctx, e.nats)
 	} else {
 		err = b.startRedis(ctx, e.redis)
 	}
 	if err != nil {
-		return nil, errors.Join(err, b.stop())
+		b.stop()
+		return nil, err
 	}
 	return b, nil
 }
 
-func (b *broker) stop() error {
-	var errs []error
+func (b *broker) stop() {
 	for _, p := range b.processes {
-		errs = append(errs, p.kill())
+		p.Kill()
 	}
 	if b.dir != "" {
-		errs = append(errs, os.RemoveAll(b.dir))
+		os.RemoveAll(b.dir) //nolint:errcheck // a temporary folder
 	}
-	return errors.Join(errs...)
 }
 
-// A natsConfig is that of one server.
-type natsConfig struct {
+// NATS is the process of a NATS server.
+type NATS struct{}
+
+// NATSConfig is a server's. One of a cluster has a port for its routes.
+type NATSConfig struct {
 	Name        string
 	Port, Route int
 	Routes      string
 	Dir         string
 }
 
-func (b *broker) startNATS(ctx context.Context, self []string, servers int) error {
-	ports, err := freePorts(ctx, 2*servers)
-	if err != nil {
-		return err
-	}
-	var addrs, routes []string
-	for i := range servers {
-		addrs = append(addrs, fmt.Sprintf("nats://127.0.0.1:%d", ports[2*i]))
-		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", ports[2*i+1]))
-	}
-	b.addrs = strings.Join(addrs, ",")
-	for i := range servers {
-		c := natsConfig{Name: fmt.Sprintf("server%d", i), Port: ports[2*i], Dir: filepath.Join(b.dir, fmt.Sprint(i))}
-		if servers > 1 {
-			c.Route, c.Routes = ports[2*i+1], strings.Join(routes, ",")
-		}
-		config, err := json.Marshal(c)
-		if err != nil {
-			return err
-		}
-		p, err := run(ctx, true, self[0], append(self[1:], "nats", string(config))...)
-		if err != nil {
-			return err
-		}
-		b.processes = append(b.processes, p)
-	}
-	for _, p := range b.processes {
-		if _, err := p.answer("start of NATS", patience); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// playNATS is one server, until in ends.
-func playNATS(_ context.Context, config string, in io.Reader, out io.Writer) error {
-	var c natsConfig
-	if err := json.Unmarshal([]byte(config), &c); err != nil {
-		return err
-	}
+// Start starts the server.
+func (*NATS) Start(c NATSConfig, _ *None) error {
 	o := &server.Options{
 		ServerName: c.Name, Host: "127.0.0.1", Port: c.Port, NoLog: true, NoSigs: true,
 		JetStream: true, StoreDir: c.Dir,
@@ -116,15 +81,39 @@ func playNATS(_ context.Context, config string, in io.Reader, out io.Writer) err
 		return err
 	}
 	s.Start()
-	defer s.WaitForShutdown()
-	defer s.Shutdown()
 	if !s.ReadyForConnections(patience) {
 		return errors.New("the server does not start")
 	}
-	if err := json.NewEncoder(out).Encode(reply{}); err != nil {
+	return nil
+}
+
+func (b *broker) startNATS(ctx context.Context, servers int) error {
+	ports, err := freePorts(ctx, 2*servers)
+	if err != nil {
 		return err
 	}
-	_, err = io.Copy(io.Discard, in)
+	var addrs, routes []string
+	for i := range servers {
+		addrs = append(addrs, fmt.Sprintf("nats://127.0.0.1:%d", ports[2*i]))
+		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", ports[2*i+1]))
+	}
+	b.addrs = strings.Join(addrs, ",")
+	started := make(chan error, servers)
+	for i := range servers {
+		c := NATSConfig{Name: fmt.Sprintf("server%d", i), Port: ports[2*i], Dir: filepath.Join(b.dir, fmt.Sprint(i))}
+		if servers > 1 {
+			c.Route, c.Routes = ports[2*i+1], strings.Join(routes, ",")
+		}
+		p, err := process.StartPart(ctx, "", "nats")
+		if err != nil {
+			return err
+		}
+		b.processes = append(b.processes, p)
+		go func() { started <- p.Call(patience, "Start", c, nil) }()
+	}
+	for range servers {
+		err = errors.Join(err, <-started)
+	}
 	return err
 }
 
@@ -134,13 +123,13 @@ func (b *broker) startRedis(ctx context.Context, args []string) error {
 		return err
 	}
 	args = append([]string{"--bind", "127.0.0.1", "--port", fmt.Sprint(ports[0]), "--dir", b.dir, "--logfile", filepath.Join(b.dir, "log")}, args...)
-	p, err := run(ctx, false, "redis-server", args...)
+	p, err := process.Start(ctx, "redis-server", args...)
 	if err != nil {
 		return fmt.Errorf("redis-server, of the Debian package of that name: %w", err)
 	}
 	b.processes = append(b.processes, p)
 	b.addrs = fmt.Sprintf("127.0.0.1:%d", ports[0])
-	for began := time.Now(); ; {
+	for began := time.Now(); ; time.Sleep(5 * time.Millisecond) { // the process is starting
 		conn, err := new(net.Dialer).DialContext(ctx, "tcp", b.addrs)
 		if err == nil {
 			return conn.Close()
@@ -148,24 +137,18 @@ func (b *broker) startRedis(ctx context.Context, args []string) error {
 		if time.Since(began) > patience {
 			return err
 		}
-		time.Sleep(5 * time.Millisecond) // the process is starting
 	}
 }
 
-// freePorts returns ports that nobody listened on just now.
+// freePorts returns ports that are free at the moment.
 func freePorts(ctx context.Context, n int) (ports []int, err error) {
-	var listeners []net.Listener
 	for range n {
-		l, e := new(net.ListenConfig).Listen(ctx, "tcp4", "127.0.0.1:0")
-		if e != nil {
-			err = e
-			break
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp4", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
 		}
-		listeners = append(listeners, l)
+		defer l.Close() //nolint:errcheck // it is open so that the next port is another one
 		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
 	}
-	for _, l := range listeners {
-		err = errors.Join(err, l.Close())
-	}
-	return ports, err
+	return ports, nil
 }

@@ -20,10 +20,10 @@ func dispatchTo(group *sse.Set) func(string) error {
 	}
 }
 
-// startDetached listens as programs do whose streams leave their handlers.
+// startDetached uses the listener whose streams leave their handlers.
 func startDetached(l net.Listener) (Server, error) {
 	group := newSet()
-	return serve(sse.Listener(l), group, dispatchTo(group)), nil
+	return serve(sse.Listener(l), group, dispatchTo(group), nil), nil
 }
 
 // startAttached uses a plain listener, whose streams keep their handlers.
@@ -31,17 +31,13 @@ func startAttached(l net.Listener) (Server, error) {
 	group := newSet()
 	var handler http.Handler = group
 	handler = attach(handler) // up to commit 524188a streams of every listener are detached
-	return serve(l, handler, dispatchTo(group)), nil
+	return serve(l, handler, dispatchTo(group), nil), nil
 }
 
 func startH2C(l net.Listener) (Server, error) {
-	group := newSet()
-	s := &hosted{dispatch: dispatchTo(group)}
-	s.Handler = group
-	s.Protocols = new(http.Protocols)
-	s.Protocols.SetUnencryptedHTTP2(true)
-	s.start(l)
-	return s, nil
+	group, protocols := newSet(), new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	return serve(l, group, dispatchTo(group), protocols), nil
 }
 
 // attach keeps the handler's streams attached, whatever the listener.

@@ -1,6 +1,6 @@
 //go:build linux
 
-package report_test
+package rivals_test
 
 import (
 	"encoding/xml"
@@ -12,23 +12,28 @@ import (
 	"strings"
 	"testing"
 
-	"example.org/sse/internal/bench/driver"
 	"example.org/sse/internal/bench/report"
+	"example.org/sse/internal/bench/rivals"
 )
 
-var update = flag.Bool("update", false, "write what is expected anew")
+var update = flag.Bool("update", false, "write the expected report")
 
-// The tables of results that are kept are those that are kept beside them.
+// The results in testdata give the report in testdata.
 func TestWrite(t *testing.T) {
-	results, err := driver.Load("testdata/results.json")
+	results, err := report.Load("testdata/results.json")
 	if err != nil {
 		t.Fatal(err)
 	}
 	folder := t.TempDir()
 	into, plots := filepath.Join(folder, "BENCHMARKS.md"), filepath.Join(folder, "docs", "bench")
 	os.WriteFile(into, []byte("before\n<!-- rivals:begin -->\nold\n<!-- rivals:end -->\nafter\n"), 0o666)
+	os.MkdirAll(plots, 0o777)
 	for range 2 { // the second time in place of the first
-		if err := report.Write(results, into, plots); err != nil {
+		text, err := rivals.Text(results, plots, "docs/bench")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := report.Replace(into, "rivals", text); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -74,8 +79,8 @@ func TestWrite(t *testing.T) {
 func TestWriteWithoutPlace(t *testing.T) {
 	into := filepath.Join(t.TempDir(), "BENCHMARKS.md")
 	os.WriteFile(into, []byte("no markers\n"), 0o666)
-	err := report.Write(new(driver.Results), into, t.TempDir())
+	err := report.Replace(into, "rivals", "text")
 	if err == nil || !strings.Contains(err.Error(), "<!-- rivals:begin -->") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want an error with the missing line", err)
 	}
 }

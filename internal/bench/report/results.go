@@ -1,0 +1,154 @@
+// Package report keeps what was measured and writes it as tables and plots.
+package report
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/perf/benchmath"
+)
+
+// A Key is what a result is of, apart from its subject.
+type Key struct {
+	Measure string `json:"measure"`
+	N       int    `json:"n,omitempty"`    // streams, followers, callers or clients
+	Size    int    `json:"size,omitempty"` // of an event's data
+}
+
+// A Result has the figures of one measurement.
+type Result struct {
+	Subject string `json:"subject"`
+	Key
+	Round   int                `json:"round"`
+	Figures map[string]float64 `json:"figures,omitempty"`
+	Failure string             `json:"failure,omitempty"`
+	Hangs   bool               `json:"hangs,omitempty"`
+}
+
+// String returns the result in one line.
+func (r Result) String() string {
+	text := fmt.Sprintf("%d %s, %s, %d", r.Round+1, r.Subject, r.Measure, r.N)
+	if r.Size > 0 {
+		text += fmt.Sprintf(", %d B", r.Size)
+	}
+	var figures []string
+	for name, v := range r.Figures {
+		figures = append(figures, fmt.Sprintf("%s %.3g", name, v))
+	}
+	slices.Sort(figures)
+	if r.Failure != "" {
+		figures = append(figures, "FAILED: "+r.Failure)
+	}
+	return text + ": " + strings.Join(figures, ", ")
+}
+
+// Results are those of a run of the program.
+type Results struct {
+	Kind    string    `json:"kind"` // the report's name
+	Date    time.Time `json:"date"`
+	Command string    `json:"command"`
+	Machine string    `json:"machine"`
+	Load    string    `json:"load"` // of the machine, before and after
+	Results []Result  `json:"results"`
+}
+
+// Load reads what Save wrote.
+func Load(file string) (*Results, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	r := new(Results)
+	return r, json.Unmarshal(b, r)
+}
+
+// Save writes the results to a file, as JSON.
+func (r *Results) Save(file string) error {
+	b, err := json.MarshalIndent(r, "", "\t")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, append(b, '\n'), 0o666)
+}
+
+// Keys returns the keys of a measure, the smaller ones first.
+func (r *Results) Keys(measure string) (keys []Key) {
+	for _, one := range r.Results {
+		if one.Measure == measure && !slices.Contains(keys, one.Key) {
+			keys = append(keys, one.Key)
+		}
+	}
+	slices.SortFunc(keys, func(a, b Key) int { return cmp.Or(cmp.Compare(a.N, b.N), cmp.Compare(a.Size, b.Size)) })
+	return keys
+}
+
+// Subjects returns the names of all subjects, in the order of the results.
+func (r *Results) Subjects() (names []string) {
+	for _, one := range r.Results {
+		if !slices.Contains(names, one.Subject) {
+			names = append(names, one.Subject)
+		}
+	}
+	return names
+}
+
+// of returns the results of a subject, one for each round.
+func (r *Results) of(subject string, k Key) (results []Result) {
+	for _, one := range r.Results {
+		if one.Subject == subject && one.Key == k {
+			results = append(results, one)
+		}
+	}
+	return results
+}
+
+// failure says how a subject failed, if it did in any round.
+func (r *Results) failure(subject string, k Key) string {
+	for _, one := range r.of(subject, k) {
+		if one.Hangs {
+			return "hangs"
+		} else if one.Failure != "" {
+			return "fails"
+		}
+	}
+	return ""
+}
+
+// Median returns the median of a figure over the rounds.
+func (r *Results) Median(subject string, k Key, figure string) (float64, bool) {
+	var values []float64
+	for _, one := range r.of(subject, k) {
+		if v, ok := one.Figures[figure]; ok {
+			values = append(values, v)
+		}
+	}
+	return median(values)
+}
+
+// ratios returns a figure's ratios to the base's in the same round, when the machine
+// was as busy with other things, the smallest first.
+func (r *Results) ratios(subject, base string, k Key, figure string) (ratios []float64) {
+	for _, one := range r.of(subject, k) {
+		for _, other := range r.of(base, k) {
+			v, ok := one.Figures[figure]
+			if of := other.Figures[figure]; ok && one.Round == other.Round && of > 0 {
+				ratios = append(ratios, v/of)
+			}
+		}
+	}
+	slices.Sort(ratios)
+	return ratios
+}
+
+func median(values []float64) (float64, bool) {
+	if len(values) == 0 {
+		return 0, false
+	}
+	sample := benchmath.NewSample(values, &benchmath.DefaultThresholds)
+	return benchmath.AssumeNothing.Summary(sample, 0.95).Center, true
+}

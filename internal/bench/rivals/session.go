@@ -1,0 +1,150 @@
+//go:build linux
+
+package rivals
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"example.org/sse/internal/bench/client"
+	"example.org/sse/internal/bench/process"
+	"example.org/sse/internal/bench/report"
+	"example.org/sse/internal/bench/subject"
+)
+
+// A Session is a server process with its clients. When all streams are open, its
+// phases are measured one after the other.
+type Session struct {
+	Subject subject.Subject
+	Program string // of the server; empty: this one
+	Streams int
+	Stalled int // more clients, which read nothing
+	Phases  []Phase
+}
+
+// A Phase is a measure of a session.
+type Phase struct {
+	Measure string
+	Size    int           // of an event's data
+	For     time.Duration // how long events are dispatched
+	Rate    float64       // events/s, of the measures that have a rate
+}
+
+// A session is a Session that runs.
+type session struct {
+	Session
+	patience time.Duration // how long a server may make no progress
+	server   *process.Process
+	clients  *client.Clients
+	event    int    // the last one that was dispatched
+	empty    memory // before the streams
+}
+
+// memory is the server's, in bytes.
+type memory struct {
+	Memory
+	resident int64
+	sockets  int
+}
+
+// Run runs the session and returns a result for each of its phases. Those after a
+// failure fail as well.
+func (s Session) Run(ctx context.Context, patience time.Duration) (results []report.Result) {
+	r := &session{Session: s, patience: patience}
+	err := r.open(ctx)
+	for _, p := range s.Phases {
+		result := report.Result{
+			Subject: s.Subject.Name,
+			Key:     report.Key{Measure: p.Measure, N: s.Streams, Size: p.Size},
+		}
+		if s.Program != "" {
+			result.Subject = before(s.Subject.Name)
+		}
+		if err == nil {
+			result.Figures, err = measures[p.Measure](r, p)
+		}
+		if err != nil {
+			result.Failure = err.Error()
+			result.Hangs = errors.Is(err, process.ErrHangs)
+		}
+		results = append(results, result)
+	}
+	if r.clients != nil {
+		r.clients.Close()
+	}
+	if r.server != nil {
+		r.server.Kill()
+	}
+	return results
+}
+
+// open starts the server, opens the streams, and returns when each of them has had an
+// event: a client that has the head of the response is not always a subscriber yet.
+func (s *session) open(ctx context.Context) (err error) {
+	if s.server, err = process.StartPart(ctx, s.Program, "server"); err != nil {
+		return err
+	}
+	var addr string
+	if err := s.call("Start", s.Subject.Name, &addr); err != nil {
+		return err
+	}
+	if s.empty, err = s.memory(); err != nil {
+		return err
+	}
+	s.clients, err = client.Open(ctx, addr, client.Options{Streams: s.Streams, Stalled: s.Stalled, HTTP2: s.Subject.HTTP2})
+	if err != nil {
+		return fmt.Errorf("open streams: %w", err)
+	}
+	const again = 200 * time.Millisecond
+	for deadline := time.Now().Add(s.patience + 10*time.Second); ; {
+		if err := s.call("Dispatch", Order{}, nil); err != nil {
+			return err
+		}
+		greeted := 0
+		err := s.clients.Wait(again, func(p client.Progress) bool {
+			greeted = p.Greeted
+			return greeted == s.Streams
+		})
+		if !errors.Is(err, process.ErrHangs) {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%d of %d streams have had an event: %w", greeted, s.Streams, err)
+		}
+	}
+}
+
+func (s *session) call(method string, args, reply any) error {
+	return s.server.Call(s.patience, method, args, reply)
+}
+
+// dispatch lets n more events be dispatched.
+func (s *session) dispatch(n, size int) error {
+	first := s.event + 1
+	s.event += n
+	return s.call("Dispatch", Order{First: first, Last: s.event, Size: size}, nil)
+}
+
+// arrived waits until all clients have the event, or a later one, which it returns.
+func (s *session) arrived(event int) (complete int, err error) {
+	err = s.clients.Wait(s.patience, func(p client.Progress) bool {
+		complete = p.Complete
+		return complete >= event || p.Ended > 0
+	})
+	if err == nil && complete < event {
+		err = fmt.Errorf("streams end by themselves after event %d", complete)
+	} else if err != nil {
+		err = fmt.Errorf("dispatch: %w", err)
+	}
+	return complete, err
+}
+
+func (s *session) memory() (m memory, err error) {
+	if err := s.call("Memory", None{}, &m.Memory); err != nil {
+		return m, err
+	}
+	m.resident, m.sockets, err = s.server.Memory()
+	return m, err
+}
