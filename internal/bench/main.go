@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -58,13 +57,17 @@ type common struct {
 	Command string        `help:"The command that the report names. [this one]"`
 }
 
-// measure calls run, and saves and prints the results that it finds.
-func (c *common) measure(kind string, run func(found func(report.Result)) error) error {
-	r := &report.Results{Kind: kind, Date: time.Now(), Command: c.Command, Machine: process.Machine(), Load: process.Load() + " before"}
-	if r.Command == "" {
-		r.Command = "bench " + strings.Join(os.Args[1:], " ")
-	}
-	err := run(func(one report.Result) {
+// A plan is what is to be measured.
+type plan interface {
+	Rows() []report.Row
+	Run(ctx context.Context, found func(report.Result)) error
+}
+
+// measure measures, and saves and prints the results.
+func (c *common) measure(ctx context.Context, kind string, p plan) error {
+	r := &report.Results{Kind: kind, Date: time.Now(), Machine: process.Machine(), Load: process.Load() + " before", Rows: p.Rows()}
+	r.Command = cmp.Or(c.Command, "bench "+strings.Join(os.Args[1:], " "))
+	err := p.Run(ctx, func(one report.Result) {
 		fmt.Fprintln(os.Stderr, one)
 		r.Results = append(r.Results, one)
 	})
@@ -77,7 +80,7 @@ func (c *common) measure(kind string, run func(found func(report.Result)) error)
 			return err
 		}
 	}
-	text, err := reportText(r, "", "")
+	text, err := r.Text("", "")
 	if err != nil {
 		return err
 	}
@@ -136,7 +139,7 @@ func (c *runCommand) Run(ctx context.Context) error {
 			return fmt.Errorf("unknown measure %q; the measures are %s", m, strings.Join(rivals.Measures, ", "))
 		}
 	}
-	return c.measure("rivals", func(found func(report.Result)) error { return p.Run(ctx, found) })
+	return c.measure(ctx, "rivals", p)
 }
 
 type logsCommand struct {
@@ -147,11 +150,11 @@ type logsCommand struct {
 // Run measures.
 func (c *logsCommand) Run(ctx context.Context) error {
 	p := logs.Plan{
-		Followers: []int{1, 3, 10},
-		Callers:   []int{1, 16, 256},
-		Clients:   []int{2000},
-		Rounds:    1,
-		For:       time.Second,
+		Hubs:    []int{2, 1, 3, 10},
+		Callers: []int{1, 16, 256},
+		Clients: []int{2000},
+		Rounds:  1,
+		For:     time.Second,
 	}
 	if c.Full {
 		p.Clients, p.Rounds, p.For = []int{2000, 5000, 10000}, 3, 2*time.Second
@@ -164,7 +167,7 @@ func (c *logsCommand) Run(ctx context.Context) error {
 		}
 		p.Engines = append(p.Engines, e)
 	}
-	return c.measure("logs", func(found func(report.Result)) error { return p.Run(ctx, found) })
+	return c.measure(ctx, "logs", p)
 }
 
 func or[E any](flag, otherwise []E) []E {
@@ -186,16 +189,5 @@ func (c *reportCommand) Run() error {
 	if err != nil {
 		return err
 	}
-	text, err := reportText(r, filepath.Join(filepath.Dir(c.Into), c.Plots), c.Plots)
-	if err != nil {
-		return err
-	}
-	return report.Replace(c.Into, r.Kind, text)
-}
-
-func reportText(r *report.Results, folder, base string) (string, error) {
-	if r.Kind == "logs" {
-		return logs.Text(r), nil
-	}
-	return rivals.Text(r, folder, base)
+	return r.Write(c.Into, c.Plots)
 }

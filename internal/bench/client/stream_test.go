@@ -78,7 +78,7 @@ func TestStreamErrors(t *testing.T) {
 		{"a negative size", head + "-1\r\n"},
 		{"a chunk that is too long", head + "2\r\n:\nmore\r\n"},
 		{"bytes after the end", head + "0\r\n\r\n:\n"},
-		{"no blank line", head + "1a\r\ndata: seq=1\ndata: seq=2\n\n\r\n"},
+		{"no blank line", head + "19\r\ndata: seq=1\ndata: seq=2\n\n\r\n"},
 	} {
 		if _, err := feed(new(client.Stream), test.bytes, rand.New(rand.NewPCG(1, 1))); err == nil {
 			t.Errorf("%s: no error", test.name)

@@ -5,14 +5,15 @@ package logs
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"golang.org/x/sync/errgroup"
 
 	"example.org/sse/internal/bench/process"
 )
@@ -58,24 +59,13 @@ func (b *broker) stop() {
 // NATS is the process of a NATS server.
 type NATS struct{}
 
-// NATSConfig is a server's. One of a cluster has a port for its routes.
-type NATSConfig struct {
-	Name        string
-	Port, Route int
-	Routes      string
-	Dir         string
-}
-
-// Start starts the server.
-func (*NATS) Start(c NATSConfig, _ *None) error {
-	o := &server.Options{
-		ServerName: c.Name, Host: "127.0.0.1", Port: c.Port, NoLog: true, NoSigs: true,
-		JetStream: true, StoreDir: c.Dir,
+// Start starts the server with the arguments of its command.
+func (*NATS) Start(args []string, _ *None) error {
+	o, err := server.ConfigureOptions(flag.NewFlagSet("nats", flag.ContinueOnError), args, nil, nil, nil)
+	if err != nil {
+		return err
 	}
-	if c.Routes != "" {
-		o.Cluster = server.ClusterOpts{Name: "bench", Host: "127.0.0.1", Port: c.Route}
-		o.Routes = server.RoutesFromStr(c.Routes)
-	}
+	o.NoLog, o.NoSigs = true, true
 	s, err := server.NewServer(o)
 	if err != nil {
 		return err
@@ -94,50 +84,40 @@ func (b *broker) startNATS(ctx context.Context, servers int) error {
 	}
 	var addrs, routes []string
 	for i := range servers {
-		addrs = append(addrs, fmt.Sprintf("nats://127.0.0.1:%d", ports[2*i]))
-		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", ports[2*i+1]))
+		addrs = append(addrs, fmt.Sprintf("nats://127.0.0.1:%d", ports[i]))
+		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", ports[servers+i]))
 	}
 	b.addrs = strings.Join(addrs, ",")
-	started := make(chan error, servers)
+	var starting errgroup.Group
 	for i := range servers {
-		c := NATSConfig{Name: fmt.Sprintf("server%d", i), Port: ports[2*i], Dir: filepath.Join(b.dir, fmt.Sprint(i))}
+		args := []string{"-a", "127.0.0.1", "-p", fmt.Sprint(ports[i]), "-n", fmt.Sprint("server", i), "-js", "-sd", filepath.Join(b.dir, fmt.Sprint(i))}
 		if servers > 1 {
-			c.Route, c.Routes = ports[2*i+1], strings.Join(routes, ",")
+			args = append(args, "--cluster_name", "bench", "--cluster", routes[i], "--routes", strings.Join(routes, ","))
 		}
 		p, err := process.StartPart(ctx, "", "nats")
 		if err != nil {
 			return err
 		}
 		b.processes = append(b.processes, p)
-		go func() { started <- p.Call(patience, "Start", c, nil) }()
+		starting.Go(func() error { return p.Call(patience, "Start", args, nil) })
 	}
-	for range servers {
-		err = errors.Join(err, <-started)
-	}
-	return err
+	return starting.Wait()
 }
 
+// startRedis returns before the server listens, which its client waits for.
 func (b *broker) startRedis(ctx context.Context, args []string) error {
 	ports, err := freePorts(ctx, 1)
 	if err != nil {
 		return err
 	}
+	b.addrs = fmt.Sprintf("127.0.0.1:%d", ports[0])
 	args = append([]string{"--bind", "127.0.0.1", "--port", fmt.Sprint(ports[0]), "--dir", b.dir, "--logfile", filepath.Join(b.dir, "log")}, args...)
 	p, err := process.Start(ctx, "redis-server", args...)
 	if err != nil {
 		return fmt.Errorf("redis-server, of the Debian package of that name: %w", err)
 	}
 	b.processes = append(b.processes, p)
-	b.addrs = fmt.Sprintf("127.0.0.1:%d", ports[0])
-	for began := time.Now(); ; time.Sleep(5 * time.Millisecond) { // the process is starting
-		conn, err := new(net.Dialer).DialContext(ctx, "tcp", b.addrs)
-		if err == nil {
-			return conn.Close()
-		}
-		if time.Since(began) > patience {
-			return err
-		}
-	}
+	return nil
 }
 
 // freePorts returns ports that are free at the moment.

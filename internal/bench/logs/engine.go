@@ -28,13 +28,13 @@ type Engine struct {
 	open  func(ctx context.Context, addrs string) (backplane.Log, error) // until the process ends
 }
 
-// Base is the name of the engine that others are compared with.
-const Base = "memory"
+// base is the name of the engine that others are compared with.
+const base = "memory"
 
 // Engines are all of them, in the order of the tables.
 var Engines = []Engine{
 	{Name: "none", about: "no log: one process, as a `Set` alone", local: true, open: openNone},
-	{Name: Base, about: "`backplane.Memory`: several hubs in one process", local: true, open: openMemory},
+	{Name: base, about: "`backplane.Memory`: several hubs in one process", local: true, open: openMemory},
 	{Name: "nats, memory", about: "one NATS server, entries in memory", nats: 1, open: natsOpener(natslog.Options{Memory: true})},
 	{Name: "nats, file", about: "one NATS server, entries on disk", nats: 1, open: natsOpener(natslog.Options{})},
 	{Name: "nats, three", about: "a cluster of three NATS servers on this machine, on disk", nats: 3, open: natsOpener(natslog.Options{Replicas: 3})},
@@ -75,6 +75,10 @@ func natsOpener(o natslog.Options) func(context.Context, string) (backplane.Log,
 }
 
 func openRedis(ctx context.Context, addr string) (backplane.Log, error) {
-	client := redis.NewClient(&redis.Options{Addr: addr, PoolSize: 300, ContextTimeoutEnabled: true}) // more than callers
+	client := redis.NewClient(&redis.Options{
+		Addr: addr, ContextTimeoutEnabled: true,
+		PoolSize:      300, // more than callers
+		DialerRetries: 600, // a minute, for a server that is starting
+	})
 	return redislog.Open(ctx, client, "bench", nil)
 }

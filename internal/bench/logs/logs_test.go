@@ -33,16 +33,19 @@ func TestEngines(t *testing.T) {
 				t.Skip("there is no redis-server; with apt: apt-get install redis-server")
 			}
 			p := logs.Plan{
-				Engines: []logs.Engine{e}, Followers: []int{1}, Callers: []int{3}, Rounds: 1, For: 50 * time.Millisecond,
+				Engines: []logs.Engine{e}, Hubs: []int{2, 1}, Callers: []int{3}, Rounds: 1, For: 50 * time.Millisecond,
 			}
 			if e.Name == "nats, file" {
 				p.Clients = []int{50}
 			}
-			results := new(report.Results)
+			results := &report.Results{Kind: "logs", Rows: p.Rows()}
 			if err := p.Run(t.Context(), func(r report.Result) { results.Results = append(results.Results, r) }); err != nil {
 				t.Fatal(err)
 			}
-			text := logs.Text(results)
+			text, err := results.Text("", "")
+			if err != nil {
+				t.Fatal(err)
+			}
 			for line := range strings.Lines(text) {
 				if strings.HasPrefix(line, "|") && strings.Contains(line, "–") {
 					t.Errorf("got an empty cell: %s", line)

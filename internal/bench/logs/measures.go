@@ -4,6 +4,7 @@ package logs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -15,25 +16,36 @@ import (
 
 // A Plan says what to measure.
 type Plan struct {
-	Engines   []Engine
-	Followers []int // hubs, the first of which dispatches
-	Callers   []int
-	Clients   []int // that reconnect at once
-	Rounds    int
-	For       time.Duration // of each phase
+	Engines []Engine
+	Hubs    []int // on a log
+	Callers []int // of two hubs
+	Clients []int // that reconnect at once
+	Rounds  int
+	For     time.Duration // of each phase
 }
 
 const (
 	patience     = time.Minute          // more than any call of a log's
 	pause        = 5 * time.Millisecond // between events that are dispatched one at a time
-	flatCallers  = 16                   // that dispatch flat out while CPU time is measured
+	pair         = 2                    // hubs whose times are measured
+	warmUps      = 50                   // events before what is measured
+	flatCallers  = 16                   // that dispatch flat out while CPU time is measured, as the report says
 	full         = 1100                 // events, more than a hub keeps
 	snapshotSize = 10 << 10             // bytes of data
 	stormEngine  = "nats, file"         // of clients that reconnect
 )
 
-// warmUp is dispatched before what is measured.
-var warmUp = Order{Callers: 1, Count: 50}
+// Rows returns the rows of the report.
+func (p Plan) Rows() (rows []report.Row) {
+	for _, e := range p.Engines {
+		row := report.Row{Subject: e.Name, About: e.Name + ": " + e.about}
+		if !e.local {
+			row.Base = base
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
 
 // A round passes on the results of a round.
 type round struct {
@@ -51,24 +63,21 @@ func (r round) add(e Engine, measure string, n int, figures map[string]float64) 
 func (p Plan) Run(ctx context.Context, found func(report.Result)) error {
 	for number := range p.Rounds {
 		r := round{p, number, found}
-		for _, e := range p.Engines {
-			if err := r.pair(ctx, e); err != nil {
-				return fmt.Errorf("%s: %w", e.Name, err)
-			}
-		}
-		for _, n := range p.Followers {
+		for _, n := range p.Hubs {
 			for _, e := range p.Engines {
-				if err := r.followers(ctx, e, n); err != nil {
-					return fmt.Errorf("%s, %d followers: %w", e.Name, n, err)
+				if err := r.hubs(ctx, e, n); err != nil {
+					return fmt.Errorf("%s, %d hubs: %w", e.Name, n, err)
 				}
 			}
 		}
 		for _, n := range p.Clients {
-			for _, resume := range []bool{true, false} {
-				if err := r.storm(ctx, n, resume); err != nil {
+			figures := make(map[string]float64)
+			for _, kind := range []string{"resume", "snapshot"} {
+				if err := r.storm(ctx, n, kind, figures); err != nil {
 					return fmt.Errorf("%d clients reconnect: %w", n, err)
 				}
 			}
+			r.add(Engine{Name: stormEngine}, "reconnect", n, figures)
 		}
 	}
 	return nil
@@ -113,24 +122,19 @@ func (s *session) close() {
 	s.broker.stop()
 }
 
-// write dispatches events, and returns the times of the calls, and the times until the
-// farthest member had the events.
-func (s *session) write(o Order) (calls, arrivals Times, err error) {
+// write dispatches events. It returns the CPU time of each, of all processes together,
+// the times of the calls, and the times until the last node's member had the events.
+func (s *session) write(o Order) (cpu float64, calls, arrivals Times, err error) {
 	for _, n := range s.nodes {
-		if err := n.Call(patience, "Forget", None{}, nil); err != nil {
-			return calls, arrivals, err
-		}
+		err = errors.Join(err, n.Call(patience, "Forget", None{}, nil))
 	}
-	if err := s.nodes[0].Call(patience+o.For, "Write", o, &calls); err != nil {
-		return calls, arrivals, err
-	}
+	before := s.cpu()
+	err = errors.Join(err, s.nodes[0].Call(patience+o.For, "Write", o, &calls))
 	s.events += calls.Events
 	for _, n := range s.nodes {
-		if err := n.Call(patience, "Await", s.events, &arrivals); err != nil {
-			return calls, arrivals, err
-		}
+		err = errors.Join(err, n.Call(patience, "Await", s.events, &arrivals))
 	}
-	return calls, arrivals, nil
+	return float64(s.cpu()-before) / 1e3 / float64(calls.Events), calls, arrivals, err
 }
 
 // cpu returns the processor time that all processes have used, in ns.
@@ -141,72 +145,49 @@ func (s *session) cpu() (sum int64) {
 	return sum
 }
 
-// pair measures two hubs, in two processes where the log allows it: how long a call
-// takes, when the other hub's member has the event, and how many events get through.
-func (r round) pair(ctx context.Context, e Engine) error {
-	hubs := 2
+// hubs measures hubs on a log, the first of which dispatches. Of two hubs it measures
+// the times of events and how many get through; otherwise their CPU time.
+func (r round) hubs(ctx context.Context, e Engine, n int) error {
+	hubs := n
 	if e.Name == "none" {
-		hubs = 1
+		if hubs = 1; n > pair {
+			return nil // hubs without a log share nothing
+		}
 	}
 	s, err := open(ctx, e, hubs, 0)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	if _, _, err := s.write(warmUp); err != nil {
+	if _, _, _, err := s.write(Order{Callers: 1, Count: warmUps}); err != nil {
 		return err
 	}
-	calls, arrivals, err := s.write(Order{Callers: 1, For: r.For, Pause: pause})
+	cpu, calls, arrivals, err := s.write(Order{Callers: 1, For: r.For, Pause: pause})
 	if err != nil {
 		return err
 	}
-	µs := func(ns int64) float64 { return float64(ns) / 1e3 }
+	if n != pair {
+		flat, _, _, err := s.write(Order{Callers: flatCallers, For: r.For / 2})
+		r.add(e, "followers", n, map[string]float64{"one": cpu, "flat": flat})
+		return err
+	}
 	r.add(e, "one", 0, map[string]float64{
-		"call p50": µs(calls.P50), "call p99": µs(calls.P99),
-		"member p50": µs(arrivals.P50), "member p99": µs(arrivals.P99),
+		"call p50": float64(calls.P50) / 1e3, "call p99": float64(calls.P99) / 1e3,
+		"member p50": float64(arrivals.P50) / 1e3, "member p99": float64(arrivals.P99) / 1e3,
 	})
-	for _, n := range r.Callers {
-		calls, _, err := s.write(Order{Callers: n, For: r.For / 2})
+	for _, callers := range r.Callers {
+		_, calls, _, err := s.write(Order{Callers: callers, For: r.For / 2})
 		if err != nil {
-			return fmt.Errorf("%d callers: %w", n, err)
+			return fmt.Errorf("%d callers: %w", callers, err)
 		}
-		r.add(e, "flat", n, map[string]float64{"rate": float64(calls.Events) / calls.Took.Seconds()})
+		r.add(e, "flat", callers, map[string]float64{"rate": float64(calls.Events) / calls.Took.Seconds()})
 	}
-	return nil
-}
-
-// followers measures the CPU time of an event, of all processes together.
-func (r round) followers(ctx context.Context, e Engine, n int) error {
-	if e.Name == "none" && n > 1 {
-		return nil // hubs without a log share nothing
-	}
-	s, err := open(ctx, e, n, 0)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	if _, _, err := s.write(warmUp); err != nil {
-		return err
-	}
-	figures := make(map[string]float64)
-	for figure, o := range map[string]Order{
-		"one":  {Callers: 1, For: r.For, Pause: pause},
-		"flat": {Callers: flatCallers, For: r.For / 2},
-	} {
-		before := s.cpu()
-		calls, _, err := s.write(o)
-		if err != nil {
-			return err
-		}
-		figures[figure] = float64(s.cpu()-before) / 1e3 / float64(calls.Events)
-	}
-	r.add(e, "followers", n, figures)
 	return nil
 }
 
 // storm measures clients that all reconnect at once to a process with a full history:
-// they resume, or get a snapshot.
-func (r round) storm(ctx context.Context, n int, resume bool) error {
+// they resume or get a snapshot, which is the kind.
+func (r round) storm(ctx context.Context, n int, kind string, figures map[string]float64) error {
 	e, err := Find(stormEngine)
 	if err != nil {
 		return err
@@ -216,16 +197,16 @@ func (r round) storm(ctx context.Context, n int, resume bool) error {
 		return err
 	}
 	defer s.close()
-	if _, _, err := s.write(Order{Callers: 1, Count: full}); err != nil {
+	if _, _, _, err := s.write(Order{Callers: 1, Count: full}); err != nil {
 		return err
 	}
 	var a Address
 	if err := s.nodes[0].Call(patience, "Serve", None{}, &a); err != nil {
 		return err
 	}
-	measure, o, until := "snapshot", client.Options{Streams: n, Rush: true}, 1
-	if resume {
-		measure, o.LastEventID, until = "resume", a.ID, full
+	o, until := client.Options{Streams: n, Rush: true}, 1
+	if kind == "resume" {
+		o.LastEventID, until = a.ID, full
 	}
 	slab, err := process.Slab()
 	if err != nil {
@@ -243,13 +224,10 @@ func (r round) storm(ctx context.Context, n int, resume bool) error {
 	if err := s.nodes[0].Call(patience, "AwaitDetached", n, nil); err != nil {
 		return err
 	}
-	figures := map[string]float64{
-		"half": float64(clients.Half(until)-began) / 1e6,
-		"last": float64(clients.Last(until)-began) / 1e6,
-		"cpu":  float64(s.nodes[0].CPU()-cpu) / 1e3 / float64(n),
-	}
+	figures[kind+" half"] = float64(clients.Half(until)-began) / 1e6
+	figures[kind+" last"] = float64(clients.Last(until)-began) / 1e6
+	figures[kind+" cpu"] = float64(s.nodes[0].CPU()-cpu) / 1e3 / float64(n)
 	after, err := process.Slab()
-	figures["slab"] = float64(after-slab) / 2 / float64(n) / 1024
-	r.add(e, measure, n, figures)
+	figures[kind+" slab"] = float64(after-slab) / 2 / float64(n) / 1024
 	return err
 }

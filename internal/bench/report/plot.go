@@ -5,6 +5,7 @@ import (
 	"image/color"
 	"os"
 	"slices"
+	"strings"
 
 	"golang.org/x/image/font"
 	"gonum.org/v1/plot"
@@ -21,29 +22,25 @@ var (
 	gray = color.RGBA{R: 0xa6, G: 0xa6, B: 0xa6, A: 0xff}
 )
 
-// A Bar is a subject of a plot.
-type Bar struct {
-	Name  string
-	Value float64
-	Label string
-	Ours  bool
-}
-
-// Plot writes a plot of horizontal bars to a file, the first bar at the top.
-func Plot(file, title, axis string, bars []Bar) error {
+// plot writes a plot of horizontal bars, one for each subject, the first at the top. It
+// has the figure with the most streams and the smallest events.
+func (r *Results) plot(file, name, measure, spec, axis string) error {
+	most := slices.MaxFunc(r.Keys(measure), func(a, b Key) int { return a.N - b.N }) // the first of these
 	p := plot.New()
-	p.Title.Text, p.X.Label.Text = title, axis
+	p.Title.Text, p.X.Label.Text = name+": "+title("streams", most), axis
 	p.Title.Padding = vg.Points(8)
 	p.Title.TextStyle.Font.Weight = font.WeightBold
 	p.X.Min = 0
 	p.BackgroundColor = color.White
-	names, ends := make([]string, len(bars)), plotter.XYLabels{}
-	values := map[bool]plotter.Values{true: make(plotter.Values, len(bars)), false: make(plotter.Values, len(bars))}
-	for i, b := range slices.Backward(bars) {
-		y := len(bars) - 1 - i
-		names[y], values[b.Ours][y] = b.Name, b.Value
-		ends.XYs = append(ends.XYs, plotter.XY{X: b.Value, Y: float64(y)})
-		ends.Labels = append(ends.Labels, b.Label)
+	names, ends := make([]string, len(r.Rows)), plotter.XYLabels{}
+	values := map[bool]plotter.Values{true: make(plotter.Values, len(r.Rows)), false: make(plotter.Values, len(r.Rows))}
+	figure, _, _ := strings.Cut(spec, "=")
+	for y := range names {
+		row := r.Rows[len(r.Rows)-1-y]
+		v, _ := r.median(row.Subject, most, figure)
+		names[y], values[row.Ours][y] = row.Subject, v
+		ends.XYs = append(ends.XYs, plotter.XY{X: v, Y: float64(y)})
+		ends.Labels = append(ends.Labels, r.cell(row.Subject, "", most, spec))
 	}
 	for _, ours := range []bool{true, false} {
 		group, err := plotter.NewBarChart(values[ours], vg.Points(14))
@@ -71,7 +68,7 @@ func Plot(file, title, axis string, bars []Bar) error {
 	for _, s := range styles {
 		s.Font.Variant = "Sans"
 	}
-	return save(p, vg.Length(len(bars))*22+90, file)
+	return save(p, vg.Length(len(names))*22+90, file)
 }
 
 // save writes a plot with a margin on white.

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -37,14 +38,31 @@ func (r Result) String() string {
 		text += fmt.Sprintf(", %d B", r.Size)
 	}
 	var figures []string
-	for name, v := range r.Figures {
-		figures = append(figures, fmt.Sprintf("%s %.3g", name, v))
+	for _, name := range r.names() {
+		figures = append(figures, fmt.Sprintf("%s %.3g", name, r.Figures[name]))
 	}
-	slices.Sort(figures)
 	if r.Failure != "" {
 		figures = append(figures, "FAILED: "+r.Failure)
 	}
 	return text + ": " + strings.Join(figures, ", ")
+}
+
+func (r Result) names() []string { return slices.Sorted(maps.Keys(r.Figures)) }
+
+// A Row is a subject of the tables.
+type Row struct {
+	Subject string `json:"subject"`
+	About   string `json:"about,omitempty"`
+	Base    string `json:"base,omitempty"` // the subject that its ratios are to
+	Ours    bool   `json:"ours,omitempty"`
+}
+
+// Title returns the row's title.
+func (r Row) Title() string {
+	if r.Ours {
+		return "**" + r.Subject + "**"
+	}
+	return r.Subject
 }
 
 // Results are those of a run of the program.
@@ -54,6 +72,7 @@ type Results struct {
 	Command string    `json:"command"`
 	Machine string    `json:"machine"`
 	Load    string    `json:"load"` // of the machine, before and after
+	Rows    []Row     `json:"rows"`
 	Results []Result  `json:"results"`
 }
 
@@ -87,20 +106,10 @@ func (r *Results) Keys(measure string) (keys []Key) {
 	return keys
 }
 
-// Subjects returns the names of all subjects, in the order of the results.
-func (r *Results) Subjects() (names []string) {
-	for _, one := range r.Results {
-		if !slices.Contains(names, one.Subject) {
-			names = append(names, one.Subject)
-		}
-	}
-	return names
-}
-
-// of returns the results of a subject, one for each round.
+// of returns the results of a subject, one for each round. An empty subject is any.
 func (r *Results) of(subject string, k Key) (results []Result) {
 	for _, one := range r.Results {
-		if one.Subject == subject && one.Key == k {
+		if one.Key == k && (one.Subject == subject || subject == "") {
 			results = append(results, one)
 		}
 	}
@@ -119,8 +128,8 @@ func (r *Results) failure(subject string, k Key) string {
 	return ""
 }
 
-// Median returns the median of a figure over the rounds.
-func (r *Results) Median(subject string, k Key, figure string) (float64, bool) {
+// median returns the median of a figure over the rounds.
+func (r *Results) median(subject string, k Key, figure string) (float64, bool) {
 	var values []float64
 	for _, one := range r.of(subject, k) {
 		if v, ok := one.Figures[figure]; ok {

@@ -4,7 +4,6 @@ package rivals
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -102,5 +101,14 @@ func (p Plan) turn(s Session) (sessions []Session) {
 	return sessions
 }
 
-// before returns the name of a subject's older version.
-func before(name string) string { return fmt.Sprintf("%s, before", name) }
+// Rows returns the rows of the report.
+func (p Plan) Rows() (rows []report.Row) {
+	for _, s := range p.Subjects {
+		row := report.Row{Subject: s.Name, Base: subject.Limit, Ours: s.Ours}
+		if s.Ours && p.Baseline != "" {
+			rows = append(rows, report.Row{Subject: report.Before(s.Name), Base: subject.Limit})
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}

@@ -60,7 +60,7 @@ func (s Session) Run(ctx context.Context, patience time.Duration) (results []rep
 			Key:     report.Key{Measure: p.Measure, N: s.Streams, Size: p.Size},
 		}
 		if s.Program != "" {
-			result.Subject = before(s.Subject.Name)
+			result.Subject = report.Before(s.Subject.Name)
 		}
 		if err == nil {
 			result.Figures, err = measures[p.Measure](r, p)

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"example.org/sse/internal/bench/process"
-	"example.org/sse/internal/bench/report"
 	"example.org/sse/internal/bench/rivals"
 	"example.org/sse/internal/bench/subject"
 )
@@ -110,19 +109,5 @@ func TestPlan(t *testing.T) {
 				}
 			}
 		}
-	}
-}
-
-// A subject and its older version are compared in the report.
-func TestComparison(t *testing.T) {
-	one := report.Key{Measure: "one", N: 1000, Size: 100}
-	text, err := rivals.Text(&report.Results{Results: []report.Result{
-		{Subject: "detached, before", Key: one, Figures: map[string]float64{"cpu": 4}},
-		{Subject: "detached", Key: one, Figures: map[string]float64{"cpu": 5}},
-		{Subject: "detached, before", Key: one, Figures: map[string]float64{"cpu": 6}, Round: 1},
-		{Subject: "detached", Key: one, Figures: map[string]float64{"cpu": 3}, Round: 1},
-	}}, "", "")
-	if want := "| one, detached, 1000 | cpu | 5 | 4 | 0.88 | 0.50–1.25 |"; err != nil || !strings.Contains(text, want) {
-		t.Errorf("got error %v and\n%s\nwant the line %s", err, text, want)
 	}
 }

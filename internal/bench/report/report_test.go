@@ -1,6 +1,6 @@
 //go:build linux
 
-package rivals_test
+package report_test
 
 import (
 	"encoding/xml"
@@ -13,7 +13,6 @@ import (
 	"testing"
 
 	"example.org/sse/internal/bench/report"
-	"example.org/sse/internal/bench/rivals"
 )
 
 var update = flag.Bool("update", false, "write the expected report")
@@ -27,13 +26,8 @@ func TestWrite(t *testing.T) {
 	folder := t.TempDir()
 	into, plots := filepath.Join(folder, "BENCHMARKS.md"), filepath.Join(folder, "docs", "bench")
 	os.WriteFile(into, []byte("before\n<!-- rivals:begin -->\nold\n<!-- rivals:end -->\nafter\n"), 0o666)
-	os.MkdirAll(plots, 0o777)
 	for range 2 { // the second time in place of the first
-		text, err := rivals.Text(results, plots, "docs/bench")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := report.Replace(into, "rivals", text); err != nil {
+		if err := results.Write(into, "docs/bench"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -79,8 +73,23 @@ func TestWrite(t *testing.T) {
 func TestWriteWithoutPlace(t *testing.T) {
 	into := filepath.Join(t.TempDir(), "BENCHMARKS.md")
 	os.WriteFile(into, []byte("no markers\n"), 0o666)
-	err := report.Replace(into, "rivals", "text")
+	err := (&report.Results{Kind: "rivals"}).Write(into, "plots")
 	if err == nil || !strings.Contains(err.Error(), "<!-- rivals:begin -->") {
 		t.Errorf("got %v, want an error with the missing line", err)
+	}
+}
+
+// A subject and its older version are compared.
+func TestComparison(t *testing.T) {
+	k := report.Key{Measure: "one", N: 1000, Size: 100}
+	r := report.Results{Kind: "rivals", Results: []report.Result{
+		{Subject: "detached, before", Key: k, Figures: map[string]float64{"cpu": 4}},
+		{Subject: "detached", Key: k, Figures: map[string]float64{"cpu": 5}},
+		{Subject: "detached, before", Key: k, Figures: map[string]float64{"cpu": 6}, Round: 1},
+		{Subject: "detached", Key: k, Figures: map[string]float64{"cpu": 3}, Round: 1},
+	}}
+	got, err := r.Text("", "")
+	if want := "| detached, one, 1,000 streams, 100 B | cpu | 5 | 4 | 0.88 | 0.50–1.25 |\n"; err != nil || !strings.Contains(got, want) {
+		t.Errorf("got error %v and\n%s\nwant the line %s", err, got, want)
 	}
 }
