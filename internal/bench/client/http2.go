@@ -41,7 +41,7 @@ func (c *Clients) openConnection(addr string, window, first, next int, use func(
 			return err
 		}
 		r.Header.Set("Accept", "text/event-stream")
-		resp, err := transport.RoundTrip(r) //nolint:bodyclose // closed below
+		resp, err := transport.RoundTrip(r)
 		if err != nil {
 			return fmt.Errorf("stream %d: %w", stream, err)
 		}

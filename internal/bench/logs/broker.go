@@ -60,7 +60,7 @@ func (b *broker) stop() {
 type NATS struct{}
 
 // Start starts the server with the arguments of its command.
-func (*NATS) Start(args []string, _ *None) error {
+func (*NATS) Start(args []string, _ *process.None) error {
 	o, err := server.ConfigureOptions(flag.NewFlagSet("nats", flag.ContinueOnError), args, nil, nil, nil)
 	if err != nil {
 		return err

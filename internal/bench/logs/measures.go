@@ -126,7 +126,7 @@ func (s *session) close() {
 // the times of the calls, and the times until the last node's member had the events.
 func (s *session) write(o Order) (cpu float64, calls, arrivals Times, err error) {
 	for _, n := range s.nodes {
-		err = errors.Join(err, n.Call(patience, "Forget", None{}, nil))
+		err = errors.Join(err, n.Call(patience, "Forget", process.None{}, nil))
 	}
 	before := s.cpu()
 	err = errors.Join(err, s.nodes[0].Call(patience+o.For, "Write", o, &calls))
@@ -201,7 +201,7 @@ func (r round) storm(ctx context.Context, n int, kind string, figures map[string
 		return err
 	}
 	var a Address
-	if err := s.nodes[0].Call(patience, "Serve", None{}, &a); err != nil {
+	if err := s.nodes[0].Call(patience, "Serve", process.None{}, &a); err != nil {
 		return err
 	}
 	o, until := client.Options{Streams: n, Rush: true}, 1

@@ -56,11 +56,8 @@ type Times struct {
 // Address is where a node serves its set, and an id to resume from.
 type Address struct{ Addr, ID string }
 
-// None is for methods without arguments, or without results.
-type None struct{}
-
 // Open makes the hubs, and a member of each.
-func (n *Node) Open(c NodeConfig, _ *None) error {
+func (n *Node) Open(c NodeConfig, _ *process.None) error {
 	e, err := Find(c.Engine)
 	if err != nil {
 		return err
@@ -89,7 +86,7 @@ func (n *Node) Open(c NodeConfig, _ *None) error {
 }
 
 // Forget forgets the times of arrival so far.
-func (n *Node) Forget(None, *None) error {
+func (n *Node) Forget(process.None, *process.None) error {
 	n.members.forget()
 	return nil
 }
@@ -148,7 +145,7 @@ func (n *Node) Await(events int, t *Times) (err error) {
 }
 
 // Serve serves the first hub's set.
-func (n *Node) Serve(_ None, a *Address) error {
+func (n *Node) Serve(_ process.None, a *Address) error {
 	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp4", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -160,7 +157,7 @@ func (n *Node) Serve(_ None, a *Address) error {
 }
 
 // AwaitDetached waits until that many streams are detached.
-func (n *Node) AwaitDetached(streams int, _ *None) error {
+func (n *Node) AwaitDetached(streams int, _ *process.None) error {
 	for began := time.Now(); sse.ReadStats().Detached < streams; time.Sleep(time.Millisecond) { // the last handlers are about to return
 		if time.Since(began) > patience/2 {
 			return fmt.Errorf("got %+v, want %d detached streams", sse.ReadStats(), streams)

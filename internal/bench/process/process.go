@@ -20,6 +20,9 @@ import (
 // ErrHangs reports that there was no progress for longer than allowed.
 var ErrHangs = errors.New("hangs")
 
+// None is for methods of parts without arguments, or without results.
+type None struct{}
+
 // Play serves the methods of a part and then exits, if this process was started by
 // [StartPart]. Otherwise it does nothing. A part ends when its input does.
 func Play(parts map[string]any) {

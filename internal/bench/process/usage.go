@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+var proc, _ = procfs.NewDefaultFS() // fails without /proc, and then so does each use
+
 // Monotonic returns the time in ns on a clock that all processes share.
 func Monotonic() int64 { return clock(unix.CLOCK_MONOTONIC) }
 
@@ -31,7 +33,7 @@ func clock(id int32) int64 {
 // open sockets. Pages of the program itself would count as memory of the first
 // streams, since they are read when its code runs for the first time.
 func (p *Process) Memory() (resident int64, sockets int, err error) {
-	proc, err := procfs.NewProc(p.cmd.Process.Pid)
+	proc, err := proc.Proc(p.cmd.Process.Pid)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -51,11 +53,7 @@ func (p *Process) Memory() (resident int64, sockets int, err error) {
 // Slab returns the bytes of memory that the kernel holds for its own objects, on the
 // whole machine. Most of these are sockets while there are many.
 func Slab() (int64, error) {
-	fs, err := procfs.NewDefaultFS()
-	if err != nil {
-		return 0, err
-	}
-	m, err := fs.Meminfo()
+	m, err := proc.Meminfo()
 	if err != nil {
 		return 0, err
 	}
@@ -78,28 +76,22 @@ func RaiseFileLimit(need int) error {
 
 // Machine describes the machine in one line.
 func Machine() string {
-	model, kernel := runtime.GOARCH, "unknown"
-	if fs, err := procfs.NewDefaultFS(); err == nil {
-		if cpus, err := fs.CPUInfo(); err == nil && len(cpus) > 0 {
-			model = cpus[0].ModelName
-		}
+	model, release := runtime.GOARCH, "unknown"
+	if cpus, err := proc.CPUInfo(); err == nil && len(cpus) > 0 {
+		model = cpus[0].ModelName
 	}
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
-		kernel, _, _ = strings.Cut(unix.ByteSliceToString(u.Release[:]), "-") // the builder's name follows
+		release, _, _ = strings.Cut(unix.ByteSliceToString(u.Release[:]), "-") // the builder's name follows
 	}
-	return fmt.Sprintf("%d cores of %s, Linux %s, %s", runtime.NumCPU(), model, kernel, runtime.Version())
+	return fmt.Sprintf("%d cores of %s, Linux %s, %s", runtime.NumCPU(), model, release, runtime.Version())
 }
 
 // Load returns the machine's load averages.
 func Load() string {
-	fs, err := procfs.NewDefaultFS()
+	load, err := proc.LoadAvg()
 	if err != nil {
-		return "unknown"
-	}
-	load, err := fs.LoadAvg()
-	if err != nil {
-		return "unknown"
+		return err.Error()
 	}
 	return fmt.Sprintf("%.2f, %.2f, %.2f", load.Load1, load.Load5, load.Load15)
 }

@@ -19,7 +19,7 @@ import (
 var Measures = []string{"one", "flat", "idle", "stalled", "shutdown", "keepalive"}
 
 // measures return figures, also with some of the errors.
-var measures = map[string]func(*session, Phase) (map[string]float64, error){
+var measures = map[string]func(*Session, Phase) (map[string]float64, error){
 	"one":       one,
 	"flat":      flat,
 	"idle":      idle,
@@ -34,14 +34,14 @@ const (
 )
 
 // account does the work and returns what the events that it dispatched cost.
-func (s *session) account(size int, work func() error) (map[string]float64, error) {
+func (s *Session) account(size int, work func() error) (map[string]float64, error) {
 	if err := s.dispatch(warmUps, size); err != nil {
 		return nil, err
 	}
 	if _, err := s.arrived(s.event); err != nil {
 		return nil, err
 	}
-	if err := s.call("Begin", None{}, nil); err != nil {
+	if err := s.call("Begin", process.None{}, nil); err != nil {
 		return nil, err
 	}
 	first, cpu := s.event+1, s.server.CPU()
@@ -50,7 +50,7 @@ func (s *session) account(size int, work func() error) (map[string]float64, erro
 	}
 	cpu = s.server.CPU() - cpu
 	var calls Calls
-	if err := s.call("Calls", None{}, &calls); err != nil {
+	if err := s.call("Calls", process.None{}, &calls); err != nil {
 		return nil, err
 	}
 	n := s.event - first + 1
@@ -84,7 +84,7 @@ func paced(p Phase, f func() error) error {
 }
 
 // one dispatches an event when all have the one before it.
-func one(s *session, p Phase) (map[string]float64, error) {
+func one(s *Session, p Phase) (map[string]float64, error) {
 	return s.account(p.Size, func() error {
 		return paced(p, func() error {
 			if err := s.dispatch(1, p.Size); err != nil {
@@ -97,7 +97,7 @@ func one(s *session, p Phase) (map[string]float64, error) {
 }
 
 // flat dispatches as fast as the clients receive.
-func flat(s *session, p Phase) (map[string]float64, error) {
+func flat(s *Session, p Phase) (map[string]float64, error) {
 	return s.account(p.Size, func() error {
 		complete := s.event
 		for end := time.Now().Add(p.For); time.Now().Before(end); {
@@ -115,23 +115,23 @@ func flat(s *session, p Phase) (map[string]float64, error) {
 }
 
 // idle returns what a stream holds while nothing happens, in KiB.
-func idle(s *session, _ Phase) (map[string]float64, error) {
+func idle(s *Session, _ Phase) (map[string]float64, error) {
 	m, err := s.memory()
 	each := func(with, without int64) float64 { return float64(with-without) / 1024 / float64(s.Streams) }
 	return map[string]float64{
-		"resident": each(m.resident, s.empty.resident),
+		"resident": each(m.Resident, s.empty.Resident),
 		"heap":     each(m.Heap, s.empty.Heap),
 		"stacks":   each(m.Stacks, s.empty.Stacks),
 	}, err
 }
 
 // stalled dispatches at a rate, whatever the clients do.
-func stalled(s *session, p Phase) (map[string]float64, error) {
+func stalled(s *Session, p Phase) (map[string]float64, error) {
 	before, err := s.memory()
 	if err != nil {
 		return nil, err
 	}
-	if err := s.call("Begin", None{}, nil); err != nil {
+	if err := s.call("Begin", process.None{}, nil); err != nil {
 		return nil, err
 	}
 	hung := paced(p, func() error { return s.dispatch(1, p.Size) })
@@ -139,7 +139,7 @@ func stalled(s *session, p Phase) (map[string]float64, error) {
 		_, hung = s.arrived(s.event)
 	}
 	var calls Calls
-	if err := s.call("Calls", None{}, &calls); err != nil {
+	if err := s.call("Calls", process.None{}, &calls); err != nil {
 		return nil, errors.Join(hung, err)
 	}
 	after, err := s.memory()
@@ -150,16 +150,16 @@ func stalled(s *session, p Phase) (map[string]float64, error) {
 		"p50":     float64(calls.P50) / 1e6,
 		"p99":     float64(calls.P99) / 1e6,
 		"longest": float64(calls.Longest) / 1e6,
-		"grown":   float64(after.resident-before.resident) / (1 << 20),
+		"grown":   float64(after.Resident-before.Resident) / (1 << 20),
 	}
 	if !s.Subject.HTTP2 { // whose streams share their sockets
-		figures["closed"] = float64(before.sockets - after.sockets)
+		figures["closed"] = float64(before.Sockets - after.Sockets)
 	}
 	return figures, hung
 }
 
 // shutdown ends the server while its streams are idle.
-func shutdown(s *session, _ Phase) (map[string]float64, error) {
+func shutdown(s *Session, _ Phase) (map[string]float64, error) {
 	start, began := process.Monotonic(), time.Now()
 	err := s.server.Call(s.patience+time.Second, "Shutdown", s.patience, nil)
 	ended := s.clients.Wait(max(time.Second, s.patience-time.Since(began)), func(p client.Progress) bool {
@@ -178,7 +178,7 @@ func shutdown(s *session, _ Phase) (map[string]float64, error) {
 }
 
 // keepAlive returns what it costs to keep streams open, in percent of a core.
-func keepAlive(s *session, p Phase) (map[string]float64, error) {
+func keepAlive(s *Session, p Phase) (map[string]float64, error) {
 	before := s.server.CPU()
 	time.Sleep(p.For) // the streams are idle
 	return map[string]float64{"cpu": 100 * float64(s.server.CPU()-before) / float64(p.For)}, nil

@@ -45,10 +45,10 @@ type Calls struct {
 }
 
 // Memory is the server's after it has returned all garbage, in bytes.
-type Memory struct{ Heap, Stacks int64 }
-
-// None is for methods without arguments, or without results.
-type None struct{}
+type Memory struct {
+	Heap, Stacks, Resident int64
+	Sockets                int
+}
 
 // Start starts the subject of that name and returns its address.
 func (s *Server) Start(name string, addr *string) error {
@@ -93,7 +93,7 @@ func warmUp(addr string) error {
 }
 
 // Dispatch lets the events be dispatched, and does not wait for that.
-func (s *Server) Dispatch(o Order, _ *None) error {
+func (s *Server) Dispatch(o Order, _ *process.None) error {
 	s.orders <- o
 	return nil
 }
@@ -133,7 +133,7 @@ func (s *Server) end(n int, err error) {
 }
 
 // Begin forgets the calls of Dispatch so far.
-func (s *Server) Begin(None, *None) error {
+func (s *Server) Begin(process.None, *process.None) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.starts = s.starts[:0]
@@ -142,7 +142,7 @@ func (s *Server) Begin(None, *None) error {
 }
 
 // Calls describes the calls since Begin.
-func (s *Server) Calls(_ None, c *Calls) error {
+func (s *Server) Calls(_ process.None, c *Calls) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	*c = Calls{
@@ -157,8 +157,8 @@ func (s *Server) Calls(_ None, c *Calls) error {
 	return s.err
 }
 
-// Memory returns all garbage to the system and measures.
-func (s *Server) Memory(_ None, m *Memory) error {
+// Memory returns all garbage to the system, and the heap and the stacks.
+func (s *Server) Memory(_ process.None, m *Memory) error {
 	debug.FreeOSMemory()
 	samples := []metrics.Sample{
 		{Name: "/memory/classes/heap/objects:bytes"},
@@ -170,7 +170,7 @@ func (s *Server) Memory(_ None, m *Memory) error {
 }
 
 // Shutdown ends the streams and the server.
-func (s *Server) Shutdown(patience time.Duration, _ *None) error {
+func (s *Server) Shutdown(patience time.Duration, _ *process.None) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	return s.server.Shutdown(ctx)

@@ -22,6 +22,12 @@ type Session struct {
 	Streams int
 	Stalled int // more clients, which read nothing
 	Phases  []Phase
+
+	patience time.Duration // how long a server may make no progress
+	server   *process.Process
+	clients  *client.Clients
+	event    int    // the last one that was dispatched
+	empty    Memory // before the streams
 }
 
 // A Phase is a measure of a session.
@@ -32,28 +38,11 @@ type Phase struct {
 	Rate    float64       // events/s, of the measures that have a rate
 }
 
-// A session is a Session that runs.
-type session struct {
-	Session
-	patience time.Duration // how long a server may make no progress
-	server   *process.Process
-	clients  *client.Clients
-	event    int    // the last one that was dispatched
-	empty    memory // before the streams
-}
-
-// memory is the server's, in bytes.
-type memory struct {
-	Memory
-	resident int64
-	sockets  int
-}
-
 // Run runs the session and returns a result for each of its phases. Those after a
 // failure fail as well.
-func (s Session) Run(ctx context.Context, patience time.Duration) (results []report.Result) {
-	r := &session{Session: s, patience: patience}
-	err := r.open(ctx)
+func (s *Session) Run(ctx context.Context, patience time.Duration) (results []report.Result) {
+	s.patience = patience
+	err := s.open(ctx)
 	for _, p := range s.Phases {
 		result := report.Result{
 			Subject: s.Subject.Name,
@@ -63,7 +52,7 @@ func (s Session) Run(ctx context.Context, patience time.Duration) (results []rep
 			result.Subject = report.Before(s.Subject.Name)
 		}
 		if err == nil {
-			result.Figures, err = measures[p.Measure](r, p)
+			result.Figures, err = measures[p.Measure](s, p)
 		}
 		if err != nil {
 			result.Failure = err.Error()
@@ -71,18 +60,18 @@ func (s Session) Run(ctx context.Context, patience time.Duration) (results []rep
 		}
 		results = append(results, result)
 	}
-	if r.clients != nil {
-		r.clients.Close()
+	if s.clients != nil {
+		s.clients.Close()
 	}
-	if r.server != nil {
-		r.server.Kill()
+	if s.server != nil {
+		s.server.Kill()
 	}
 	return results
 }
 
 // open starts the server, opens the streams, and returns when each of them has had an
 // event: a client that has the head of the response is not always a subscriber yet.
-func (s *session) open(ctx context.Context) (err error) {
+func (s *Session) open(ctx context.Context) (err error) {
 	if s.server, err = process.StartPart(ctx, s.Program, "server"); err != nil {
 		return err
 	}
@@ -116,19 +105,19 @@ func (s *session) open(ctx context.Context) (err error) {
 	}
 }
 
-func (s *session) call(method string, args, reply any) error {
+func (s *Session) call(method string, args, reply any) error {
 	return s.server.Call(s.patience, method, args, reply)
 }
 
 // dispatch lets n more events be dispatched.
-func (s *session) dispatch(n, size int) error {
+func (s *Session) dispatch(n, size int) error {
 	first := s.event + 1
 	s.event += n
 	return s.call("Dispatch", Order{First: first, Last: s.event, Size: size}, nil)
 }
 
 // arrived waits until all clients have the event, or a later one, which it returns.
-func (s *session) arrived(event int) (complete int, err error) {
+func (s *Session) arrived(event int) (complete int, err error) {
 	err = s.clients.Wait(s.patience, func(p client.Progress) bool {
 		complete = p.Complete
 		return complete >= event || p.Ended > 0
@@ -141,10 +130,10 @@ func (s *session) arrived(event int) (complete int, err error) {
 	return complete, err
 }
 
-func (s *session) memory() (m memory, err error) {
-	if err := s.call("Memory", None{}, &m.Memory); err != nil {
+func (s *Session) memory() (m Memory, err error) {
+	if err := s.call("Memory", process.None{}, &m); err != nil {
 		return m, err
 	}
-	m.resident, m.sockets, err = s.server.Memory()
+	m.Resident, m.Sockets, err = s.server.Memory()
 	return m, err
 }

@@ -25,13 +25,13 @@ func TestSubjects(t *testing.T) {
 	hang := map[string]bool{"naive": true, "datastar": true} // at shutdown, for which they have nothing
 	for _, s := range subject.All {
 		t.Run(s.Name, func(t *testing.T) {
-			results := rivals.Session{Subject: s, Streams: 10, Phases: []rivals.Phase{
+			session := rivals.Session{Subject: s, Streams: 10, Phases: []rivals.Phase{
 				{Measure: "idle"},
 				{Measure: "one", Size: 100, For: 100 * time.Millisecond, Rate: 500},
 				{Measure: "flat", Size: 3000, For: 100 * time.Millisecond},
 				{Measure: "shutdown"},
-			}}.Run(t.Context(), time.Second)
-			for _, r := range results {
+			}}
+			for _, r := range session.Run(t.Context(), time.Second) {
 				switch {
 				case r.Measure == "shutdown" && hang[s.Name]:
 					if !r.Hangs {
@@ -59,9 +59,10 @@ func TestStalled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := rivals.Session{Subject: s, Streams: 9, Stalled: 1, Phases: []rivals.Phase{
+	session := rivals.Session{Subject: s, Streams: 9, Stalled: 1, Phases: []rivals.Phase{
 		{Measure: "stalled", Size: 64 << 10, For: 2 * time.Second, Rate: 100},
-	}}.Run(t.Context(), 5*time.Second)[0]
+	}}
+	r := session.Run(t.Context(), 5*time.Second)[0]
 	if r.Failure != "" || r.Figures["p99"] <= 0 || r.Figures["longest"] < r.Figures["p50"] {
 		t.Errorf("got %s, want figures and no failure", r)
 	}
@@ -69,9 +70,8 @@ func TestStalled(t *testing.T) {
 
 // A server that has ended fails its session at once.
 func TestFailure(t *testing.T) {
-	r := rivals.Session{Subject: subject.All[0], Program: "/bin/false", Streams: 1, Phases: []rivals.Phase{
-		{Measure: "idle"},
-	}}.Run(t.Context(), time.Minute)[0]
+	session := rivals.Session{Subject: subject.All[0], Program: "/bin/false", Streams: 1, Phases: []rivals.Phase{{Measure: "idle"}}}
+	r := session.Run(t.Context(), time.Minute)[0]
 	if want := "start: the process has ended"; !strings.HasPrefix(r.Failure, want) || r.Hangs {
 		t.Errorf("got %s, want the failure %q", r, want)
 	}
