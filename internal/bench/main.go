@@ -52,7 +52,7 @@ func main() {
 type common struct {
 	Full    bool          `help:"The form whose results are published. The short one, of a minute or two, is for trying a change."`
 	Repeats int           `help:"Number of rounds. [1; full or baseline: 3]"`
-	For     time.Duration `help:"How long events are dispatched. [2s; logs: 1s, full: 2s]"`
+	For     time.Duration `help:"How long events are dispatched. [2s; logs: 1s, full: 2s; baseline: 500ms, ten times]"`
 	JSON    string        `help:"The file for the results." name:"json" type:"path"`
 	Command string        `help:"The command that the report names. [this one]"`
 }
@@ -119,7 +119,8 @@ func (c *runCommand) Run(ctx context.Context) error {
 		p.Crowd, p.Leaving, p.Repeats = 18000, 10000, 3
 		p.Stalled, p.Idle, p.Patience = 12*time.Second, time.Minute, 10*time.Second
 	case c.Baseline != "":
-		p.Measures, p.Streams, p.Repeats = []string{"one", "flat", "idle"}, []int{1000, 8000}, 3
+		p.Measures, p.Streams, p.Repeats = []string{"idle", "one", "flat"}, []int{1000, 8000}, 3
+		p.Slices, p.For = 10, time.Second/2
 		names = []string{subject.Limit, "detached", "attached"}
 	}
 	if len(c.Streams) > 0 {

@@ -140,7 +140,7 @@ func (r *Results) median(subject string, k Key, figure string) (float64, bool) {
 }
 
 // ratios returns a figure's ratios to the base's in the same round, when the machine
-// was as busy with other things, the smallest first.
+// was as busy with other things.
 func (r *Results) ratios(subject, base string, k Key, figure string) (ratios []float64) {
 	for _, one := range r.of(subject, k) {
 		for _, other := range r.of(base, k) {
@@ -150,14 +150,17 @@ func (r *Results) ratios(subject, base string, k Key, figure string) (ratios []f
 			}
 		}
 	}
-	slices.Sort(ratios)
 	return ratios
 }
 
 func median(values []float64) (float64, bool) {
+	return summary(values).Center, len(values) > 0
+}
+
+// summary returns the median of the values, and where it is with a confidence of 95 %.
+func summary(values []float64) benchmath.Summary {
 	if len(values) == 0 {
-		return 0, false
+		return benchmath.Summary{}
 	}
-	sample := benchmath.NewSample(values, &benchmath.DefaultThresholds)
-	return benchmath.AssumeNothing.Summary(sample, 0.95).Center, true
+	return benchmath.AssumeNothing.Summary(benchmath.NewSample(values, &benchmath.DefaultThresholds), 0.95)
 }

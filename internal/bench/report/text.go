@@ -3,6 +3,7 @@ package report
 import (
 	"embed"
 	"fmt"
+	"math"
 	"os"
 	"path"
 	"path/filepath"
@@ -134,8 +135,8 @@ func (r *Results) cell(subject, base string, k Key, spec string) (text string) {
 // Before returns the name of a subject's older version.
 func Before(subject string) string { return subject + ", before" }
 
-// comparison returns rows of the figures of subjects before and after, and of their
-// ratios.
+// comparison returns rows of the figures of subjects before and after, and of the
+// median of their ratios with its confidence interval.
 func (r *Results) comparison(measures ...string) (text string) {
 	for _, one := range r.Results {
 		if one.Round > 0 || !slices.Contains(measures, one.Measure) {
@@ -143,11 +144,15 @@ func (r *Results) comparison(measures ...string) (text string) {
 		}
 		for _, f := range one.names() {
 			ratios := r.ratios(one.Subject, Before(one.Subject), one.Key, f)
-			if ratio, ok := median(ratios); ok {
+			if ratio := summary(ratios); len(ratios) > 0 {
 				before, _ := r.median(Before(one.Subject), one.Key, f)
 				after, _ := r.median(one.Subject, one.Key, f)
-				text += fmt.Sprintf("| %s, %s, %s | %s | %.4g | %.4g | %.2f | %.2f–%.2f |\n",
-					one.Subject, one.Measure, title("streams", one.Key), f, before, after, ratio, ratios[0], ratios[len(ratios)-1])
+				interval := empty
+				if !math.IsInf(ratio.Lo, 0) { // with six ratios or more
+					interval = fmt.Sprintf("%.3f to %.3f", ratio.Lo, ratio.Hi)
+				}
+				text += fmt.Sprintf("| %s, %s, %s | %s | %.4g | %.4g | %.3f | %s |\n",
+					one.Subject, one.Measure, title("streams", one.Key), f, before, after, ratio.Center, interval)
 			}
 		}
 	}

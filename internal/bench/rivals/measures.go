@@ -30,12 +30,16 @@ var measures = map[string]func(*Session, Phase) (map[string]float64, error){
 
 const (
 	inFlight = 16 // events, of flat
-	warmUps  = 10 // events before what is measured
+	warmUps  = 10 // events before what is measured, or fewer in the next slice
 )
 
 // account does the work and returns what the events that it dispatched cost.
 func (s *Session) account(size int, work func() error) (map[string]float64, error) {
-	if err := s.dispatch(warmUps, size); err != nil {
+	n := warmUps
+	if s.event > 0 {
+		n = 2
+	}
+	if err := s.dispatch(n, size); err != nil {
 		return nil, err
 	}
 	if _, err := s.arrived(s.event); err != nil {
@@ -53,7 +57,7 @@ func (s *Session) account(size int, work func() error) (map[string]float64, erro
 	if err := s.call("Calls", process.None{}, &calls); err != nil {
 		return nil, err
 	}
-	n := s.event - first + 1
+	n = s.event - first + 1
 	if len(calls.Starts) != n || n == 0 {
 		return nil, fmt.Errorf("%d of %d events were dispatched", len(calls.Starts), n)
 	}

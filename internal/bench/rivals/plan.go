@@ -14,7 +14,8 @@ import (
 // A Plan says what to measure.
 type Plan struct {
 	Subjects []subject.Subject
-	Baseline string // the program of our subjects' older version, if any
+	Baseline string // the program of an older version of our subjects, if any
+	Slices   int    // of a session's phases
 	Measures []string
 	Streams  []int // of one, flat and idle
 	Sizes    []int // of the data, of one and flat
@@ -44,7 +45,7 @@ func (p Plan) Run(ctx context.Context, found func(report.Result)) error {
 				return err
 			}
 			for _, r := range results {
-				r.Round = round
+				r.Round += round * max(1, p.Slices)
 				found(r)
 			}
 		}
@@ -91,10 +92,8 @@ func (p Plan) turn(s Session) (sessions []Session) {
 		if s.Phases[0].Measure == "keepalive" && (!s.Subject.Ours || s.Subject.HTTP2) {
 			continue // the others have none, or another interval
 		}
-		if s.Subject.Ours && p.Baseline != "" {
-			old := s
-			old.Program = p.Baseline
-			sessions = append(sessions, old)
+		if s.Slices = p.Slices; s.Subject.Ours {
+			s.Baseline = p.Baseline
 		}
 		sessions = append(sessions, s)
 	}

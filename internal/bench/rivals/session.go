@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"example.org/sse/internal/bench/client"
@@ -17,17 +18,20 @@ import (
 // A Session is a server process with its clients. When all streams are open, its
 // phases are measured one after the other.
 type Session struct {
-	Subject subject.Subject
-	Program string // of the server; empty: this one
-	Streams int
-	Stalled int // more clients, which read nothing
-	Phases  []Phase
+	Subject  subject.Subject
+	Baseline string // the program of an older version to compare with, if any
+	Slices   int    // of the phases with a time: how often they are measured
+	Streams  int
+	Stalled  int // more clients, which read nothing
+	Phases   []Phase
 
+	name     string        // in the results
 	patience time.Duration // how long a server may make no progress
 	server   *process.Process
 	clients  *client.Clients
 	event    int    // the last one that was dispatched
 	empty    Memory // before the streams
+	err      error  // the first one
 }
 
 // A Phase is a measure of a session.
@@ -38,41 +42,61 @@ type Phase struct {
 	Rate    float64       // events/s, of the measures that have a rate
 }
 
-// Run runs the session and returns a result for each of its phases. Those after a
-// failure fail as well.
+// Run runs the session and returns the results of its phases. Those after a failure
+// fail as well. With a baseline both servers run at once, and each slice of a phase is
+// measured of one right after the other: what else the machine does slows down both.
 func (s *Session) Run(ctx context.Context, patience time.Duration) (results []report.Result) {
-	s.patience = patience
-	err := s.open(ctx)
-	for _, p := range s.Phases {
-		result := report.Result{
-			Subject: s.Subject.Name,
-			Key:     report.Key{Measure: p.Measure, N: s.Streams, Size: p.Size},
-		}
-		if s.Program != "" {
-			result.Subject = report.Before(s.Subject.Name)
-		}
-		if err == nil {
-			result.Figures, err = measures[p.Measure](s, p)
-		}
-		if err != nil {
-			result.Failure = err.Error()
-			result.Hangs = errors.Is(err, process.ErrHangs)
-		}
-		results = append(results, result)
+	s.name, s.patience = s.Subject.Name, patience
+	servers := []*Session{s}
+	if s.Baseline != "" {
+		old := *s
+		old.name = report.Before(s.name)
+		servers = append(servers, &old)
 	}
+	for i, one := range servers {
+		one.err = one.open(ctx, []string{"", s.Baseline}[i])
+		defer one.close()
+	}
+	for slice := range max(1, s.Slices) {
+		for _, p := range s.Phases {
+			if slice > 0 && p.For == 0 {
+				continue // it would be the same again
+			}
+			slices.Reverse(servers)
+			for _, one := range servers {
+				r := one.measure(p)
+				r.Round = slice
+				results = append(results, r)
+			}
+		}
+	}
+	return results
+}
+
+func (s *Session) measure(p Phase) report.Result {
+	r := report.Result{Subject: s.name, Key: report.Key{Measure: p.Measure, N: s.Streams, Size: p.Size}}
+	if s.err == nil {
+		r.Figures, s.err = measures[p.Measure](s, p)
+	}
+	if s.err != nil {
+		r.Failure, r.Hangs = s.err.Error(), errors.Is(s.err, process.ErrHangs)
+	}
+	return r
+}
+
+func (s *Session) close() {
 	if s.clients != nil {
 		s.clients.Close()
 	}
 	if s.server != nil {
 		s.server.Kill()
 	}
-	return results
 }
 
 // open starts the server, opens the streams, and returns when each of them has had an
 // event: a client that has the head of the response is not always a subscriber yet.
-func (s *Session) open(ctx context.Context) (err error) {
-	if s.server, err = process.StartPart(ctx, s.Program, "server"); err != nil {
+func (s *Session) open(ctx context.Context, program string) (err error) {
+	if s.server, err = process.StartPart(ctx, program, "server"); err != nil {
 		return err
 	}
 	var addr string

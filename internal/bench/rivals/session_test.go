@@ -3,7 +3,9 @@
 package rivals_test
 
 import (
+	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -70,15 +72,40 @@ func TestStalled(t *testing.T) {
 
 // A server that has ended fails its session at once.
 func TestFailure(t *testing.T) {
-	session := rivals.Session{Subject: subject.All[0], Program: "/bin/false", Streams: 1, Phases: []rivals.Phase{{Measure: "idle"}}}
-	r := session.Run(t.Context(), time.Minute)[0]
+	session := rivals.Session{Subject: subject.All[1], Baseline: "/bin/false", Streams: 1, Phases: []rivals.Phase{{Measure: "idle"}}}
+	r := session.Run(t.Context(), 10*time.Second)[0]
 	if want := "start: the process has ended"; !strings.HasPrefix(r.Failure, want) || r.Hangs {
 		t.Errorf("got %s, want the failure %q", r, want)
 	}
 }
 
+// A subject and its older version are measured in turns.
+func TestBaseline(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	session := rivals.Session{Subject: subject.All[1], Baseline: self, Slices: 2, Streams: 10, Phases: []rivals.Phase{
+		{Measure: "idle"},
+		{Measure: "one", Size: 100, For: 50 * time.Millisecond, Rate: 500},
+	}}
+	var got []string
+	for _, r := range session.Run(t.Context(), 10*time.Second) {
+		if r.Failure != "" {
+			t.Errorf("got %s, want no failure", r)
+		}
+		got = append(got, fmt.Sprint(r.Subject, " ", r.Measure, " ", r.Round))
+	}
+	want := []string{
+		"detached, before idle 0", "detached idle 0", "detached one 0", "detached, before one 0",
+		"detached, before one 1", "detached one 1",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got results %q, want %q", got, want)
+	}
+}
+
 // The subjects take turns. None has two sessions in a row unless it is measured alone.
-// Of a baseline and its subject, one follows the other.
 func TestPlan(t *testing.T) {
 	p := rivals.Plan{
 		Subjects: subject.All,
@@ -90,23 +117,14 @@ func TestPlan(t *testing.T) {
 		Repeats:  2,
 	}
 	n := len(subject.All)
-	for _, test := range []struct {
-		baseline string
-		want     []int
-	}{
-		{"", []int{5*n + 2, 4 * n}},
-		{"older", []int{5*(n+3) + 4, 4 * (n + 3)}},
-	} {
-		p.Baseline = test.baseline
-		rounds := p.Sessions()
-		if len(rounds[0]) != test.want[0] || len(rounds[1]) != test.want[1] {
-			t.Errorf("got rounds of %d and %d sessions, want %v", len(rounds[0]), len(rounds[1]), test.want)
-		}
-		for _, sessions := range rounds {
-			for i := 1; i < len(sessions); i++ {
-				if a, b := sessions[i-1], sessions[i]; a.Subject.Name == b.Subject.Name && a.Program == b.Program {
-					t.Errorf("got session %d of the same subject as the one before: %s", i, b.Subject.Name)
-				}
+	rounds := p.Sessions()
+	if got, want := [2]int{len(rounds[0]), len(rounds[1])}, [2]int{5*n + 2, 4 * n}; got != want {
+		t.Errorf("got rounds of %v sessions, want %v", got, want)
+	}
+	for _, sessions := range rounds {
+		for i := 1; i < len(sessions); i++ {
+			if name := sessions[i].Subject.Name; sessions[i-1].Subject.Name == name {
+				t.Errorf("got session %d of the same subject as the one before: %s", i, name)
 			}
 		}
 	}
