@@ -32,5 +32,5 @@ bench: ## run the library's benchmarks; BENCH=regexp selects, COUNT=10 repeats
 bench-rivals: ## measure it beside other packages for a minute; FULL=1 takes twenty and writes the report; ARGS='--flag value' select
 	@FULL='$(FULL)' ci/bench-rivals.sh $(ARGS)
 
-bench-logs: ## measure the cost of a log that processes share, for two minutes; FULL=1 takes ten and writes the report; ARGS='--flag value' select
+bench-logs: ## measure the cost of a log that processes share, for a minute; FULL=1 takes ten and writes the report; ARGS='--flag value' select
 	@FULL='$(FULL)' ci/bench-logs.sh $(ARGS)

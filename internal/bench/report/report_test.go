@@ -93,3 +93,38 @@ func TestComparison(t *testing.T) {
 		t.Errorf("got error %v and\n%s\nwant the line %s", err, got, want)
 	}
 }
+
+// A log has ratios to its base, if it has one, with two digits; and no figure is lost.
+func TestLogs(t *testing.T) {
+	r := report.Results{Kind: "logs", Rows: []report.Row{{Subject: "memory"}, {Subject: "redis", Base: "memory"}}}
+	add := func(subject, measure string, n int, figures map[string]float64) {
+		r.Results = append(r.Results, report.Result{Subject: subject, Key: report.Key{Measure: measure, N: n}, Figures: figures})
+	}
+	for subject, v := range map[string]float64{"memory": 1000, "redis": 7531} {
+		add(subject, "one", 0, map[string]float64{"call p50": v, "call p99": v, "member p50": v, "member p99": v})
+		add(subject, "flat", 1, map[string]float64{"rate": v})
+		add(subject, "flat", 16, map[string]float64{"rate": v})
+		add(subject, "followers", 3, map[string]float64{"one": v, "flat": v})
+	}
+	add("nats, file", "reconnect", 2000, map[string]float64{
+		"resume half": 1, "resume last": 2, "resume cpu": 3, "resume slab": 4, "snapshot half": 5, "snapshot last": 6, "snapshot cpu": 7,
+	})
+	got, err := r.Text("", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"| | call, p50 | p99 | the other's member, p50 | p99 |\n",
+		"| memory | 1,000 µs | 1,000 µs | 1,000 µs | 1,000 µs |\n",
+		"| redis | 7,531 µs, 7.5× | 7,531 µs | 7,531 µs, 7.5× | 7,531 µs |\n",
+		"| | 1 caller | 16 callers |\n",
+		"| redis | 7,531, 7.5× | 7,531, 7.5× |\n",
+		"| | 3 followers |\n",
+		"| redis | 7,531 µs, 7.5× |\n",
+		"| 2,000 clients | 1 ms | 2 ms | 3 µs | 5 ms | 6 ms | 7 µs | 4.0 KiB |\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("got\n%s\nwant the line %s", got, want)
+		}
+	}
+}

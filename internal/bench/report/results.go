@@ -106,10 +106,10 @@ func (r *Results) Keys(measure string) (keys []Key) {
 	return keys
 }
 
-// of returns the results of a subject, one for each round. An empty subject is any.
+// of returns the results of a subject, one for each round.
 func (r *Results) of(subject string, k Key) (results []Result) {
 	for _, one := range r.Results {
-		if one.Key == k && (one.Subject == subject || subject == "") {
+		if one.Subject == subject && one.Key == k {
 			results = append(results, one)
 		}
 	}

@@ -29,7 +29,7 @@ var english = message.NewPrinter(language.English)
 func (r *Results) Text(folder, base string) (string, error) {
 	t := template.New(r.Kind + ".md").Funcs(template.FuncMap{
 		"head": r.head, "keys": r.Keys, "title": title, "table": r.table, "comparison": r.comparison, "failures": r.failures,
-		"cell": func(k Key, spec string) string { return r.cell(r.of("", k)[0].Subject, "", k, spec) },
+		"cell": func(subject string, k Key, spec string) string { return r.cell(subject, "", k, spec) },
 		"plot": func(title, measure, spec, axis, file string) (string, error) {
 			if folder == "" {
 				return "", nil
@@ -123,6 +123,8 @@ func (r *Results) cell(subject, base string, k Key, spec string) (text string) {
 			if v, ok = median(r.ratios(subject, base, k, of)); !ok {
 				continue
 			}
+			text += fmt.Sprintf(format, v)
+			continue
 		}
 		if !ok {
 			return empty
