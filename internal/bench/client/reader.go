@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -40,6 +41,9 @@ type conn struct {
 }
 
 func (c *Clients) open(to netip.AddrPort) error {
+	// A reader keeps its processor for a moment when it waits in the kernel. If the
+	// goroutine that dispatches had to wait for that, events would be a third fewer.
+	runtime.GOMAXPROCS(maxReaders + 2)
 	var connecting errgroup.Group
 	n := min(maxReaders, c.Streams)
 	for i := range n {

@@ -48,7 +48,13 @@ type Process struct {
 	cmd    *exec.Cmd
 	stderr bytes.Buffer
 	client *rpc.Client
+
+	// Orders is for what a part reads from its file [OrdersFile], without a reply.
+	Orders *os.File
 }
+
+// OrdersFile is the descriptor of a part's orders.
+const OrdersFile = 3
 
 // StartPart starts a part of a program, which is this one if program is empty.
 func StartPart(ctx context.Context, program, part string) (*Process, error) {
@@ -73,6 +79,12 @@ func Start(ctx context.Context, program string, args ...string) (*Process, error
 	if err != nil {
 		return nil, err
 	}
+	orders, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer orders.Close() //nolint:errcheck // the process has its own
+	p.Orders, p.cmd.ExtraFiles = w, []*os.File{orders}
 	p.client = rpc.NewClient(stdio{out, in})
 	return p, p.cmd.Start()
 }
@@ -99,4 +111,5 @@ func (p *Process) Call(patience time.Duration, method string, args, reply any) e
 func (p *Process) Kill() {
 	p.cmd.Process.Kill() //nolint:errcheck // fails if the process has ended
 	p.cmd.Wait()         //nolint:errcheck // says that it was killed
+	p.Orders.Close()     //nolint:errcheck // the reader is gone
 }

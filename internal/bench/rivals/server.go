@@ -4,9 +4,11 @@ package rivals
 
 import (
 	"context"
+	"encoding/gob"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"runtime/debug"
 	"runtime/metrics"
 	"strings"
@@ -23,7 +25,6 @@ import (
 // dispatches the events. Its exported methods are called by the measuring process.
 type Server struct {
 	server subject.Server
-	orders chan Order
 
 	mu     sync.Mutex
 	starts []int64                 // of the calls of Dispatch, on the monotonic clock
@@ -33,7 +34,8 @@ type Server struct {
 }
 
 // An Order is for events to dispatch, the numbers First to Last. Events with the
-// number 0 do not count.
+// number 0 do not count. A server gets its orders without a reply, which would cost as
+// much as some deliveries.
 type Order struct{ First, Last, Size int }
 
 // Calls describes the calls of Dispatch since Begin. All times are ns.
@@ -67,7 +69,6 @@ func (s *Server) Start(name string, addr *string) error {
 		return err
 	}
 	s.calls = hdrhistogram.New(1, time.Minute.Nanoseconds(), 3)
-	s.orders = make(chan Order, 1<<10)
 	go s.run()
 	*addr = l.Addr().String()
 	return warmUp(*addr)
@@ -92,14 +93,14 @@ func warmUp(addr string) error {
 	return nil
 }
 
-// Dispatch lets the events be dispatched, and does not wait for that.
-func (s *Server) Dispatch(o Order, _ *process.None) error {
-	s.orders <- o
-	return nil
-}
-
+// run dispatches what is ordered.
 func (s *Server) run() {
-	for o := range s.orders {
+	orders := gob.NewDecoder(os.NewFile(process.OrdersFile, "orders"))
+	for {
+		var o Order
+		if orders.Decode(&o) != nil {
+			return // the measuring process is gone
+		}
 		for n := o.First; n <= o.Last; n++ {
 			data := fmt.Sprintf("seq=%d ", n)
 			data += strings.Repeat("x", max(0, o.Size-len(data)))

@@ -4,6 +4,7 @@ package rivals
 
 import (
 	"context"
+	"encoding/gob"
 	"errors"
 	"fmt"
 	"slices"
@@ -28,6 +29,7 @@ type Session struct {
 	name     string        // in the results
 	patience time.Duration // how long a server may make no progress
 	server   *process.Process
+	orders   *gob.Encoder
 	clients  *client.Clients
 	event    int    // the last one that was dispatched
 	empty    Memory // before the streams
@@ -99,6 +101,7 @@ func (s *Session) open(ctx context.Context, program string) (err error) {
 	if s.server, err = process.StartPart(ctx, program, "server"); err != nil {
 		return err
 	}
+	s.orders = gob.NewEncoder(s.server.Orders)
 	var addr string
 	if err := s.call("Start", s.Subject.Name, &addr); err != nil {
 		return err
@@ -112,7 +115,7 @@ func (s *Session) open(ctx context.Context, program string) (err error) {
 	}
 	const again = 200 * time.Millisecond
 	for deadline := time.Now().Add(s.patience + 10*time.Second); ; {
-		if err := s.call("Dispatch", Order{}, nil); err != nil {
+		if err := s.orders.Encode(Order{}); err != nil {
 			return err
 		}
 		greeted := 0
@@ -137,7 +140,7 @@ func (s *Session) call(method string, args, reply any) error {
 func (s *Session) dispatch(n, size int) error {
 	first := s.event + 1
 	s.event += n
-	return s.call("Dispatch", Order{First: first, Last: s.event, Size: size}, nil)
+	return s.orders.Encode(Order{First: first, Last: s.event, Size: size})
 }
 
 // arrived waits until all clients have the event, or a later one, which it returns.
