@@ -29,8 +29,8 @@ check: ## check formatting, go.mod files, generated files and other systems' bui
 bench: ## run the library's benchmarks; BENCH=regexp selects, COUNT=10 repeats
 	@go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) .
 
-bench-rivals: ## measure other packages beside it for a minute; FULL=1 takes twenty and writes the report; ARGS='--flag value' select
+bench-rivals: ## measure it beside other packages for a minute; FULL=1 takes twenty and writes the report; ARGS='--flag value' select
 	@FULL='$(FULL)' ci/bench-rivals.sh $(ARGS)
 
-bench-logs: ## measure what a log costs that processes share, for a minute; FULL=1 takes ten and writes the report; ARGS='--flag value' select
+bench-logs: ## measure the cost of a log that processes share, for a minute; FULL=1 takes ten and writes the report; ARGS='--flag value' select
 	@FULL='$(FULL)' ci/bench-logs.sh $(ARGS)

@@ -37,3 +37,17 @@ missing() { # who
 		echo "$packages"
 	done <<<"$tools"
 }
+
+# bench measures, and with FULL=1 writes the report.
+bench() { # name, command, flags...
+	local results=bin/$1.json name="make bench-$1${FULL:+ FULL=1}" command=$2
+	shift 2
+	if [ "$(uname)" != Linux ]; then
+		echo "SKIPPED: bench, which needs Linux"
+		return
+	fi
+	mkdir -p bin
+	go -C internal/bench build -o ../../bin/bench .
+	bin/bench "$command" ${FULL:+--full} --json "$results" --command "$name${*:+ ARGS='$*'}" "$@"
+	[ -z "${FULL:-}" ] || bin/bench report "$results"
+}

@@ -1,7 +1,7 @@
 //go:build !linux
 
-// Command bench runs on Linux alone: its clients are read by epoll, and memory
-// is as the kernel tells it.
+// Command bench runs on Linux only: its clients use epoll, and the kernel reports the
+// servers' memory.
 package main
 
 import "log"

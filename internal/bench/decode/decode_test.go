@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	ld "github.com/launchdarkly/eventsource"
-	"github.com/openai/openai-go/packages/ssestream"
+	"github.com/openai/openai-go/v3/packages/ssestream"
 	r3 "github.com/r3labs/sse/v2"
 	tmaxmax "github.com/tmaxmax/go-sse"
 	"gopkg.in/cenkalti/backoff.v1"

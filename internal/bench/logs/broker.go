@@ -4,168 +4,131 @@ package logs
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"golang.org/x/sync/errgroup"
+
+	"example.org/sse/internal/bench/process"
 )
 
-// A broker is the servers that a log is on.
+// A broker is the servers of a log.
 type broker struct {
 	addrs     string
-	processes []*process
+	processes []*process.Process
 	dir       string
 }
 
-// start starts what the engine needs.
-func (e Engine) start(ctx context.Context, self []string) (b *broker, err error) {
-	b = new(broker)
+// start starts the servers of the engine, if it has any.
+func (e Engine) start(ctx context.Context) (*broker, error) {
+	b := new(broker)
 	if e.local {
 		return b, nil
 	}
+	var err error
 	if b.dir, err = os.MkdirTemp("", "bench-logs"); err != nil {
 		return nil, err
 	}
 	if e.nats > 0 {
-		err = b.startNATS(ctx, self, e.nats)
+		err = b.startNATS(ctx, e.nats)
 	} else {
 		err = b.startRedis(ctx, e.redis)
 	}
 	if err != nil {
-		return nil, errors.Join(err, b.stop())
+		b.stop()
+		return nil, err
 	}
 	return b, nil
 }
 
-func (b *broker) stop() error {
-	var errs []error
+func (b *broker) stop() {
 	for _, p := range b.processes {
-		errs = append(errs, p.kill())
+		p.Kill()
 	}
 	if b.dir != "" {
-		errs = append(errs, os.RemoveAll(b.dir))
+		os.RemoveAll(b.dir) //nolint:errcheck // a temporary folder
 	}
-	return errors.Join(errs...)
 }
 
-// A natsConfig is that of one server.
-type natsConfig struct {
-	Name        string
-	Port, Route int
-	Routes      string
-	Dir         string
+// NATS is the process of a NATS server.
+type NATS struct{}
+
+// Start starts the server with the arguments of its command.
+func (*NATS) Start(args []string, _ *process.None) error {
+	o, err := server.ConfigureOptions(flag.NewFlagSet("nats", flag.ContinueOnError), args, nil, nil, nil)
+	if err != nil {
+		return err
+	}
+	o.NoLog, o.NoSigs = true, true
+	s, err := server.NewServer(o)
+	if err != nil {
+		return err
+	}
+	s.Start()
+	if !s.ReadyForConnections(patience) {
+		return errors.New("the server does not start")
+	}
+	return nil
 }
 
-func (b *broker) startNATS(ctx context.Context, self []string, servers int) error {
+func (b *broker) startNATS(ctx context.Context, servers int) error {
 	ports, err := freePorts(ctx, 2*servers)
 	if err != nil {
 		return err
 	}
 	var addrs, routes []string
 	for i := range servers {
-		addrs = append(addrs, fmt.Sprintf("nats://127.0.0.1:%d", ports[2*i]))
-		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", ports[2*i+1]))
+		addrs = append(addrs, fmt.Sprintf("nats://127.0.0.1:%d", ports[i]))
+		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", ports[servers+i]))
 	}
 	b.addrs = strings.Join(addrs, ",")
+	var starting errgroup.Group
 	for i := range servers {
-		c := natsConfig{Name: fmt.Sprintf("server%d", i), Port: ports[2*i], Dir: filepath.Join(b.dir, fmt.Sprint(i))}
+		args := []string{"-a", "127.0.0.1", "-p", fmt.Sprint(ports[i]), "-n", fmt.Sprint("server", i), "-js", "-sd", filepath.Join(b.dir, fmt.Sprint(i))}
 		if servers > 1 {
-			c.Route, c.Routes = ports[2*i+1], strings.Join(routes, ",")
+			args = append(args, "--cluster_name", "bench", "--cluster", routes[i], "--routes", strings.Join(routes, ","))
 		}
-		config, err := json.Marshal(c)
-		if err != nil {
-			return err
-		}
-		p, err := run(ctx, true, self[0], append(self[1:], "nats", string(config))...)
+		p, err := process.StartPart(ctx, "", "nats")
 		if err != nil {
 			return err
 		}
 		b.processes = append(b.processes, p)
+		starting.Go(func() error { return p.Call(patience, "Start", args, nil) })
 	}
-	for _, p := range b.processes {
-		if _, err := p.answer("start of NATS", patience); err != nil {
-			return err
-		}
-	}
-	return nil
+	return starting.Wait()
 }
 
-// playNATS is one server, until in ends.
-func playNATS(_ context.Context, config string, in io.Reader, out io.Writer) error {
-	var c natsConfig
-	if err := json.Unmarshal([]byte(config), &c); err != nil {
-		return err
-	}
-	o := &server.Options{
-		ServerName: c.Name, Host: "127.0.0.1", Port: c.Port, NoLog: true, NoSigs: true,
-		JetStream: true, StoreDir: c.Dir,
-	}
-	if c.Routes != "" {
-		o.Cluster = server.ClusterOpts{Name: "bench", Host: "127.0.0.1", Port: c.Route}
-		o.Routes = server.RoutesFromStr(c.Routes)
-	}
-	s, err := server.NewServer(o)
-	if err != nil {
-		return err
-	}
-	s.Start()
-	defer s.WaitForShutdown()
-	defer s.Shutdown()
-	if !s.ReadyForConnections(patience) {
-		return errors.New("the server does not start")
-	}
-	if err := json.NewEncoder(out).Encode(reply{}); err != nil {
-		return err
-	}
-	_, err = io.Copy(io.Discard, in)
-	return err
-}
-
+// startRedis returns before the server listens, which its client waits for.
 func (b *broker) startRedis(ctx context.Context, args []string) error {
 	ports, err := freePorts(ctx, 1)
 	if err != nil {
 		return err
 	}
+	b.addrs = fmt.Sprintf("127.0.0.1:%d", ports[0])
 	args = append([]string{"--bind", "127.0.0.1", "--port", fmt.Sprint(ports[0]), "--dir", b.dir, "--logfile", filepath.Join(b.dir, "log")}, args...)
-	p, err := run(ctx, false, "redis-server", args...)
+	p, err := process.Start(ctx, "redis-server", args...)
 	if err != nil {
 		return fmt.Errorf("redis-server, of the Debian package of that name: %w", err)
 	}
 	b.processes = append(b.processes, p)
-	b.addrs = fmt.Sprintf("127.0.0.1:%d", ports[0])
-	for began := time.Now(); ; {
-		conn, err := new(net.Dialer).DialContext(ctx, "tcp", b.addrs)
-		if err == nil {
-			return conn.Close()
-		}
-		if time.Since(began) > patience {
-			return err
-		}
-		time.Sleep(5 * time.Millisecond) // the process is starting
-	}
+	return nil
 }
 
-// freePorts returns ports that nobody listened on just now.
+// freePorts returns ports that are free at the moment.
 func freePorts(ctx context.Context, n int) (ports []int, err error) {
-	var listeners []net.Listener
 	for range n {
-		l, e := new(net.ListenConfig).Listen(ctx, "tcp4", "127.0.0.1:0")
-		if e != nil {
-			err = e
-			break
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp4", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
 		}
-		listeners = append(listeners, l)
+		defer l.Close() //nolint:errcheck // it is open so that the next port is another one
 		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
 	}
-	for _, l := range listeners {
-		err = errors.Join(err, l.Close())
-	}
-	return ports, err
+	return ports, nil
 }

@@ -1,15 +1,14 @@
 //go:build linux
 
-// Package logs measures what it costs that processes share a log: hubs on a
-// log in memory, on NATS and on Redis, each with a member, in processes of
-// their own; and what it costs when all clients of a process come back at once.
+// Package logs measures the cost of a log that processes share: hubs on a log in
+// memory, on NATS and on Redis, each with a member, in processes of their own. It also
+// measures all clients of a process that reconnect at once.
 package logs
 
 import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/redis/go-redis/v9"
@@ -19,23 +18,23 @@ import (
 	"example.org/sse/redislog"
 )
 
-// An Engine is what a hub's log is on.
+// An Engine keeps a hub's log.
 type Engine struct {
 	Name  string
 	about string
-	local bool     // shared within one process alone
-	nats  int      // servers
-	redis []string // arguments of the server
-	open  func(ctx context.Context, addrs string) (backplane.Log, func(), error)
+	local bool                                                           // shared within one process alone
+	nats  int                                                            // servers
+	redis []string                                                       // arguments of the server
+	open  func(ctx context.Context, addrs string) (backplane.Log, error) // until the process ends
 }
 
-// Base is the name of the engine that all others are compared with.
-const Base = "memory"
+// base is the name of the engine that others are compared with.
+const base = "memory"
 
 // Engines are all of them, in the order of the tables.
 var Engines = []Engine{
 	{Name: "none", about: "no log: one process, as a `Set` alone", local: true, open: openNone},
-	{Name: Base, about: "`backplane.Memory`: several hubs in one process", local: true, open: openMemory},
+	{Name: base, about: "`backplane.Memory`: several hubs in one process", local: true, open: openMemory},
 	{Name: "nats, memory", about: "one NATS server, entries in memory", nats: 1, open: natsOpener(natslog.Options{Memory: true})},
 	{Name: "nats, file", about: "one NATS server, entries on disk", nats: 1, open: natsOpener(natslog.Options{})},
 	{Name: "nats, three", about: "a cluster of three NATS servers on this machine, on disk", nats: 3, open: natsOpener(natslog.Options{Replicas: 3})},
@@ -50,52 +49,36 @@ func Find(name string) (Engine, error) {
 			return e, nil
 		}
 	}
-	return Engine{}, fmt.Errorf("no log is called %q; the logs are %s", name, strings.Join(Names(), "; "))
+	return Engine{}, fmt.Errorf("unknown log %q; the logs are %s", name, strings.Join(Names(), "; "))
 }
 
 // Names returns the names of all engines.
-func Names() []string {
-	var names []string
+func Names() (names []string) {
 	for _, e := range Engines {
 		names = append(names, e.Name)
 	}
 	return names
 }
 
-func openNone(context.Context, string) (backplane.Log, func(), error) { return nil, func() {}, nil }
+func openNone(context.Context, string) (backplane.Log, error) { return nil, nil }
 
-func openMemory(context.Context, string) (backplane.Log, func(), error) {
-	return new(backplane.Memory), func() {}, nil
-}
+func openMemory(context.Context, string) (backplane.Log, error) { return new(backplane.Memory), nil }
 
-// openTimeout is for a cluster that has just been started.
-const openTimeout = time.Minute
-
-func natsOpener(o natslog.Options) func(context.Context, string) (backplane.Log, func(), error) {
-	return func(ctx context.Context, addrs string) (backplane.Log, func(), error) {
+func natsOpener(o natslog.Options) func(context.Context, string) (backplane.Log, error) {
+	return func(ctx context.Context, addrs string) (backplane.Log, error) {
 		nc, err := nats.Connect(addrs, natslog.ConnOptions()...)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		ctx, cancel := context.WithTimeout(ctx, openTimeout)
-		defer cancel()
-		l, err := natslog.Open(ctx, nc, "bench", &o)
-		if err != nil {
-			nc.Close()
-			return nil, nil, err
-		}
-		return l, nc.Close, nil
+		return natslog.Open(ctx, nc, "bench", &o)
 	}
 }
 
-func openRedis(ctx context.Context, addr string) (backplane.Log, func(), error) {
-	client := redis.NewClient(&redis.Options{Addr: addr, PoolSize: 300, ContextTimeoutEnabled: true}) // more than callers
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
-	defer cancel()
-	l, err := redislog.Open(ctx, client, "bench", nil)
-	if err != nil {
-		client.Close() //nolint:errcheck // the error is another one
-		return nil, nil, err
-	}
-	return l, func() { client.Close() }, nil //nolint:errcheck // the process ends
+func openRedis(ctx context.Context, addr string) (backplane.Log, error) {
+	client := redis.NewClient(&redis.Options{
+		Addr: addr, ContextTimeoutEnabled: true,
+		PoolSize:      300, // more than callers
+		DialerRetries: 600, // a minute, for a server that is starting
+	})
+	return redislog.Open(ctx, client, "bench", nil)
 }

@@ -3,8 +3,6 @@
 package logs_test
 
 import (
-	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -12,28 +10,19 @@ import (
 	"time"
 
 	"example.org/sse/internal/bench/logs"
+	"example.org/sse/internal/bench/process"
+	"example.org/sse/internal/bench/report"
 )
 
-// The parts of a run are this program again.
+// The nodes and brokers are this program again.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 2 && os.Args[1] == "part" {
-		args := append(os.Args[2:], "")
-		if err := logs.Play(context.Background(), args[0], args[1], os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
+	process.Play(map[string]any{"node": new(logs.Node), "nats": new(logs.NATS)})
 	os.Exit(m.Run())
 }
 
-// Each engine measures, which it does only if every member has every event, and
-// the tables have a figure in each of their cells.
+// Each engine is measured, which fails unless every member has every event, and each
+// cell of the tables has a figure.
 func TestEngines(t *testing.T) {
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	_, noRedis := exec.LookPath("redis-server")
 	for _, e := range logs.Engines {
 		t.Run(e.Name, func(t *testing.T) {
@@ -44,27 +33,29 @@ func TestEngines(t *testing.T) {
 				t.Skip("there is no redis-server; with apt: apt-get install redis-server")
 			}
 			p := logs.Plan{
-				Engines: []logs.Engine{e}, Followers: []int{1}, Callers: []int{3}, Rounds: 1, For: 50 * time.Millisecond,
-				Self: []string{self, "part"}, Say: func(line string) { t.Log(line) },
+				Engines: []logs.Engine{e}, Hubs: []int{2, 1}, Callers: []int{3}, Rounds: 1, For: 50 * time.Millisecond,
 			}
 			if e.Name == "nats, file" {
-				p.Back = []int{50}
+				p.Clients = []int{50}
 			}
-			found, err := p.Run(t.Context())
+			results := &report.Results{Kind: "logs", Rows: p.Rows()}
+			if err := p.Run(t.Context(), func(r report.Result) { results.Results = append(results.Results, r) }); err != nil {
+				t.Fatal(err)
+			}
+			text, err := results.Text("", "")
 			if err != nil {
 				t.Fatal(err)
 			}
-			var b strings.Builder
-			if err := (&logs.Results{Results: found}).Print(&b); err != nil {
-				t.Fatal(err)
-			}
-			for line := range strings.Lines(b.String()) {
+			for line := range strings.Lines(text) {
 				if strings.HasPrefix(line, "|") && strings.Contains(line, "–") {
-					t.Errorf("a cell is empty: %s", line)
+					t.Errorf("got an empty cell: %s", line)
 				}
 			}
-			if rows := strings.Count(b.String(), "| "+e.Name+" |"); rows != 4 {
-				t.Errorf("there are %d rows of it, of 4:\n%s", rows, b.String())
+			if rows := strings.Count(text, "| "+e.Name+" |"); rows != 4 {
+				t.Errorf("got %d rows, want 4:\n%s", rows, text)
+			}
+			if p.Clients != nil && !strings.Contains(text, "| 50 clients |") {
+				t.Errorf("got no row of the clients:\n%s", text)
 			}
 		})
 	}

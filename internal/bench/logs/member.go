@@ -4,69 +4,65 @@ package logs
 
 import (
 	"bytes"
-	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"example.org/sse"
-	"example.org/sse/internal/bench/machine"
+	"example.org/sse/internal/bench/process"
 )
 
-// recalled is how many events before the newest one a client has seen that comes
-// back.
+// recalled is the number of newest events whose ids are kept for clients that resume.
 const recalled = 16
 
-// members are those of the hubs in a process. What they are sent goes no further
-// than here: neither net/http nor a socket is in it.
+// members are those of the hubs of a process, one each. Their events go no further:
+// neither net/http nor a socket is involved.
 type members struct {
-	all  []*member
-	stop context.CancelFunc
-	wg   sync.WaitGroup
+	all []*member
 
 	mu      sync.Mutex
 	changed *sync.Cond
 	latency *hdrhistogram.Histogram // ns, of all
-	last    int64                   // when the newest event came, on the monotonic clock
 }
 
-// A member is the ResponseWriter of one stream.
+// A member is the ResponseWriter of a stream.
 type member struct {
 	*members
 	header http.Header
-	rest   []byte // the beginning of a line
+	rest   []byte // the beginning of an event
 
-	// Guarded by members.mu.
-	events int
+	events int              // guarded by members.mu, as is ids
 	ids    [recalled][]byte // of the newest events, in turn
-	id     []byte
 }
 
 // join adds a member to the set of each hub, and waits until all are in.
 func join(hubs []*sse.Hub) *members {
-	ctx, stop := context.WithCancel(context.Background())
-	m := &members{stop: stop, latency: hdrhistogram.New(1, patience.Nanoseconds(), 3)}
+	m := &members{latency: newHistogram()}
 	m.changed = sync.NewCond(&m.mu)
 	for _, h := range hubs {
 		one := &member{members: m, header: make(http.Header)}
 		m.all = append(m.all, one)
-		r := httptest.NewRequest(http.MethodGet, "/", nil).WithContext(ctx)
-		m.wg.Go(func() { h.Set(setName).ServeHTTP(one, r) })
+		go h.Set(setName).ServeHTTP(one, httptest.NewRequest(http.MethodGet, "/", nil)) // until the process ends
+		for h.Set(setName).Len() == 0 {
+			time.Sleep(time.Millisecond) // the member is joining
+		}
 	}
 	return m
 }
 
-func (m *members) leave() {
-	m.stop()
-	m.wg.Wait()
+func (m *members) forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.latency.Reset()
 }
 
-// await waits until each has so many events, and returns when the last of these
-// came.
-func (m *members) await(events int) int64 {
+// await waits until each member has that many events.
+func (m *members) await(events int) (Times, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, one := range m.all {
@@ -74,74 +70,63 @@ func (m *members) await(events int) int64 {
 			m.changed.Wait()
 		}
 	}
-	return m.last
+	for _, one := range m.all {
+		if one.events != events {
+			return Times{}, fmt.Errorf("a member has %d events, want %d", one.events, events)
+		}
+	}
+	return Times{Events: events, P50: m.latency.ValueAtQuantile(50), P99: m.latency.ValueAtQuantile(99)}, nil
 }
 
-// has returns how many events each has.
-func (m *members) has() []int {
+// oldID returns the id of an event that is not the newest one.
+func (m *members) oldID() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var events []int
-	for _, one := range m.all {
-		events = append(events, one.events)
-	}
-	return events
+	one := m.all[0]
+	return string(one.ids[one.events%recalled])
 }
 
-// Header is that of the response.
+// Header returns the response's header.
 func (m *member) Header() http.Header { return m.header }
 
 // WriteHeader does nothing.
 func (m *member) WriteHeader(int) {}
 
-// Flush does nothing: what is written is there.
+// Flush does nothing: what is written has arrived.
 func (m *member) Flush() {}
 
 // Write takes a part of the body.
 func (m *member) Write(p []byte) (int, error) {
-	now := machine.Monotonic()
+	now := process.Monotonic()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for rest := p; len(rest) > 0; {
-		line, after, whole := bytes.Cut(rest, []byte("\n"))
-		if rest = after; !whole {
-			m.rest = append(m.rest, line...)
+	m.rest = append(m.rest, p...)
+	left := m.rest
+	for {
+		event, after, whole := bytes.Cut(left, []byte("\n\n"))
+		if !whole {
 			break
 		}
-		if len(m.rest) > 0 {
-			line = append(m.rest, line...)
-			m.rest = m.rest[:0]
-		}
-		m.line(line, now)
+		left = after
+		m.takeLocked(event, now)
 	}
+	m.rest = append(m.rest[:0], left...)
 	m.changed.Broadcast()
 	return len(p), nil
 }
 
-// line takes a line of the body; an event's data begins with when it was
-// dispatched. The caller holds mu.
-func (m *member) line(line []byte, now int64) {
-	if id, ok := bytes.CutPrefix(line, []byte("id: ")); ok {
-		m.id = append(m.id[:0], id...)
-	}
-	data, ok := bytes.CutPrefix(line, []byte("data: at="))
-	if !ok {
-		return
-	}
+// takeLocked takes an event. The data of those that count begins with the time of its
+// dispatch.
+func (m *member) takeLocked(event []byte, now int64) {
+	_, data, _ := bytes.Cut(event, []byte("data: at="))
 	digits, _, _ := bytes.Cut(data, []byte(" "))
 	at, err := strconv.ParseInt(string(digits), 10, 64)
 	if err != nil {
-		return // and the events are not all there
+		return
 	}
-	m.ids[m.events%recalled] = append(m.ids[m.events%recalled][:0], m.id...)
+	_, id, _ := bytes.Cut(event, []byte("id: "))
+	id, _, _ = bytes.Cut(id, []byte("\n"))
+	m.ids[m.events%recalled] = append(m.ids[m.events%recalled][:0], id...)
 	m.events++
-	m.last = now
-	_ = m.latency.RecordValue(now - at) // fails above a minute, when nobody waits any more
-}
-
-// oldID returns the id of an event that is not the newest one.
-func (m *member) oldID() string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return string(m.ids[m.events%recalled])
+	_ = m.latency.RecordValue(now - at) // fails above a minute, when nobody waits
 }

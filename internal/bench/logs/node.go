@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -16,7 +15,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"example.org/sse"
-	"example.org/sse/internal/bench/machine"
+	"example.org/sse/internal/bench/process"
 )
 
 const (
@@ -24,56 +23,58 @@ const (
 	dataSize = 100 // bytes of data in an event
 )
 
-// A node is a process with a hub, or several where the log is in its memory.
-type node struct {
-	hubs     []*sse.Hub
-	members  *members
-	closeLog func()
-	newcomer string // what the snapshot has
-	server   *http.Server
-	serving  sync.WaitGroup
+// A Node is a process with a hub, or with several where the log is in its memory. Its
+// exported methods are called by the measuring process.
+type Node struct {
+	hubs    []*sse.Hub
+	members *members
 }
 
-func playNode(ctx context.Context, _ string, in io.Reader, out io.Writer) error {
-	if err := machine.RaiseFileLimit(0); err != nil {
-		return err
-	}
-	n := new(node)
-	defer n.close()
-	return serve(in, out, map[string]func(order) (reply, error){
-		"open":  func(o order) (reply, error) { return reply{}, n.open(ctx, o) },
-		"write": func(o order) (reply, error) { return n.write(ctx, o) },
-		"await": func(o order) (reply, error) { return n.await(o.Count) },
-		"forget": func(order) (reply, error) {
-			n.members.mu.Lock()
-			defer n.members.mu.Unlock()
-			n.members.latency.Reset()
-			return reply{}, nil
-		},
-		"serve":    func(order) (reply, error) { return n.serve(ctx) },
-		"detached": func(o order) (reply, error) { return reply{}, awaitDetached(o.Count) },
-	})
+// NodeConfig says what a node is to be.
+type NodeConfig struct {
+	Engine   string
+	Addrs    string // of the broker
+	Hubs     int
+	Snapshot int // size of its data
 }
 
-// open makes the hubs, and a member of each.
-func (n *node) open(ctx context.Context, o order) error {
-	e, err := Find(o.Engine)
+// Order is for events to dispatch, until both For and Count are reached.
+type Order struct {
+	Callers int
+	For     time.Duration
+	Count   int           // for each caller
+	Pause   time.Duration // between the events of a caller
+}
+
+// Times describe calls, or the way of events. They are ns.
+type Times struct {
+	Events   int
+	P50, P99 int64
+	Took     time.Duration // in all
+}
+
+// Address is where a node serves its set, and an id to resume from.
+type Address struct{ Addr, ID string }
+
+// Open makes the hubs, and a member of each.
+func (n *Node) Open(c NodeConfig, _ *process.None) error {
+	e, err := Find(c.Engine)
 	if err != nil {
 		return err
 	}
-	log, closeLog, err := e.open(ctx, o.Addrs)
-	if err != nil {
+	if err := process.RaiseFileLimit(0); err != nil {
 		return err
 	}
-	n.closeLog = closeLog
-	n.newcomer = strings.Repeat("x", o.Count)
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	for range o.Hubs {
+	log, err := e.open(ctx, c.Addrs)
+	if err != nil {
+		return err
+	}
+	snapshot := []sse.Event{{Type: "snapshot", Data: "seq=1 " + strings.Repeat("x", c.Snapshot)}}
+	for range c.Hubs {
 		h := &sse.Hub{Log: log, NewSet: func(_ string, s *sse.Set) {
-			s.Snapshot = func(*sse.EventSource) ([]sse.Event, error) {
-				return []sse.Event{{Type: "snapshot", Data: "seq=1 " + n.newcomer}}, nil
-			}
+			s.Snapshot = func(*sse.EventSource) ([]sse.Event, error) { return snapshot, nil }
 		}}
 		n.hubs = append(n.hubs, h)
 		if err := h.WaitReady(ctx); err != nil {
@@ -81,75 +82,54 @@ func (n *node) open(ctx context.Context, o order) error {
 		}
 	}
 	n.members = join(n.hubs)
-	for _, h := range n.hubs {
-		for h.Set(setName).Len() == 0 {
-			time.Sleep(time.Millisecond) // the member is joining
-		}
-	}
 	return nil
 }
 
-func (n *node) close() {
-	if n.server != nil {
-		n.server.Close()
-		n.serving.Wait()
-	}
-	for _, h := range n.hubs {
-		h.Set(setName).CloseAll()
-		h.Close()
-	}
-	if n.members != nil {
-		n.members.leave()
-	}
-	if n.closeLog != nil {
-		n.closeLog()
-	}
+// Forget forgets the times of arrival so far.
+func (n *Node) Forget(process.None, *process.None) error {
+	n.members.forget()
+	return nil
 }
 
-// write has callers dispatch to the first hub, each an event when it is done with
-// the one before, for a time or up to a number of events.
-func (n *node) write(ctx context.Context, o order) (reply, error) {
+// Write dispatches to the first hub. Each caller dispatches its next event when the
+// call before has returned.
+func (n *Node) Write(o Order, t *Times) error {
 	var (
-		set     = n.hubs[0].Set(setName)
-		began   = time.Now()
 		mu      sync.Mutex
-		calls   = hdrhistogram.New(1, patience.Nanoseconds(), 3)
-		events  int
+		calls   = newHistogram()
 		errs    error
 		callers sync.WaitGroup
+		began   = time.Now()
 	)
 	for range o.Callers {
 		callers.Go(func() {
-			own := hdrhistogram.New(1, patience.Nanoseconds(), 3)
-			done, err := dispatch(ctx, set, own, o, began)
+			own := newHistogram()
+			done, err := n.dispatch(own, o, began)
 			mu.Lock()
 			defer mu.Unlock()
 			calls.Merge(own)
-			events += done
+			t.Events += done
 			errs = errors.Join(errs, err)
 		})
 	}
 	callers.Wait()
-	return reply{
-		Events: events,
-		P50:    float64(calls.ValueAtQuantile(50)),
-		P99:    float64(calls.ValueAtQuantile(99)),
-		Took:   float64(time.Since(began)),
-	}, errs
+	t.P50, t.P99, t.Took = calls.ValueAtQuantile(50), calls.ValueAtQuantile(99), time.Since(began)
+	return errs
 }
 
 // dispatch is one caller.
-func dispatch(ctx context.Context, set *sse.Set, calls *hdrhistogram.Histogram, o order, began time.Time) (events int, err error) {
+func (n *Node) dispatch(calls *hdrhistogram.Histogram, o Order, began time.Time) (events int, err error) {
+	set := n.hubs[0].Set(setName)
 	pause := time.NewTicker(max(o.Pause, 1))
 	defer pause.Stop()
 	for time.Since(began) < o.For || events < o.Count {
-		start := machine.Monotonic()
+		start := process.Monotonic()
 		data := fmt.Sprintf("at=%d seq=%d ", start, events+1)
 		data += strings.Repeat("x", max(0, dataSize-len(data)))
-		if _, err := set.DispatchOnce(ctx, "", sse.Event{Data: data}); err != nil {
+		if _, err := set.DispatchOnce(context.Background(), "", sse.Event{Data: data}); err != nil {
 			return events, err
 		}
-		_ = calls.RecordValue(machine.Monotonic() - start) // fails above a minute, when DispatchOnce has
+		_ = calls.RecordValue(process.Monotonic() - start) // fails above a minute, when DispatchOnce has failed
 		if events++; o.Pause > 0 {
 			<-pause.C
 		}
@@ -157,41 +137,33 @@ func dispatch(ctx context.Context, set *sse.Set, calls *hdrhistogram.Histogram, 
 	return events, nil
 }
 
-// await waits until the members have so many events, and no more.
-func (n *node) await(events int) (reply, error) {
-	n.members.await(events)
-	for _, has := range n.members.has() {
-		if has != events {
-			return reply{}, fmt.Errorf("a member has %d events, of %d", has, events)
-		}
-	}
-	n.members.mu.Lock()
-	defer n.members.mu.Unlock()
-	return reply{
-		P50: float64(n.members.latency.ValueAtQuantile(50)),
-		P99: float64(n.members.latency.ValueAtQuantile(99)),
-	}, nil
+// Await waits until the members have that many events, and fails if one has more. It
+// returns the times from an event's dispatch to its arrival.
+func (n *Node) Await(events int, t *Times) (err error) {
+	*t, err = n.members.await(events)
+	return err
 }
 
-// serve serves the first hub's set, and returns the id of an event that clients
-// may come back with.
-func (n *node) serve(ctx context.Context) (reply, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp4", "127.0.0.1:0")
+// Serve serves the first hub's set.
+func (n *Node) Serve(_ process.None, a *Address) error {
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp4", "127.0.0.1:0")
 	if err != nil {
-		return reply{}, err
+		return err
 	}
-	n.server = &http.Server{Handler: n.hubs[0].Set(setName)} //nolint:gosec // its clients are ours
-	n.serving.Go(func() { n.server.Serve(l) })               //nolint:errcheck // the listener's end, which is close's doing
-	return reply{Addr: l.Addr().String(), ID: n.members.all[0].oldID()}, nil
+	s := &http.Server{Handler: n.hubs[0].Set(setName)} //nolint:gosec // its clients are ours
+	go s.Serve(sse.Listener(l))                        //nolint:errcheck // until the process ends
+	*a = Address{l.Addr().String(), n.members.oldID()}
+	return nil
 }
 
-// awaitDetached waits until so many streams are.
-func awaitDetached(streams int) error {
-	for began := time.Now(); sse.ReadStats().Detached < streams; {
+// AwaitDetached waits until that many streams are detached.
+func (n *Node) AwaitDetached(streams int, _ *process.None) error {
+	for began := time.Now(); sse.ReadStats().Detached < streams; time.Sleep(time.Millisecond) { // the last handlers are about to return
 		if time.Since(began) > patience/2 {
-			return fmt.Errorf("of %d streams there are %+v", streams, sse.ReadStats())
+			return fmt.Errorf("got %+v, want %d detached streams", sse.ReadStats(), streams)
 		}
-		time.Sleep(time.Millisecond) // the last handlers are about to return
 	}
 	return nil
 }
+
+func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, patience.Nanoseconds(), 3) }

@@ -1,13 +1,11 @@
-//go:build linux
-
 package report
 
 import (
 	"bytes"
 	"image/color"
 	"os"
-	"path/filepath"
 	"slices"
+	"strings"
 
 	"golang.org/x/image/font"
 	"gonum.org/v1/plot"
@@ -16,67 +14,61 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgsvg"
-
-	"example.org/sse/internal/bench/driver"
 )
 
 // Both are readable on the plots' white background, whatever the page's is.
 var (
-	ours   = color.RGBA{R: 0x0b, G: 0x62, B: 0xbd, A: 0xff}
-	theirs = color.RGBA{R: 0xa6, G: 0xa6, B: 0xa6, A: 0xff}
+	blue = color.RGBA{R: 0x0b, G: 0x62, B: 0xbd, A: 0xff}
+	gray = color.RGBA{R: 0xa6, G: 0xa6, B: 0xa6, A: 0xff}
 )
 
-// figures are what is plotted of a measure.
-var figures = []struct {
-	measure driver.Measure
-	figure  string
-	file    string
-	title   string
-	axis    string
-	label   string // of a bar
-}{
-	{driver.One, driver.CPU, "cpu.svg", "Server CPU time for each delivery, one event at a time", "server CPU time, µs", "%.2f"},
-	{driver.Flat, driver.CPU, "flat.svg", "Server CPU time for each delivery, 16 events on their way", "server CPU time, µs", "%.2f"},
-	{driver.Idle, driver.Resident, "idle.svg", "Memory of an idle stream", "KiB resident", "%.1f"},
-}
-
-// plot draws bars of the measures that there are results of, with the most
-// streams and the smallest events, and returns the files' names.
-func (t *tables) plot(folder string) (map[driver.Measure]string, error) {
-	files := make(map[driver.Measure]string)
-	for _, f := range figures {
-		shapes := t.shapes(f.measure)
-		if len(shapes) == 0 {
-			continue
-		}
-		most := slices.MaxFunc(shapes, func(a, b shape) int { return a.streams - b.streams }) // the first of these
-		p := plot.New()
-		setFont(p)
-		p.Title.Text = f.title + ", " + most.String()
-		p.Title.Padding = vg.Points(8)
-		p.X.Label.Text = f.axis
-		p.X.Min = 0
-		p.BackgroundColor = color.White
-		if err := t.bars(p, most, f.figure, f.label); err != nil {
-			return nil, err
-		}
-		height := vg.Length(len(t.subjects(f.measure)))*22 + 90
-		if err := save(p, height, filepath.Join(folder, f.file)); err != nil {
-			return nil, err
-		}
-		files[f.measure] = f.file
-	}
-	return files, nil
-}
-
-// variant is the fonts' of all text.
-const variant = "Sans"
-
-func setFont(p *plot.Plot) {
-	for _, style := range []*text.Style{&p.Title.TextStyle, &p.X.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label} {
-		style.Font.Variant = variant
-	}
+// plot writes a plot of horizontal bars, one for each subject, the first at the top. It
+// has the figure with the most streams and the smallest events.
+func (r *Results) plot(file, name, measure, spec, axis string) error {
+	most := slices.MaxFunc(r.Keys(measure), func(a, b Key) int { return a.N - b.N }) // the first of these
+	p := plot.New()
+	p.Title.Text, p.X.Label.Text = name+": "+title("streams", most), axis
+	p.Title.Padding = vg.Points(8)
 	p.Title.TextStyle.Font.Weight = font.WeightBold
+	p.X.Min = 0
+	p.BackgroundColor = color.White
+	names, ends := make([]string, len(r.Rows)), plotter.XYLabels{}
+	values := map[bool]plotter.Values{true: make(plotter.Values, len(r.Rows)), false: make(plotter.Values, len(r.Rows))}
+	figure, _, _ := strings.Cut(spec, "=")
+	for y := range names {
+		row := r.Rows[len(r.Rows)-1-y]
+		v, _ := r.median(row.Subject, most, figure)
+		names[y], values[row.Ours][y] = row.Subject, v
+		ends.XYs = append(ends.XYs, plotter.XY{X: v, Y: float64(y)})
+		ends.Labels = append(ends.Labels, r.cell(row.Subject, "", most, spec))
+	}
+	for _, ours := range []bool{true, false} {
+		group, err := plotter.NewBarChart(values[ours], vg.Points(14))
+		if err != nil {
+			return err
+		}
+		group.Horizontal, group.Color, group.LineStyle.Width = true, gray, 0
+		if ours {
+			group.Color = blue
+		}
+		p.Add(group)
+	}
+	labels, err := plotter.NewLabels(ends)
+	if err != nil {
+		return err
+	}
+	labels.Offset = vg.Point{X: 4, Y: 1.5} // beside the bar, and level with the name
+	p.Add(labels)
+	p.NominalY(names...)
+	styles := []*text.Style{&p.Title.TextStyle, &p.X.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label}
+	for i := range labels.TextStyle {
+		labels.TextStyle[i].YAlign = draw.YCenter
+		styles = append(styles, &labels.TextStyle[i])
+	}
+	for _, s := range styles {
+		s.Font.Variant = "Sans"
+	}
+	return save(p, vg.Length(len(names))*22+90, file)
 }
 
 // save writes a plot with a margin on white.
@@ -86,53 +78,12 @@ func save(p *plot.Plot, height vg.Length, file string) error {
 	page := draw.New(svg)
 	page.SetColor(color.White)
 	page.Fill(page.Rectangle.Path())
-	p.Draw(draw.Crop(page, margin, -3*margin, margin, -margin)) // on the right there are numbers beside the bars
+	p.Draw(draw.Crop(page, margin, -3*margin, margin, -margin)) // the bars' labels are on the right
 	var b bytes.Buffer
 	if _, err := svg.WriteTo(&b); err != nil {
 		return err
 	}
-	// The font that the text was measured in, and those with the same widths.
+	// The font that the text was measured in, and others with the same widths.
 	named := bytes.ReplaceAll(b.Bytes(), []byte("font-family:Liberation Sans;"), []byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif;"))
 	return os.WriteFile(file, named, 0o666)
-}
-
-// bars adds a bar for each subject, the first at the top.
-func (t *tables) bars(p *plot.Plot, s shape, figure, format string) error {
-	subjects := t.subjects(s.measure)
-	slices.Reverse(subjects)
-	names, points := make([]string, len(subjects)), make(plotter.XYs, len(subjects))
-	labels := make([]string, len(subjects))
-	us, them := make(plotter.Values, len(subjects)), make(plotter.Values, len(subjects))
-	for i, subject := range subjects {
-		names[i] = subject.Name
-		value, _ := t.median(s, subject.Name, figure)
-		labels[i] = t.cell(s, subject.Name, format, figure)
-		points[i] = plotter.XY{X: value, Y: float64(i)}
-		if them[i] = value; subject.Ours {
-			us[i], them[i] = value, 0
-		}
-	}
-	for _, group := range []struct {
-		values plotter.Values
-		color  color.Color
-	}{{us, ours}, {them, theirs}} {
-		bars, err := plotter.NewBarChart(group.values, vg.Points(14))
-		if err != nil {
-			return err
-		}
-		bars.Horizontal, bars.Color, bars.LineStyle.Width = true, group.color, 0
-		p.Add(bars)
-	}
-	numbers, err := plotter.NewLabels(plotter.XYLabels{XYs: points, Labels: labels})
-	if err != nil {
-		return err
-	}
-	for i := range numbers.TextStyle {
-		numbers.TextStyle[i].YAlign = draw.YCenter
-		numbers.TextStyle[i].Font.Variant = variant
-	}
-	numbers.Offset = vg.Point{X: 4, Y: 1.5} // beside the bar, and level with the name
-	p.Add(numbers)
-	p.NominalY(names...)
-	return nil
 }

@@ -12,9 +12,8 @@ import (
 	"syscall"
 )
 
-// A loop is the bare limit: one write(2) for each event and client, one after
-// the other, and nothing else. It never waits: a client whose socket is full
-// is disconnected.
+// A loop is the bare limit: one write(2) for each event and client, one after the
+// other, and nothing else. It never waits; it disconnects a client whose socket is full.
 type loop struct {
 	listener net.Listener
 	mu       sync.Mutex
@@ -37,8 +36,8 @@ func (s *loop) accept() {
 	}
 }
 
-// greet answers the request and keeps nothing of the connection but a
-// descriptor, whose writes do not block.
+// greet answers the request and keeps only a descriptor of the connection, whose
+// writes do not block.
 func (s *loop) greet(conn net.Conn) {
 	defer conn.Close() //nolint:errcheck // its duplicate lives on
 	if _, err := http.ReadRequest(bufio.NewReader(conn)); err != nil {
@@ -52,7 +51,7 @@ func (s *loop) greet(conn net.Conn) {
 	if err != nil {
 		return
 	}
-	_ = raw.Control(func(fd uintptr) { // fails for a closed connection, which this is not
+	_ = raw.Control(func(fd uintptr) { // fails if the connection is closed, which it is not
 		if fd, err := syscall.Dup(int(fd)); err == nil {
 			s.mu.Lock()
 			defer s.mu.Unlock()

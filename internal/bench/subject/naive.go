@@ -9,36 +9,43 @@ import (
 	"sync"
 )
 
-// A hub is what people write by hand: a map of channels, and a loop that sends
-// each event to all of them. It knows nothing of slow clients.
+// A hub is what people write by hand: a map of channels, and a loop that sends each
+// event to all of them. It does nothing about slow clients.
 type hub struct {
 	mu      sync.Mutex
-	clients map[chan []byte]struct{}
+	clients map[chan string]struct{}
 }
 
-func newHub() *hub { return &hub{clients: make(map[chan []byte]struct{})} }
+func newHub() *hub { return &hub{clients: make(map[chan string]struct{})} }
 
-// join returns a channel that is sent what is dispatched from now on.
-func (h *hub) join() chan []byte {
-	c := make(chan []byte, 16)
+// forward sends the client what is dispatched from now on, until it is gone.
+func (h *hub) forward(r *http.Request, send func(event string) error) {
+	c := make(chan string, 16)
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	h.clients[c] = struct{}{}
-	return c
-}
-
-func (h *hub) leave(c chan []byte) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	delete(h.clients, c)
+	h.mu.Unlock()
+	defer func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.clients, c)
+	}()
+	for {
+		select {
+		case event := <-c:
+			if send(event) != nil {
+				return
+			}
+		case <-r.Context().Done():
+			return
+		}
+	}
 }
 
 func (h *hub) dispatch(data string) error {
-	event := []byte(data)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for c := range h.clients {
-		c <- event
+		c <- data
 	}
 	return nil
 }
@@ -55,17 +62,11 @@ func startNaive(l net.Listener) (Server, error) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		w.Header().Set("Cache-Control", "no-cache")
 		flusher.Flush()
-		events := h.join()
-		defer h.leave(events)
-		for {
-			select {
-			case event := <-events:
-				fmt.Fprintf(w, "data: %s\n\n", event)
-				flusher.Flush()
-			case <-r.Context().Done():
-				return
-			}
-		}
+		h.forward(r, func(event string) error {
+			fmt.Fprintf(w, "data: %s\n\n", event)
+			flusher.Flush()
+			return nil
+		})
 	}
-	return serve(l, http.HandlerFunc(handler), h.dispatch), nil
+	return serve(l, http.HandlerFunc(handler), h.dispatch, nil), nil
 }

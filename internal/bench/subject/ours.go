@@ -20,31 +20,29 @@ func dispatchTo(group *sse.Set) func(string) error {
 	}
 }
 
-// startDetached uses a set as the handler. Where the library can, it takes the
-// connections over.
+// startDetached uses the listener whose streams leave their handlers.
 func startDetached(l net.Listener) (Server, error) {
 	group := newSet()
-	s := serve(l, group, dispatchTo(group))
-	s.drained = func() bool { return group.Len() == 0 }
-	return s, nil
+	return serve(sse.Listener(l), group, dispatchTo(group), nil), nil
 }
 
-// startAttached has a middleware between, so that the streams stay with their
-// handlers.
+// startAttached uses a plain listener, whose streams keep their handlers.
 func startAttached(l net.Listener) (Server, error) {
 	group := newSet()
-	handler := func(w http.ResponseWriter, r *http.Request) { group.ServeHTTP(kept{w}, r) }
-	return serve(l, http.HandlerFunc(handler), dispatchTo(group)), nil
+	var handler http.Handler = group
+	handler = attach(handler) // up to commit 524188a streams of every listener are detached
+	return serve(l, handler, dispatchTo(group), nil), nil
 }
 
 func startH2C(l net.Listener) (Server, error) {
-	group := newSet()
-	s := &hosted{dispatch: dispatchTo(group)}
-	s.Handler = group
-	s.Protocols = new(http.Protocols)
-	s.Protocols.SetUnencryptedHTTP2(true)
-	s.start(l)
-	return s, nil
+	group, protocols := newSet(), new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	return serve(l, group, dispatchTo(group), protocols), nil
+}
+
+// attach keeps the handler's streams attached, whatever the listener.
+func attach(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(kept{w}, r) })
 }
 
 // kept is a ResponseWriter whose connection cannot be taken over.

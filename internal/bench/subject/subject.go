@@ -1,9 +1,9 @@
 //go:build linux
 
-// Package subject has the servers that are measured: this library, the bare
-// limit, and what else Go programs send events with. Each is set up the way
-// its documentation recommends, without replay, and with buffers that hold all
-// events that are ever in flight at once.
+// Package subject has the servers that are measured: this library, the bare limit,
+// and other packages that Go programs send events with. Each is set up as its
+// documentation recommends, without replay, and with buffers that hold all events
+// that are ever in flight at once.
 package subject
 
 import (
@@ -13,7 +13,6 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"time"
 )
 
 // A Subject is a way to send events to many clients.
@@ -21,16 +20,16 @@ type Subject struct {
 	Name  string
 	Ours  bool // this library
 	HTTP2 bool // without TLS, known to both sides beforehand
-	start func(net.Listener) (Server, error)
+	Start func(net.Listener) (Server, error)
 }
 
 // A Server sends each event to all of its clients.
 type Server interface {
-	// Dispatch sends an event with that data, and may wait for the clients.
+	// Dispatch sends an event with that data. It may wait for the clients.
 	Dispatch(data string) error
 
-	// Shutdown ends all streams and then the server, as the subject's
-	// documentation tells, or as people do where it tells nothing.
+	// Shutdown ends all streams and then the server, as the subject's documentation
+	// recommends.
 	Shutdown(ctx context.Context) error
 }
 
@@ -39,17 +38,17 @@ const Limit = "loop"
 
 // All are the subjects, in the order of the tables.
 var All = []Subject{
-	{Name: Limit, start: startLoop},
-	{Name: "detached", Ours: true, start: startDetached},
-	{Name: "attached", Ours: true, start: startAttached},
-	{Name: "h2c", Ours: true, HTTP2: true, start: startH2C},
-	{Name: "naive", start: startNaive},
-	{Name: "go-sse", start: startGoSSE},
-	{Name: "r3labs", start: startR3labs},
-	{Name: "launchdarkly", start: startLaunchdarkly},
-	{Name: "donovanhide", start: startDonovanhide},
-	{Name: "datastar", start: startDatastar},
-	{Name: "centrifuge", start: startCentrifuge},
+	{Name: Limit, Start: startLoop},
+	{Name: "detached", Ours: true, Start: startDetached},
+	{Name: "attached", Ours: true, Start: startAttached},
+	{Name: "h2c", Ours: true, HTTP2: true, Start: startH2C},
+	{Name: "naive", Start: startNaive},
+	{Name: "go-sse", Start: startGoSSE},
+	{Name: "r3labs", Start: startR3labs},
+	{Name: "launchdarkly", Start: startLaunchdarkly},
+	{Name: "donovanhide", Start: startDonovanhide},
+	{Name: "datastar", Start: startDatastar},
+	{Name: "centrifuge", Start: startCentrifuge},
 }
 
 // Find returns the subject of that name.
@@ -59,56 +58,32 @@ func Find(name string) (Subject, error) {
 			return s, nil
 		}
 	}
-	return Subject{}, fmt.Errorf("no subject is called %q; the subjects are %v", name, Names())
+	return Subject{}, fmt.Errorf("unknown subject %q; the subjects are %v", name, Names())
 }
 
 // Names returns the names of all subjects.
-func Names() []string {
-	var names []string
+func Names() (names []string) {
 	for _, s := range All {
 		names = append(names, s.Name)
 	}
 	return names
 }
 
-// Start serves on the listener, whatever is asked for.
-func (s Subject) Start(l net.Listener) (Server, error) { return s.start(l) }
-
-// A hosted server is a handler of net/http, as all are but the bare limit.
+// A hosted server is a handler of net/http, as all are except the bare limit. What a
+// subject needs for Shutdown is registered with RegisterOnShutdown.
 type hosted struct {
 	http.Server
 	dispatch func(data string) error
-	drained  func() bool // whether the streams that Shutdown does not know have ended; nil: there are none
 }
 
-// serve serves the handler on the listener.
-func serve(l net.Listener, h http.Handler, dispatch func(string) error) *hosted {
+// serve serves the handler on the listener, over HTTP/1.1 unless protocols are given.
+func serve(l net.Listener, h http.Handler, dispatch func(string) error, protocols *http.Protocols) *hosted {
 	s := &hosted{dispatch: dispatch}
-	s.Handler = h
-	s.start(l)
+	s.Handler, s.Protocols = h, protocols
+	s.ErrorLog = log.New(io.Discard, "", 0) // one of the rivals logs a line for each stream that ends
+	go s.Serve(l)                           //nolint:errcheck // Shutdown closes the listener; the clients notice everything else
 	return s
-}
-
-func (s *hosted) start(l net.Listener) {
-	s.ErrorLog = log.New(io.Discard, "", 0) // one of the rivals has a line for each stream that ends
-	go s.Serve(l)                           //nolint:errcheck // the listener's end, which is Shutdown's doing; all else the clients notice
 }
 
 // Dispatch implements [Server].
 func (s *hosted) Dispatch(data string) error { return s.dispatch(data) }
-
-// Shutdown implements [Server]. What a subject needs for it is registered with
-// the server by RegisterOnShutdown.
-func (s *hosted) Shutdown(ctx context.Context) error {
-	if err := s.Server.Shutdown(ctx); err != nil {
-		return err
-	}
-	for s.drained != nil && !s.drained() {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Millisecond):
-		}
-	}
-	return nil
-}
