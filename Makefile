@@ -6,7 +6,7 @@ COUNT ?= 1
 
 FULL  ?=
 
-.PHONY: help demo demo-nodes test lint check bench bench-rivals bench-logs
+.PHONY: help demo demo-nodes test test-all lint check bench bench-rivals bench-logs
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,13 +17,16 @@ demo: ## run the demo, with all set-up; ARGS='-flag value' are its arguments
 demo-nodes: ## run the demo on three nodes, to kill some; ARGS='-nats URL' has them use another NATS server than their own
 	@ci/demo.sh -nodes localhost:8081,localhost:8082,localhost:8083 $(ARGS)
 
-test: ## run all tests of all modules, with all set-up
+test: ## run the tests of all modules, with all setup, except the long ones
 	@ci/test.sh
 
-lint: ## run the linters, which are built first if need be
+test-all: ## run the long tests as well: load, faults, browser, fuzzing
+	@ci/test.sh all
+
+lint: ## run the linters; the first run builds them
 	@ci/lint.sh
 
-check: ## check formatting, go.mod files, generated files and other systems' builds
+check: ## check formatting, go.mod and generated files, commit subjects, and builds for other systems
 	@ci/check.sh
 
 bench: ## run the library's benchmarks; BENCH=regexp selects, COUNT=10 repeats

@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
 #
-# Measures what it costs that processes share a log, beside a log in memory, and
-# that all clients of a process come back at once; prints what it found. With
-# FULL=1 it takes about ten minutes, and the results replace those in
-# BENCHMARKS.md: leave the machine alone meanwhile.
+# Measures the cost of logs that processes share, compared with a log in memory,
+# and of all clients of a process reconnecting at once, and prints the results.
+# With FULL=1 it takes about ten minutes, and the results replace those in
+# BENCHMARKS.md: run nothing else meanwhile.
 #
-# Usage: ci/bench-logs.sh [--logs 'memory;redis' …]   (--help tells all)
+# Usage: ci/bench-logs.sh [--logs 'memory;redis' …]   (--help lists all flags)
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 if [ "$(uname)" != Linux ]; then
-	echo "SKIPPED: the logs, which are measured on Linux alone"
+	echo "SKIPPED: the benchmark of logs, which runs only on Linux"
 	exit
 fi
 mkdir -p bin
 go -C internal/bench build -o ../../bin/bench .
-results=bin/logs.json # kept, so that the report can be written again
+results=bin/logs.json # kept to write the report again
 if [ -n "${FULL:-}" ]; then
 	bin/bench logs --full --json "$results" --command "make bench-logs FULL=1${*:+ ARGS='$*'}" "$@"
 	bin/bench logs-report "$results"

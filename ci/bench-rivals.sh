@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
 #
-# Measures the library beside the bare limit and other packages, and prints what
-# it found. With FULL=1 it takes about twenty minutes, and the results replace
-# those in BENCHMARKS.md and docs/bench/: leave the machine alone meanwhile.
-# Otherwise it takes a minute, which is enough to try a change out.
+# Measures the library, other packages and bare writes, and prints the results.
+# With FULL=1 it takes about twenty minutes, and the results replace those in
+# BENCHMARKS.md and docs/bench/: run nothing else meanwhile. Otherwise it takes a
+# minute, which suffices to try a change.
 #
-# Usage: ci/bench-rivals.sh [--subjects loop,detached …]   (--help tells all)
+# Usage: ci/bench-rivals.sh [--subjects loop,detached …]   (--help lists all flags)
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 if [ "$(uname)" != Linux ]; then
-	echo "SKIPPED: the rivals, which are measured on Linux alone"
+	echo "SKIPPED: the benchmark of other packages, which runs only on Linux"
 	exit
 fi
 mkdir -p bin
 go -C internal/bench build -o ../../bin/bench .
-results=bin/rivals.json # kept, so that the report can be written again
+results=bin/rivals.json # kept to write the report again
 if [ -n "${FULL:-}" ]; then
 	bin/bench run --full --json "$results" --command "make bench-rivals FULL=1${*:+ ARGS='$*'}" "$@"
 	bin/bench report "$results"
