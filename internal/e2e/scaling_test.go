@@ -137,7 +137,9 @@ func TestScalingStream(t *testing.T) {
 			path := find(t, name)
 			before := sse.ReadStats().Detached
 			var group sse.Set
-			server := httptest.NewServer(&group)
+			server := httptest.NewUnstartedServer(&group)
+			server.Listener = sse.Listener(server.Listener)
+			server.Start()
 			defer server.Close()
 			defer group.CloseAll()
 			addr := server.Listener.Addr().String()
@@ -152,8 +154,10 @@ func TestScalingStream(t *testing.T) {
 				}
 				return ""
 			})
+			// On a busy machine many events are late, but a timer would delay all of them.
+			const limit = 100 * time.Millisecond
 			fastest := time.Hour
-			for i := range 3 {
+			for i := 0; i < 3 || fastest > limit && i < 100; i++ {
 				began, data := time.Now(), fmt.Sprint("data: ", i)
 				group.Dispatch("", data)
 				if !s.sees(data) {
@@ -161,8 +165,8 @@ func TestScalingStream(t *testing.T) {
 				}
 				fastest = min(fastest, time.Since(began))
 			}
-			if fastest > 100*time.Millisecond {
-				t.Errorf("events take %v at least", fastest)
+			if fastest > limit {
+				t.Errorf("the fastest event takes %v, want %v at most", fastest, limit)
 			}
 		})
 	}
