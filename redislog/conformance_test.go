@@ -21,6 +21,9 @@ func TestConformance(t *testing.T) {
 // A cluster wants all keys of a request in one slot. Of how many servers it
 // consists makes no difference to that.
 func TestConformanceInCluster(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the same as without a cluster takes half a minute")
+	}
 	t.Parallel()
 	s := startRedis(t, "--cluster-enabled", "yes")
 	s.do("CLUSTER", "ADDSLOTSRANGE", 0, 16383)

@@ -21,6 +21,7 @@ import (
 // A server that does not answer for longer than a request may take: what is
 // appended meanwhile is in the log once, afterwards.
 func TestServerStands(t *testing.T) {
+	t.Parallel()
 	s := startRedis(t)
 	a := s.log("log", nil)
 	f := background(t, s.log("log", nil), backplane.Newest, nil)
@@ -47,19 +48,22 @@ func TestServerStands(t *testing.T) {
 }
 
 func TestOutcomeUnknown(t *testing.T) {
+	t.Parallel()
 	s := startRedis(t)
 	a, st := s.log("log", nil), s.store("store")
 	add(t, a, "before")
 	swap(t, st, "before", 0, "", 0) // the server is to know the script
 	s.stop()
-	began := time.Now()
-	_, errAppend := a.Append(within(t, 300*time.Millisecond), "id", []byte("data"))
-	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(300*time.Millisecond, cancel)
-	_, errSwap := st.Swap(ctx, "key", 0, []byte("value"), 0)
-	if took := time.Since(began); took > 3*time.Second {
-		t.Errorf("it took %v", took)
-	}
+	const timeout = time.Second
+	var errAppend, errSwap error
+	prompt(t, 500*time.Millisecond, "a call, after its context has ended,", func(int) time.Duration {
+		began := time.Now()
+		_, errAppend = a.Append(within(t, timeout), "id", []byte("data"))
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(timeout, cancel)
+		_, errSwap = st.Swap(ctx, "key", 0, []byte("value"), 0)
+		return time.Since(began) - 2*timeout
+	})
 	if !errors.Is(errAppend, backplane.ErrUnknown) || !errors.Is(errAppend, context.DeadlineExceeded) {
 		t.Errorf("Append: %v", errAppend)
 	}
@@ -84,8 +88,16 @@ func TestOutcomeUnknown(t *testing.T) {
 
 // Who stops following does not wait for a server that stands.
 func TestFollowerOfStandingServerStops(t *testing.T) {
+	t.Parallel()
 	s := startRedis(t)
 	l, st := s.log("log", nil), s.store("store")
+	prompt(t, time.Second, "the end", func(int) time.Duration { return stopFollowers(t, s, l, st) })
+}
+
+// stopFollowers stops the server, then a follower and a watcher, and returns how long
+// these take.
+func stopFollowers(t *testing.T, s *redisServer, l *redislog.Log, st *redislog.Store) time.Duration {
+	t.Helper()
 	f := background(t, l, backplane.Newest, nil)
 	v := watch(t, st, "")
 	s.stop()
@@ -96,14 +108,17 @@ func TestFollowerOfStandingServerStops(t *testing.T) {
 	v.stop()
 	f.await("it has ended", func() bool { return f.ended })
 	v.awaitEnd()
-	if took := time.Since(began); took > time.Second || f.err != context.Canceled {
-		t.Errorf("it took %v, error %v", took, f.err)
+	took := time.Since(began)
+	if f.err != context.Canceled {
+		t.Errorf("got error %v, want %v", f.err, context.Canceled)
 	}
+	return took
 }
 
 // A server that keeps nothing on disk comes back empty. That is a gap for
 // everybody, even once it has as many entries as before.
 func TestRestartWithoutDisk(t *testing.T) {
+	t.Parallel()
 	s := startRedis(t)
 	a := s.log("log", nil)
 	fromNothing := background(t, s.log("nothing", nil), backplane.Newest, nil)
@@ -129,6 +144,7 @@ func TestRestartWithoutDisk(t *testing.T) {
 // A server that writes to disk before it answers loses nothing that it has
 // answered for, whenever it is killed.
 func TestRestartWithDisk(t *testing.T) {
+	t.Parallel()
 	s := startRedis(t, "--appendonly", "yes", "--appendfsync", "always")
 	a := s.log("log", nil)
 	f := background(t, s.log("log", nil), backplane.Oldest, nil)
@@ -156,6 +172,7 @@ func TestRestartWithDisk(t *testing.T) {
 }
 
 func TestFlushed(t *testing.T) {
+	t.Parallel()
 	s := startRedis(t)
 	a, st := s.log("log", nil), s.store("store")
 	add(t, a, "e1", "e2")
@@ -187,6 +204,7 @@ func TestFlushed(t *testing.T) {
 
 // A hole that somebody else has made in the log.
 func TestHole(t *testing.T) {
+	t.Parallel()
 	s := startRedis(t)
 	l := s.log("log", nil)
 	texts := numbered("e", 9)
@@ -199,14 +217,15 @@ func TestHole(t *testing.T) {
 
 // A full server takes nothing, and says so; once there is room it goes on.
 func TestServerIsFull(t *testing.T) {
+	t.Parallel()
 	s := startRedis(t)
 	l, st := s.log("log", nil), s.store("store")
 	add(t, l, "before")
 	s.do("CONFIG", "SET", "maxmemory", 1)
 	for _, err := range []error{
-		errorOf(l.Append(within(t, 300*time.Millisecond), "id", nil)),
-		errorOf(st.Swap(within(t, 300*time.Millisecond), "key", 0, []byte("value"), 0)),
-		errorOf(redislog.Open(within(t, 300*time.Millisecond), s.client(), "new", nil)),
+		errorOf(l.Append(within(t, 2*time.Second), "id", nil)),
+		errorOf(st.Swap(within(t, 2*time.Second), "key", 0, []byte("value"), 0)),
+		errorOf(redislog.Open(within(t, 2*time.Second), s.client(), "new", nil)),
 	} {
 		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "OOM") {
 			t.Errorf("error %v", err)
@@ -223,6 +242,7 @@ func errorOf[T any](_ T, err error) error { return err }
 
 // Messages only wake: what follows goes on without them.
 func TestMessagesGetLost(t *testing.T) {
+	t.Parallel()
 	s := startRedis(t)
 	a, st := s.log("log", nil), s.store("store")
 	f := background(t, s.log("log", nil), backplane.Newest, nil)
@@ -268,6 +288,7 @@ func (l lossy) Read(p []byte) (int, error) {
 
 // The answer is lost, and the client asks again by itself: it is done once.
 func TestAnswerGetsLost(t *testing.T) {
+	t.Parallel()
 	s := startRedis(t)
 	var lose atomic.Int32
 	client := s.client(func(o *redis.Options) {
