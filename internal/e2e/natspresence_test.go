@@ -16,7 +16,7 @@ func TestNATSPresence(t *testing.T) {
 	skipShort(t)
 	t.Parallel()
 	b := startBroker(t, 1)
-	const lease = 6 * time.Second // so long that a busy machine renews it
+	const lease = 10 * time.Second // long enough for a busy machine to renew it
 	type process struct {
 		*presence.Tracker
 		ends chan presence.Session
@@ -39,7 +39,7 @@ func TestNATSPresence(t *testing.T) {
 		begin := time.Now()
 		for !is() {
 			if time.Since(begin) > patience {
-				t.Fatalf("not within %v: %s", patience, what)
+				t.Fatalf("not within %v: %s; there are %d and %d sessions", patience, what, one.Len(), two.Len())
 			}
 			time.Sleep(time.Millisecond) // a server in between
 		}
@@ -58,7 +58,10 @@ func TestNATSPresence(t *testing.T) {
 	await("one comes", func() bool { return two.Present(ann) })
 	two.Leave(ann)
 	await("a goodbye is heard elsewhere", func() bool { return !one.Present(ann) })
-	const n = 1000
+	n := 200 // more may take a busy machine longer than the lease
+	if *full {
+		n = 1000
+	}
 	begin := time.Now()
 	for i := range n {
 		one.Connect(source(), presence.Session{User: "ann", Page: fmt.Sprint("page ", i)}, "room")
