@@ -6,7 +6,7 @@ COUNT ?= 1
 
 FULL  ?=
 
-.PHONY: help demo demo-nodes test lint check bench bench-rivals bench-logs
+.PHONY: help demo demo-nodes test test-all lint check bench bench-rivals bench-logs
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,13 +17,16 @@ demo: ## build and run the demo; ARGS='-flag value' are its flags
 demo-nodes: ## build and run the demo on three nodes behind a proxy; ARGS='-flag value' are its flags
 	@ci/demo.sh demo-nodes $(ARGS)
 
-test: ## run all tests of all modules, with all set-up
+test: ## run the tests of all modules, with all setup, except the long ones
 	@ci/test.sh
 
-lint: ## run the linters, which are built first if need be
+test-all: ## run the long tests as well: load, faults, browser, fuzzing
+	@ci/test.sh all
+
+lint: ## run the linters; the first run builds them
 	@ci/lint.sh
 
-check: ## check formatting, go.mod files, generated files and other systems' builds
+check: ## check formatting, go.mod and generated files, commit subjects, and builds for other systems
 	@ci/check.sh
 
 bench: ## run the library's benchmarks; BENCH=regexp selects, COUNT=10 repeats

@@ -1,11 +1,24 @@
 #!/usr/bin/env bash
 #
-# Measures the library beside the bare limit and other packages, and prints the
-# report. With FULL=1 it takes about twenty minutes, and the report replaces the one
-# in BENCHMARKS.md and docs/bench/: leave the machine alone meanwhile. Otherwise it
-# takes a minute, which is enough to try a change.
+# Measures the library, other packages and bare writes, and prints the results.
+# With FULL=1 it takes about twenty minutes, and the results replace those in
+# BENCHMARKS.md and docs/bench/: run nothing else meanwhile. Otherwise it takes a
+# minute, which suffices to try a change.
 #
-# Usage: ci/bench-rivals.sh [--subjects loop,detached …]   (--help lists the flags)
+# Usage: ci/bench-rivals.sh [--subjects loop,detached …]   (--help lists all flags)
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
-bench rivals run "$@"
+
+if [ "$(uname)" != Linux ]; then
+	echo "SKIPPED: the benchmark of other packages, which runs only on Linux"
+	exit
+fi
+mkdir -p bin
+go -C internal/bench build -o ../../bin/bench .
+results=bin/rivals.json # kept to write the report again
+if [ -n "${FULL:-}" ]; then
+	bin/bench run --full --json "$results" --command "make bench-rivals FULL=1${*:+ ARGS='$*'}" "$@"
+	bin/bench report "$results"
+else
+	bin/bench run --json "$results" --command "make bench-rivals${*:+ ARGS='$*'}" "$@"
+fi

@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 #
-# Checks what neither a test nor a linter sees: that the modules are in order,
-# that the generated files are those that the generators make now, and that the
-# library builds where it cannot be tested. Every check runs, whatever failed
-# before it.
+# Checks what tests and linters cannot: the go.mod files, that the generated files
+# are up to date, the subjects of commits, and that the library builds for systems
+# on which it cannot be tested. A failure does not stop the checks after it.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -21,13 +20,14 @@ formatted() {
 	[ -z "$files" ] || { echo "$files"; false; }
 }
 
-# The users' go commands select versions by all requirements, used or not.
+# A requirement takes part in the selection of our users' versions even if nothing
+# imports it.
 requires_nothing() { [ "$(go list -m all)" = "$(go list -m)" ] && [ ! -e go.sum ]; }
 
 workspace() {
 	diff <(modules | sed "s|^\.|$PWD|" | sort) \
 		<(GOWORK=$PWD/go.work go list -m -f '{{.Dir}}' | sort) ||
-		{ echo "go work use -r . puts it right"; false; }
+		{ echo "to fix it: go work use -r ."; false; }
 }
 
 generated() {
@@ -46,6 +46,7 @@ builds() ( # os/arch
 
 ci/npm.sh $(modules)
 check "gofmt" formatted
+check "commit subjects" ci/commits.sh
 check "go.work has every module" workspace
 check "the root module requires nothing" requires_nothing
 for module in $(modules); do

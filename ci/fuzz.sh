@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 #
-# Runs every fuzz target of the root module, for FUZZTIME each (5s). That is too
-# short to find what is deep, and long enough to find what a change broke. An
-# input that fails is written to testdata/fuzz: commit it with the fix.
+# Runs every fuzz target of the root module for FUZZTIME, by default 5s, which
+# suffices to find what a change broke. An input that fails is written to
+# testdata/fuzz: commit it with the fix.
 #
-# For longer: FUZZTIME=10m ci/fuzz.sh
+# To search for longer: FUZZTIME=10m ci/fuzz.sh
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 

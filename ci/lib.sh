@@ -1,33 +1,33 @@
 # shellcheck shell=bash
 #
-# What the scripts have in common: each sources it first, and is then in the
-# root of the repository. They run in the bash of macOS too, which is of 2007.
+# Common code of the scripts. Each sources it first, which also changes to the root
+# of the repository. All must run in bash 3.2, which is the one on macOS.
 
 cd -P "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 . ci/versions.sh
 
-# Each module is built as its own go.mod says, since that is what its users
-# get. That go.work agrees is for check.sh to find out.
+# Modules are built without go.work, as their users build them.
 export GOWORK=off
 
-# Where Debian has its servers, nginx for one; not everybody's PATH has it.
+# Debian installs servers such as nginx there.
 export PATH="$PATH:/usr/sbin"
 
 heading() { printf '\n=== %s\n' "$*"; }
 
-# ours prints the files of that name, but for those of others: tools, packages,
-# test data.
-ours() { # name, or a pattern
+# ours prints the files with a name, except those of tools and packages, and test
+# data.
+ours() { # name or pattern
 	find . \( -name '.?*' -o -name bin -o -name node_modules -o -name testdata -o -name vendor \) -prune \
 		-o -type f -name "$1" -print | sort
 }
 
-# modules prints the directories of all modules, the root's first. Nobody has to
-# list a new one.
+# modules prints the directories of all modules, the root first. It finds new ones
+# by itself.
 modules() { ours go.mod | sed 's|/go\.mod$||' | sort; }
 
-# missing prints the packages that who needs and this machine lacks.
-missing() { # who
+# missing prints the packages that this machine lacks for a module or another entry
+# in the last column of versions.sh.
+missing() { # entry
 	local commands command packages who
 	while IFS=: read -r commands packages who; do
 		[ "$who" = "$1" ] || continue

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 #
-# Runs golangci-lint, of the version in versions.sh, over every module, and
-# ShellCheck over the scripts. The first run builds golangci-lint, which takes
-# some minutes; it is kept in bin/, under its version.
+# Runs golangci-lint, at the version in versions.sh, on every module, and
+# ShellCheck on the scripts. The first run builds golangci-lint, which takes some
+# minutes, and keeps it in bin/.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -18,11 +18,11 @@ failed=
 config=$PWD/.golangci.yml
 for module in $(modules); do
 	heading "Lint of $module"
-	ci/npm.sh "$module" # what Go embeds must be there
+	ci/npm.sh "$module" # installs what Go embeds
 	(cd "$module" && "$linter" run --config "$config" --allow-parallel-runners ./...) || failed+=" $module"
 done
 if [ -z "$(missing lint)" ]; then
-	heading "Lint of the scripts"
+	heading "Lint of scripts"
 	if shellcheck .ci/run ci/*.sh; then echo "0 issues."; else failed+=" scripts"; fi
 fi
 if [ -n "$failed" ]; then

@@ -1,19 +1,18 @@
 #!/usr/bin/env bash
 #
-# Installs the JavaScript that a module's package-lock.json names, if it has
-# one and that is not done already. No script of a package is run.
+# Installs the JavaScript packages in a module's package-lock.json, if it has one
+# and they are not installed yet. It does not run the packages' scripts.
 #
 # Usage: ci/npm.sh MODULE...   (directories)
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-# The lock file is kept beside what was installed from it, and so tells whether
-# that is still the same.
+# A copy of the lock file is kept with the packages, to see when it has changed.
 for module; do
 	[ -f "$module/package-lock.json" ] || continue
 	cmp -s "$module/package-lock.json" "$module/node_modules/.installed" && continue
 	echo "npm ci in $module"
 	(cd "$module" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
-	mkdir -p "$module/node_modules" # there is none without dependencies
+	mkdir -p "$module/node_modules" # npm makes none without dependencies
 	cp "$module/package-lock.json" "$module/node_modules/.installed"
 done

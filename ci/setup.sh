@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 #
-# Installs what the given ones need and the machine lacks: the programs of
-# versions.sh by apt-get, where that is allowed without a question, and
-# JavaScript by npm. What is there already is left alone.
+# Installs what modules and tools need and this machine lacks: programs in
+# versions.sh with apt-get, where that works without a password, and JavaScript
+# packages with npm.
 #
-# A program that is still missing fails CI. Elsewhere it is said aloud, and what
-# needs it is skipped.
+# A program that is still missing fails CI. Elsewhere the script prints a line that
+# begins with SKIPPED, and tests that need the program are skipped.
 #
-# Usage: ci/setup.sh WHO...   (a module's directory, "race", "lint")
+# Usage: ci/setup.sh WHO...   (entries of the last column in versions.sh)
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -18,7 +18,7 @@ if [ -n "$packages" ]; then
 	if command -v apt-get >/dev/null && $sudo true 2>/dev/null; then
 		echo "installing" $packages
 		log=$(mktemp)
-		$sudo apt-get update -qq >"$log" 2>&1 || true # old lists may do
+		$sudo apt-get update -qq >"$log" 2>&1 || true # old lists may suffice
 		$sudo env DEBIAN_FRONTEND=noninteractive \
 			apt-get install -y -qq --no-install-recommends $packages >>"$log" 2>&1 || cat "$log" >&2
 		rm -f "$log"

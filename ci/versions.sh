@@ -1,17 +1,22 @@
 # shellcheck shell=bash disable=SC2034  # sourced: the variables are used elsewhere
 #
-# What is pinned, and what is installed: here and nowhere else.
+# The versions of tools, and the programs that apt installs, are listed only here.
 
-golangci_lint=v2.15.0 # staticcheck is part of it
+golangci_lint=v2.15.0 # includes staticcheck
+govulncheck=v1.9.0
 
-# Programs that are not Go's. A line is
-#   the commands, any of which will do : its Debian packages : who needs it
-# where who is a module's directory, "race" (the race detector) or "lint".
+# Programs that are not written in Go. A line lists
+#   commands, any of which suffices : their Debian packages : who needs them
+# The last is a module's directory or one of
+#   race     the race detector
+#   lint     ci/lint.sh
+#   browser  the tests in a browser, which only make test-all runs
+#   faults   the tests that kill processes and cut networks, likewise
 tools='
 gcc,clang:gcc libc6-dev:race
-chromium,chromium-browser,google-chrome:chromium:./internal/e2e
+chromium,chromium-browser,google-chrome:chromium:browser
 nginx:nginx-light:./internal/e2e
-ip:iproute2:./internal/e2e
+ip:iproute2:faults
 nginx:nginx-light:./cmd/sse
 haproxy:haproxy:./internal/e2e
 haproxy:haproxy:./cmd/sse
@@ -23,6 +28,6 @@ redis-server:redis-server:./internal/bench
 shellcheck:shellcheck:lint
 '
 
-# Where the library must build, besides the machine at hand. 386 stands for all
-# 32-bit ones.
+# The systems that the library must build for, besides this machine's. 386 stands
+# for all 32-bit systems.
 targets='linux/arm64 linux/386 darwin/arm64 windows/amd64 freebsd/amd64'

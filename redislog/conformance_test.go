@@ -20,6 +20,9 @@ func TestConformance(t *testing.T) {
 
 // A cluster requires all keys of a request to be in one slot, with any number of servers.
 func TestConformanceInCluster(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the same as without a cluster takes half a minute")
+	}
 	t.Parallel()
 	s := startRedis(t, "--cluster-enabled", "yes")
 	s.do("CLUSTER", "ADDSLOTSRANGE", 0, 16383)

@@ -22,6 +22,7 @@ import (
 // Entries that the first server acknowledged are lost, and every follower that has seen
 // them gets ErrGap. A lock is held twice, but the second holder's revision is greater.
 func TestFailoverLosesTheEnd(t *testing.T) {
+	t.Parallel()
 	first := startRedis(t, "--repl-diskless-sync-delay", "0")
 	second := startRedis(t, "--replicaof", "127.0.0.1", first.port)
 	for began := time.Now(); second.do("ROLE").([]any)[3] != "connected"; {
@@ -75,6 +76,7 @@ func TestFailoverLosesTheEnd(t *testing.T) {
 
 // The permissions in the package's documentation are sufficient.
 func TestPermissions(t *testing.T) {
+	t.Parallel()
 	s := startRedis(t)
 	args := []any{"ACL", "SETUSER", "app", "on", ">secret"}
 	doc, err := os.ReadFile("doc.go")
@@ -103,13 +105,13 @@ func TestPermissions(t *testing.T) {
 		add(t, l, text)
 		f.has(numbered("e", i+1)...)
 	}
-	r := swap(t, st, "k", 0, "v", time.Second)
-	r = swap(t, st, "k", r.Rev, "w", time.Second)
+	r := swap(t, st, "k", 0, "v", time.Minute)
+	r = swap(t, st, "k", r.Rev, "w", time.Minute)
 	v.shows("k", "w")
 	if _, err := st.Swap(t.Context(), "k", r.Rev, nil, 0); err != nil {
 		t.Error(err)
 	}
-	swap(t, st, "other", 0, "v", time.Second)
+	swap(t, st, "other", 0, "v", 5*time.Second)
 	v.shows("other", "v")
 	v.shows()
 	if denied := s.do("ACL", "LOG").([]any); len(denied) > 0 {

@@ -29,11 +29,11 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// leakedGoroutines returns the stacks of goroutines that do not end within some
-// seconds.
+// leakedGoroutines returns the stacks of goroutines that do not end within a
+// minute.
 func leakedGoroutines() string {
 	var leaked []string
-	for range 50 {
+	for range 600 {
 		leaked = leaked[:0]
 		buf := make([]byte, 16<<20)
 		for g := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {

@@ -74,7 +74,7 @@ func TestDetached(t *testing.T) {
 	st := server.Open(t, "/")
 	memory := ssetest.NewMemoryServer(new(sse.Set))
 	other := memory.Open(t, "/")
-	for end := time.Now().Add(10 * time.Second); ; {
+	for end := time.Now().Add(2 * time.Minute); ; {
 		now := sse.ReadStats()
 		if now.Detached == before.Detached+2 || now.NotDetached["not Linux"] > 0 {
 			break

@@ -7,8 +7,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
+	"testing/synctest"
 )
 
 // examine runs sse doctor and returns its findings.
@@ -40,7 +40,6 @@ func has(t *testing.T, findings map[string]finding, check string, l level, text 
 
 func TestDoctor(t *testing.T) {
 	t.Parallel()
-	server := newServer(t)
 	rows := []struct {
 		path, check string
 		level       level
@@ -88,21 +87,19 @@ func TestDoctor(t *testing.T) {
 		findings map[string]finding
 		code     int
 	}
-	all := make(map[string]func() examined) // by path; each takes a while, so they run concurrently
+	all := make(map[string]examined) // by path
 	for _, row := range rows {
-		if all[row.path] != nil {
+		if all[row.path].findings != nil {
 			continue
 		}
-		done := make(chan examined, 1)
-		go func() {
-			findings, code := examine(t, server.URL+row.path, "1s")
-			done <- examined{findings, code}
-		}()
-		all[row.path] = sync.OnceValue(func() examined { return <-done })
+		synctest.Test(t, func(t *testing.T) {
+			findings, code := examine(t, newServerOn(t, serveInMemory).URL+row.path, "1s")
+			all[row.path] = examined{findings, code}
+		})
 	}
 	for _, row := range rows {
 		t.Run(row.path+" "+row.check, func(t *testing.T) {
-			got := all[row.path]()
+			got := all[row.path]
 			has(t, got.findings, row.check, row.level, row.text)
 			if (got.code == 0) == (row.level == broken) {
 				t.Errorf("exit code %d", got.code)
@@ -111,12 +108,16 @@ func TestDoctor(t *testing.T) {
 	}
 	findings, _ := examine(t, refused(t), "1s")
 	has(t, findings, "answer", broken, "connection refused")
-	findings, _ = examine(t, server.URL+"/huge", "20s") // reading that much takes a while
-	has(t, findings, "end", broken, "event too large")
+	synctest.Test(t, func(t *testing.T) {
+		findings, _ := examine(t, newServerOn(t, serveInMemory).URL+"/huge", "1s")
+		has(t, findings, "end", broken, "event too large")
+	})
 }
 
-func TestDoctorInWords(t *testing.T) {
-	server := newServer(t)
+func TestDoctorInWords(t *testing.T) { synctest.Test(t, testDoctorInWords) }
+
+func testDoctorInWords(t *testing.T) {
+	server := newServerOn(t, serveInMemory)
 	p := command(t, "", "doctor", "--wait", "1s", server.URL+"/html")
 	p.check(t, 1, "✗ answer       200 OK with Content-Type", "=")
 	p.check(t, 1, "\n               With any Content-Type except text/event-stream", "=")
@@ -129,13 +130,16 @@ func TestDoctorInWords(t *testing.T) {
 	p.check(t, 130, "=", "interrupted")
 }
 
-// TestDoctorHTTP2 examines a server over TLS and HTTP/2.
-func TestDoctorHTTP2(t *testing.T) {
-	t.Parallel()
+// Over TLS, with HTTP/2.
+func TestDoctorHTTP2(t *testing.T) { synctest.Test(t, testDoctorHTTP2) }
+
+func testDoctorHTTP2(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(ticks))
 	server.EnableHTTP2 = true
 	server.Config.ErrorLog = log.New(t.Output(), "", 0)
+	addr := listenInMemory(t, server)
 	server.StartTLS()
+	server.URL = "https://" + addr
 	defer server.Close()
 	defer server.CloseClientConnections()
 	p := command(t, "", "doctor", "--wait", "1s", server.URL)
@@ -144,11 +148,12 @@ func TestDoctorHTTP2(t *testing.T) {
 	p.check(t, 0, "✓ protocol     HTTP/2.0", "=")
 }
 
-// TestDoctorOfABuffer examines a proxy that buffers the whole stream.
-func TestDoctorOfABuffer(t *testing.T) {
-	t.Parallel()
-	server := newServer(t)
-	buffering := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+// What comes in one piece after a while has waited somewhere.
+func TestDoctorOfABuffer(t *testing.T) { synctest.Test(t, testDoctorOfABuffer) }
+
+func testDoctorOfABuffer(t *testing.T) {
+	server := newServerOn(t, serveInMemory)
+	buffering := serveInMemory(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		response, err := http.Get(server.URL + "/ticks?for=2500ms")
 		if err != nil {
 			return

@@ -50,10 +50,10 @@ http {
 		t.Errorf("exit code %d", code)
 	}
 
-	findings, _ = examine(t, proxy+"/ticks?for=2500ms", "10s") // nginx releases the events at the end
-	has(t, findings, "delivery", broken, "nginx buffers responses by default")
+	findings, _ = examine(t, proxy+"/ticks?for=2500ms", "1m") // nginx lets go at the end
+	has(t, findings, "delivery", broken, "nginx buffers what a server sends")
 
-	findings, code = examine(t, proxy+"/set", "1s") // which has the header
+	findings, code = examine(t, proxy+"/set", "10s") // this one has the header
 	has(t, findings, "delivery", fine, "at once")
 	has(t, findings, "buffering", fine, "nginx passes the stream on")
 	has(t, findings, "resume", fine, "continues")
@@ -73,19 +73,19 @@ defaults
 	mode http
 	timeout connect 2s
 	timeout client 1m
-	timeout server 1s
+	timeout server 5s
 listen streams
 	bind %s
 	server one %s
 `, addr, upstream), []string{"-db", "-f"}
 	})
-	findings, code := examine(t, proxy+"/set", "1s")
+	findings, code := examine(t, proxy+"/set", "10s")
 	has(t, findings, "delivery", fine, "at once")
 	has(t, findings, "resume", fine, "continues")
 	if code != 0 {
 		t.Errorf("exit code %d: %+v", code, findings)
 	}
-	findings, _ = examine(t, proxy+"/silent", "4s")
+	findings, _ = examine(t, proxy+"/silent", "1m")
 	has(t, findings, "end", broken, "timeout server")
 }
 

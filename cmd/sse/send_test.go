@@ -39,8 +39,8 @@ func TestSend(t *testing.T) {
 	} {
 		t.Run(row.args, func(t *testing.T) {
 			p, origin := serve(t, strings.NewReader(row.in), strings.Fields(row.args)...)
-			eventually(t, "the end of the input", func() bool { return strings.Contains(p.err.String(), "end of input") })
-			got := command(t, "", "tail", "--raw", "-n", row.count, "--timeout", "10s", origin+"/events")
+			eventually(t, "the end of the input", func() bool { return strings.Contains(p.err.String(), "at its end") })
+			got := command(t, "", "tail", "--raw", "-n", row.count, "--timeout", "2m", origin+"/events")
 			raw := regexp.MustCompile(`(?m)^(id: \w+-\w+\n|:\n)`).ReplaceAllString(got.out.String(), "")
 			if got := strings.TrimSuffix(strings.ReplaceAll(raw, "\n\n", "\n|"), "|"); got != row.out {
 				t.Errorf("got %q, want %q", got, row.out)
@@ -66,9 +66,9 @@ func TestSendLive(t *testing.T) {
 	if id == nil {
 		t.Fatalf("no id: %q", two.out.String())
 	}
-	again := command(t, "", "tail", "--raw", "-n", "1", "--timeout", "10s", "--last-event-id", id[1], origin+"/events")
+	again := command(t, "", "tail", "--raw", "-n", "1", "--timeout", "2m", "--last-event-id", id[1], origin+"/events")
 	again.check(t, 0, "data: second\n\n", "=")
-	unknown := command(t, "", "tail", "--raw", "-n", "1", "--timeout", "10s", "--last-event-id", "another-1", origin+"/events")
+	unknown := command(t, "", "tail", "--raw", "-n", "1", "--timeout", "2m", "--last-event-id", "another-1", origin+"/events")
 	unknown.check(t, 0, "data: first\n\n", "=")
 	io.WriteString(lines, "last\n")
 	lines.Close()
@@ -97,7 +97,7 @@ func TestSendOverHTTP(t *testing.T) {
 			t.Errorf("%v: %s, %v, %s", row, response.Status, response.Header, body)
 		}
 	}
-	shown := command(t, "", "tail", "--json", "-n", "1", "--timeout", "10s", origin+"/shown")
+	shown := command(t, "", "tail", "--json", "-n", "1", "--timeout", "2m", origin+"/shown")
 	shown.check(t, 0, `{\"data\":\"a\",\"id\":`, "=")
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,7 +10,6 @@ import (
 )
 
 func TestTail(t *testing.T) {
-	server := newServer(t)
 	file := filepath.Join(t.TempDir(), "body")
 	os.WriteFile(file, []byte(`{"from":"a file"}`), 0o600)
 	for _, row := range []struct {
@@ -52,7 +52,7 @@ func TestTail(t *testing.T) {
 		{"/huge", "", 1, "=", "--max-event raises the limit of 16 MiB"},
 		{refused(t), "", 1, "=", "connection refused"},
 	} {
-		t.Run(row.args, func(t *testing.T) {
+		inFakeTime(t, row.args, func(t *testing.T, server *httptest.Server) {
 			args := strings.Fields(row.args)
 			if url := &args[len(args)-1]; strings.HasPrefix(*url, "/") {
 				*url = strings.TrimPrefix(server.URL, "http://") + *url

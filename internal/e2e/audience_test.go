@@ -20,10 +20,9 @@ import (
 // what it should not be.
 type audience struct {
 	t       *testing.T
-	addrs   []string      // of the processes
-	idle    time.Duration // how long a stream may be silent; 0: for ever
-	gaps    bool          // there may be some
-	late    bool          // it comes after the first events
+	addrs   []string // of the processes
+	gaps    bool     // there may be some
+	late    bool     // it comes after the first events
 	http    *http.Client
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -119,7 +118,6 @@ func (l *listener) visit(all context.Context) (broken bool) {
 		HTTPClient:  l.http,
 		ResumeAfter: l.id,
 		Retry:       -1,
-		IdleTimeout: l.idle,
 		OnComment: func(string) {
 			l.mu.Lock()
 			defer l.mu.Unlock()
@@ -167,7 +165,7 @@ func (a *audience) growing(more int) (wait func()) {
 		case <-reached:
 		case failure := <-a.failed:
 			a.t.Fatal(failure)
-		case <-time.After(2 * time.Minute):
+		case <-time.After(faultPatience):
 			a.mu.Lock()
 			defer a.mu.Unlock()
 			a.t.Fatalf("%d of %d clients have not got %d more events", a.behind, len(a.listeners), more)
@@ -178,7 +176,7 @@ func (a *audience) growing(more int) (wait func()) {
 // until waits until a condition holds for all listeners. It is asked under a.mu.
 func (a *audience) until(what string, condition func(l *listener) bool) {
 	a.t.Helper()
-	for late := time.Now().Add(2 * time.Minute); ; {
+	for late := time.Now().Add(faultPatience); ; {
 		missing := 0
 		a.mu.Lock()
 		for _, l := range a.listeners {
@@ -222,14 +220,16 @@ func (l *listener) through(process string, count int) bool {
 	return true
 }
 
-// comments returns how many keep-alives each listener has got.
-func (a *audience) comments() (list []int) {
+// keptAlive waits until each listener that stays has received n more keep-alives.
+func (a *audience) keptAlive(n int) {
+	a.t.Helper()
+	goals := make(map[*listener]int)
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	for _, l := range a.listeners {
-		list = append(list, l.commented)
+		goals[l] = l.commented + n
 	}
-	return list
+	a.mu.Unlock()
+	a.until("it is kept alive", func(l *listener) bool { return l.stay > 0 || l.commented >= goals[l] })
 }
 
 // earlier returns the id of an event that so many have followed.

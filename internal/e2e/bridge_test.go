@@ -25,6 +25,7 @@ var bridges atomic.Int32
 // not allowed.
 func layBridge(t *testing.T) *bridge {
 	t.Helper()
+	skipShort(t)
 	if os.Geteuid() != 0 {
 		t.Skip("only root lays bridges")
 	}

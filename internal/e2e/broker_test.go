@@ -20,9 +20,13 @@ type broker struct {
 	servers []*server.Server
 }
 
-// startBroker starts a server, or a cluster of three or more, until the test's end.
+// startBroker starts a server, or a cluster of three or more, which -short skips. They
+// run until the test ends.
 func startBroker(t *testing.T, servers int) *broker {
 	t.Helper()
+	if servers > 1 {
+		skipShort(t)
+	}
 	b := &broker{t: t, servers: make([]*server.Server, servers)}
 	for range servers {
 		b.options = append(b.options, &server.Options{
@@ -72,7 +76,7 @@ func (b *broker) start(i int) {
 	}
 	s.Start()
 	b.servers[i] = s
-	if len(b.servers) == 1 && !s.ReadyForConnections(20*time.Second) {
+	if len(b.servers) == 1 && !s.ReadyForConnections(patience) {
 		b.t.Fatal("the server does not start")
 	}
 }
@@ -102,7 +106,7 @@ func (b *broker) connect(t testing.TB, i int) *nats.Conn {
 
 func (b *broker) log(t testing.TB, i int, name string, o *natslog.Options) *natslog.Log {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	l, err := natslog.Open(ctx, b.connect(t, i), name, o)
 	if err != nil {
@@ -113,7 +117,7 @@ func (b *broker) log(t testing.TB, i int, name string, o *natslog.Options) *nats
 
 func (b *broker) store(t testing.TB, i int, name string, o *natslog.StoreOptions) *natslog.Store {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	s, err := natslog.OpenStore(ctx, b.connect(t, i), name, o)
 	if err != nil {
@@ -125,7 +129,7 @@ func (b *broker) store(t testing.TB, i int, name string, o *natslog.StoreOptions
 // storeOn is store on a connection of the test's own.
 func (b *broker) storeOn(t testing.TB, nc *nats.Conn, name string) *natslog.Store {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	s, err := natslog.OpenStore(ctx, nc, name, nil)
 	if err != nil {
@@ -137,7 +141,7 @@ func (b *broker) storeOn(t testing.TB, nc *nats.Conn, name string) *natslog.Stor
 // leader returns the server that leads a stream.
 func (b *broker) leader(stream string) int {
 	b.t.Helper()
-	for begin := time.Now(); time.Since(begin) < time.Minute; {
+	for begin := time.Now(); time.Since(begin) < patience; {
 		for i, s := range b.servers {
 			if s != nil && s.JetStreamIsStreamLeader(server.DEFAULT_GLOBAL_ACCOUNT, stream) {
 				return i

@@ -39,13 +39,13 @@ func TestCutCable(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			server := &http.Server{Handler: tt.handler(group)}
+			server := &http.Server{Handler: tt.handler(group), ConnContext: sse.ConnContext}
 			go server.Serve(sse.Listener(l))
 			defer server.Close()
 
 			cable.read(l.Addr(), "/")
 			for begin := time.Now(); group.Len() == 0; {
-				if time.Since(begin) > 10*time.Second {
+				if time.Since(begin) > patience {
 					t.Fatal("no client")
 				}
 				time.Sleep(10 * time.Millisecond) // a process is starting
@@ -56,13 +56,13 @@ func TestCutCable(t *testing.T) {
 			}
 			cable.cut()
 			begin := time.Now()
-			for group.Len() > 0 && time.Since(begin) < tt.within*3 {
+			for group.Len() > 0 && time.Since(begin) < patience { // the kernel by itself takes a quarter of an hour
 				time.Sleep(10 * time.Millisecond) // the kernel's clock runs
 			}
 			took := time.Since(begin)
 			t.Logf("noticed after %v", took.Truncate(10*time.Millisecond))
-			if took > tt.within+2*time.Second {
-				t.Errorf("noticed after %v, want %v", took, tt.within)
+			if limit := tt.within + 2*time.Second; took > limit && *full || group.Len() > 0 {
+				t.Errorf("noticed after %v, want %v at most", took, limit)
 			}
 		})
 	}
@@ -107,13 +107,15 @@ func TestCutCableFreesLock(t *testing.T) {
 	cable.cut()
 	begin := time.Now()
 	const within = keepAlive + writeTimeout + grace
-	for held := true; held && time.Since(begin) < 3*within; _, held = table.Load(7) {
+	held := true
+	for held && time.Since(begin) < patience {
 		time.Sleep(10 * time.Millisecond) // the kernel's clock runs
+		_, held = table.Load(7)
 	}
 	took := time.Since(begin)
 	t.Logf("freed after %v: keep-alive %v, TCP_USER_TIMEOUT %v, grace %v", took.Truncate(10*time.Millisecond), keepAlive, writeTimeout, grace)
-	if took < grace || took > within+2*time.Second {
-		t.Errorf("freed after %v, want %v", took, within)
+	if held || took < grace || took > within+2*time.Second && *full {
+		t.Errorf("freed after %v, want %v to %v", took, grace, within+2*time.Second)
 	}
 }
 
@@ -142,6 +144,7 @@ type cable struct {
 // lay lays a cable. It skips the test where that is not allowed.
 func lay(t *testing.T, n int) *cable {
 	t.Helper()
+	skipShort(t)
 	if os.Geteuid() != 0 {
 		t.Skip("only root lays cables")
 	}

@@ -103,6 +103,8 @@ func (b *tab) locked(id string, want bool, begin time.Time, limit time.Duration)
 
 var allPages = []string{"/htmx4", "/htmx2", "/eventsource"}
 
+const demoGrace = 8 * time.Second // of the demo's presence.Tracker
+
 // taking opens a page in a browser, and its card's editor. It returns when the
 // watcher sees the card taken.
 func (d *demo) taking(browser context.Context, watcher *tab, page, id string) *tab {
@@ -123,18 +125,30 @@ func TestLockIsFreed(t *testing.T) {
 	d := startDemo(t)
 	watcher := open(t, d.url("/eventsource"))
 	watcher.await(soon, "document.body.dataset.stream === 'open'")
-	for _, page := range allPages {
-		b := d.taking(chromium, watcher, page, "1")
-		begin := time.Now()
-		if err := chromedp.Cancel(b.ctx); err != nil {
-			t.Fatal(err)
+	// freed leaves the page until the card is free before the grace, as it is only
+	// after a goodbye. On a busy machine that can take a second attempt.
+	freed := func(page, how string, leave func(*tab)) {
+		t.Helper()
+		var took time.Duration
+		for range 3 {
+			b := d.taking(chromium, watcher, page, "1")
+			begin := time.Now()
+			leave(b)
+			took = watcher.locked("1", false, begin, time.Second)
+			t.Logf("%s: %s: freed after %v", page, how, took)
+			if took < demoGrace {
+				return
+			}
 		}
-		t.Logf("%s: tab closed: freed after %v", page, watcher.locked("1", false, begin, time.Second))
-
-		b = d.taking(chromium, watcher, page, "1")
-		begin = time.Now()
-		b.visit("about:blank")
-		t.Logf("%s: navigated away: freed after %v", page, watcher.locked("1", false, begin, time.Second))
+		t.Errorf("%s: %s: freed after %v, want less than %v", page, how, took, demoGrace)
+	}
+	for _, page := range allPages {
+		freed(page, "tab closed", func(b *tab) {
+			if err := chromedp.Cancel(b.ctx); err != nil {
+				t.Fatal(err)
+			}
+		})
+		freed(page, "navigated away", func(b *tab) { b.visit("about:blank") })
 	}
 }
 
@@ -142,7 +156,7 @@ func TestLockIsFreed(t *testing.T) {
 // grace, within a second.
 func TestLockOfKilled(t *testing.T) {
 	needChromium(t)
-	const grace = 8 * time.Second // the demo's
+	const grace = demoGrace
 	d := startDemo(t)
 	watcher := open(t, d.url("/eventsource"))
 	watcher.await(soon, "document.body.dataset.stream === 'open'")

@@ -19,7 +19,7 @@ func TestNodesOrder(t *testing.T) {
 	begin := time.Now()
 	n.sayAll("write 2 %d 0s", count)
 	for _, s := range n.nodes {
-		s.until(t, 4*time.Minute, "its writers' end", func() bool { return s.done })
+		s.until(t, "its writers' end", func() bool { return s.done })
 	}
 	took := time.Since(begin)
 	n.settle()

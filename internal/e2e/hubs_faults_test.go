@@ -55,18 +55,18 @@ func TestHubsKilled(t *testing.T) {
 	h.settle(a)
 }
 
-// While the broker is away streams stay open and are kept alive, who comes back
-// resumes, and dispatches fail in time; then all goes on by itself.
+// While the broker is down streams stay open and are kept alive, clients that
+// reconnect resume, and dispatches fail when their context ends. Afterwards everything
+// continues without help.
 func TestHubsBrokerStopped(t *testing.T) {
 	t.Parallel()
-	away := 10 * time.Second
+	keepAlives := 8 // one comes every second
 	if *full {
-		away = 30 * time.Second
+		keepAlives = 28
 	}
 	c := startCluster(t, make([]string, 1), local[:1])
 	h := natsHubs(t, c, hubConfig{Attempt: 2 * time.Second})
 	a := newAudience(t, h.addrs())
-	a.idle = 8 * time.Second // a keep-alive comes every second
 	for i := range 30 {
 		a.add(i%3, 0, hubSets...)
 		a.add(-1, time.Second, hubSets...)
@@ -76,7 +76,7 @@ func TestHubsBrokerStopped(t *testing.T) {
 	h.growing(a, 50)
 	begin := time.Now()
 	c.running[0].kill()
-	// Whoever had missed something gets it from memory.
+	// A client that has missed something gets it from memory.
 	late := newAudience(t, h.addrs())
 	late.late = true
 	for i := range 3 {
@@ -87,15 +87,14 @@ func TestHubsBrokerStopped(t *testing.T) {
 	late.until("it has what it missed", func(l *listener) bool { return l.events >= 30 }) // the newest of the 40 may not have reached its process
 	took := time.Since(begin)
 	late.leave()
-	for _, s := range h.nodes { // each has an outcome to tell, twice
+	for _, s := range h.nodes { // each of two writers has two outcomes
 		s.mu.Lock()
 		failures := s.unknown + s.unsent
 		s.mu.Unlock()
-		s.until(t, time.Minute, "failures", func() bool { return s.unknown+s.unsent >= failures+4 })
+		s.until(t, "failures", func() bool { return s.unknown+s.unsent >= failures+4 })
 	}
-	time.Sleep(away - time.Since(begin)) // while it lasts
+	a.keptAlive(keepAlives)
 	a.stalls()
-	comments := a.comments()
 	c.startServer(0)
 	begin = time.Now()
 	h.growing(a, 20)
@@ -103,20 +102,14 @@ func TestHubsBrokerStopped(t *testing.T) {
 	h.settle(a)
 	for _, s := range h.all {
 		s.mu.Lock()
-		if s.slowest > 3*h.config[0].Attempt {
-			t.Errorf("a dispatch with a context of %v took %v", h.config[0].Attempt, s.slowest)
+		if attempt := h.config[0].Attempt; s.slowest > 3*attempt && *full {
+			t.Errorf("a dispatch with a context of %v took %v, want %v at most", attempt, s.slowest, 3*attempt)
 		}
 		s.mu.Unlock()
 	}
 	for i, l := range a.listeners {
-		if l.stay > 0 {
-			continue
-		}
-		if l.visited != 1 {
-			t.Errorf("client %d came %d times", i, l.visited)
-		}
-		if want := int(away/time.Second) / 2; comments[i] < want {
-			t.Errorf("client %d was sent %d keep-alives, want %d", i, comments[i], want)
+		if l.stay == 0 && l.visited != 1 {
+			t.Errorf("client %d connected %d times, want 1", i, l.visited)
 		}
 	}
 }

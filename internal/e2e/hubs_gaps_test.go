@@ -77,7 +77,7 @@ func TestHubsForgedID(t *testing.T) {
 	a.until("it has all", func(l *listener) bool { return l.through("n0", 50) })
 	h.nodes[2].kill()
 	h.start(2) // knows what the log has kept
-	h.nodes[2].until(t, time.Minute, "listening", func() bool { return h.nodes[2].listens })
+	h.nodes[2].until(t, "listening", func() bool { return h.nodes[2].listens })
 	old, newest := a.earlier(50), a.earlier(0)
 	number, _, _ := strings.Cut(newest, ".")
 	for _, tt := range []struct {

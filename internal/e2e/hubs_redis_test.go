@@ -16,6 +16,7 @@ import (
 // already, and what kills it. It keeps what it is told on disk.
 func startRedis(t *testing.T) (addr string, start, kill func()) {
 	t.Helper()
+	skipShort(t)
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal("there is no redis-server")
@@ -32,7 +33,7 @@ func startRedis(t *testing.T) (addr string, start, kill func()) {
 		}
 		client := redis.NewClient(&redis.Options{Addr: addr})
 		defer client.Close()
-		for late := time.Now().Add(time.Minute); client.Ping(t.Context()).Err() != nil; {
+		for late := time.Now().Add(patience); client.Ping(t.Context()).Err() != nil; {
 			if time.Now().After(late) {
 				t.Fatal("the server does not start")
 			}

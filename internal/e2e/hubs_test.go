@@ -25,14 +25,14 @@ func startHubs(t *testing.T, config [3]hubConfig) *hubs {
 	h := &hubs{t: t, config: config}
 	for i := range h.nodes {
 		h.config[i].Addr = "127.0.0.1:" + strconv.Itoa(freePort(t))
-		h.config[i].Wait = time.Minute
+		h.config[i].Wait = faultPatience
 		if h.config[i].Attempt == 0 {
 			h.config[i].Attempt = 5 * time.Second
 		}
 		h.start(i)
 	}
 	for _, s := range h.nodes {
-		s.until(t, time.Minute, "listening", func() bool { return s.listens })
+		s.until(t, "listening", func() bool { return s.listens })
 	}
 	h.hello()
 	return h
@@ -76,7 +76,7 @@ func (h *hubs) hello() (all []string) {
 	h.greets++
 	for _, s := range h.nodes {
 		s.say("hello hello%d", h.greets)
-		s.until(h.t, time.Minute, "hello", func() bool {
+		s.until(h.t, "hello", func() bool {
 			mine := s.greetings(h.greets)
 			if len(mine) == len(hubSets) {
 				all = append(all, mine...)
@@ -109,7 +109,7 @@ func (h *hubs) growing(a *audience, more int) {
 		s.mu.Unlock()
 	}
 	for i, s := range h.nodes {
-		s.until(h.t, 2*time.Minute, "more events", func() bool { return len(s.added) >= goals[i] })
+		s.until(h.t, "more events", func() bool { return len(s.added) >= goals[i] })
 	}
 	wait()
 }
@@ -122,7 +122,7 @@ func (h *hubs) settle(a *audience) {
 	h.t.Helper()
 	h.sayAll("stop")
 	for _, s := range h.nodes {
-		s.until(h.t, 2*time.Minute, "the end of its writers", func() bool { return s.done })
+		s.until(h.t, "the end of its writers", func() bool { return s.done })
 	}
 	all := h.hello()
 	unknown, unsent := 0, 0

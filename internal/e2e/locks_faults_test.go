@@ -9,7 +9,7 @@ import (
 
 const (
 	lockLease = 3 * time.Second
-	lockSlack = 3 * time.Second // for a machine that has much else to do
+	lockLimit = lockLease + 5*time.Second // until another process has the lock, on an idle machine
 )
 
 // lockers are processes with a table, and what they have said.
@@ -62,7 +62,7 @@ func (k *lockers) start(network string) *locker {
 
 func (k *lockers) until(what string, condition func() bool) {
 	k.t.Helper()
-	late := time.After(2 * time.Minute)
+	late := time.After(faultPatience)
 	for {
 		k.mu.Lock()
 		ok, failure := condition(), k.failure
@@ -76,7 +76,7 @@ func (k *lockers) until(what string, condition func() bool) {
 		select {
 		case <-k.changed:
 		case <-late:
-			k.t.Fatalf("%s: not so within two minutes", what)
+			k.t.Fatalf("%s: not within %v", what, faultPatience)
 		}
 	}
 }
@@ -162,8 +162,8 @@ func TestLocksKilled(t *testing.T) {
 		k.until("held by the next", func() (ok bool) { got, ok = k.last(next, "held", key); return ok })
 		took := got.end.Sub(begin)
 		t.Logf("the holder's process was killed: free after %v, with a lease of %v", took.Round(time.Millisecond), lockLease)
-		if took > lockLease+2*time.Second+lockSlack {
-			t.Errorf("it took %v", took)
+		if took > lockLimit && *full {
+			t.Errorf("free after %v, want %v at most", took, lockLimit)
 		}
 		all[round%3] = k.start("")
 		all[round%3].say("contend a b c")
@@ -200,8 +200,8 @@ func TestLocksCutOff(t *testing.T) {
 		if !cut.begin.Before(got.end) || !last.begin.Before(cut.begin) {
 			t.Errorf("it is valid until %v, and cut off at %v; the next has it at %v", last.begin, cut.begin, got.end)
 		}
-		if took := got.end.Sub(begin); took > lockLease+2*time.Second+lockSlack {
-			t.Errorf("it took %v", took)
+		if took := got.end.Sub(begin); took > lockLimit && *full {
+			t.Errorf("the next has the lock after %v, want %v at most", took, lockLimit)
 		}
 		heal()
 		k.until("it has lost it", func() bool { _, ok := k.last(holder, "lost", key); return ok })

@@ -23,7 +23,7 @@ func TestNATS(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.memory && !*full {
-				t.Skip("with -full: on disk it is the same, but slower")
+				t.Skip("runs with -full: the same on disk is slower, but runs always")
 			}
 			t.Parallel()
 			b := startBroker(t, tt.servers)

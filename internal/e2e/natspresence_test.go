@@ -10,12 +10,13 @@ import (
 	"example.org/sse/presence"
 )
 
-// On NATS trackers of several processes know the same: of who comes, who goes, who
-// goes with his process, and when the server was away for longer than their leases.
+// On NATS, trackers of several processes agree: on sessions that begin, that end, that
+// end with their process, and after the server was down for longer than their leases.
 func TestNATSPresence(t *testing.T) {
+	skipShort(t)
 	t.Parallel()
 	b := startBroker(t, 1)
-	const lease = 3 * time.Second
+	const lease = 10 * time.Second // long enough for a busy machine to renew it
 	type process struct {
 		*presence.Tracker
 		ends chan presence.Session
@@ -33,12 +34,12 @@ func TestNATSPresence(t *testing.T) {
 		return p
 	}
 	one, two := open(), open()
-	await := func(what string, most time.Duration, is func() bool) {
+	await := func(what string, is func() bool) {
 		t.Helper()
 		begin := time.Now()
 		for !is() {
-			if time.Since(begin) > most {
-				t.Fatalf("not within %v: %s", most, what)
+			if time.Since(begin) > patience {
+				t.Fatalf("not within %v: %s; there are %d and %d sessions", patience, what, one.Len(), two.Len())
 			}
 			time.Sleep(time.Millisecond) // a server in between
 		}
@@ -51,24 +52,27 @@ func TestNATSPresence(t *testing.T) {
 		}
 		return s
 	}
-	await("leased", 20*time.Second, func() bool { return one.Leased() && two.Leased() })
+	await("leased", func() bool { return one.Leased() && two.Leased() })
 	ann, bob := presence.Session{User: "ann", Page: "1"}, presence.Session{User: "bob", Page: "2"}
 	one.Connect(source(), ann, "room")
-	await("one comes", 20*time.Second, func() bool { return two.Present(ann) })
+	await("one comes", func() bool { return two.Present(ann) })
 	two.Leave(ann)
-	await("a goodbye is heard elsewhere", 20*time.Second, func() bool { return !one.Present(ann) })
-	const n = 1000
+	await("a goodbye is heard elsewhere", func() bool { return !one.Present(ann) })
+	n := 200 // more may take a busy machine longer than the lease
+	if *full {
+		n = 1000
+	}
 	begin := time.Now()
 	for i := range n {
 		one.Connect(source(), presence.Session{User: "ann", Page: fmt.Sprint("page ", i)}, "room")
 	}
 	t.Logf("%d connected in %v", n, time.Since(begin))
-	await("all are known elsewhere", 20*time.Second, func() bool { return two.Len() == n })
+	await("all are known elsewhere", func() bool { return two.Len() == n })
 	two.Connect(source(), bob, "room")
-	await("one is known here", 20*time.Second, func() bool { return one.Len() == n+1 })
+	await("one is known here", func() bool { return one.Len() == n+1 })
 	b.stop(0)
-	await("no lease", 2*lease, func() bool { return !one.Leased() && !two.Leased() })
-	time.Sleep(lease) // so that the leases are over when the server is back
+	await("no lease", func() bool { return !one.Leased() && !two.Leased() })
+	time.Sleep(lease) // until the leases have expired
 	for len(one.ends)+len(two.ends) > 0 {
 		select {
 		case <-one.ends:
@@ -76,12 +80,12 @@ func TestNATSPresence(t *testing.T) {
 		}
 	}
 	b.start(0)
-	await("leased again", time.Minute, func() bool { return one.Leased() && two.Leased() })
+	await("leased again", func() bool { return one.Leased() && two.Leased() })
 	time.Sleep(2 * lease) // for what must not happen
 	if one.Len() != n+1 || two.Len() != n+1 || len(one.ends)+len(two.ends) > 0 {
 		t.Errorf("the server was away: %d and %d sessions, %d and %d ended", one.Len(), two.Len(), len(one.ends), len(two.ends))
 	}
 	one.cut()
-	await("a process is dead", 2*lease+20*time.Second, func() bool { return two.Len() == 1 })
-	await("it knows", 2*lease, func() bool { return !one.Leased() })
+	await("a process is dead", func() bool { return two.Len() == 1 })
+	await("it knows", func() bool { return !one.Leased() })
 }

@@ -116,10 +116,10 @@ func (s *seen) line(line string) {
 	}
 }
 
-// until waits until a condition on what the process has said holds.
-func (s *seen) until(t *testing.T, limit time.Duration, what string, condition func() bool) {
+// until waits until a condition on the output of the process holds.
+func (s *seen) until(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	late := time.After(limit)
+	late := time.After(faultPatience)
 	for {
 		s.mu.Lock()
 		ok, failures := condition(), s.failures
@@ -135,7 +135,7 @@ func (s *seen) until(t *testing.T, limit time.Duration, what string, condition f
 		case <-s.ended:
 			t.Fatalf("%s, %s: the process has ended", s.name, what)
 		case <-late:
-			t.Fatalf("%s, %s: not within %v; it has %d entries, %d added, %d unknown", s.name, what, limit, len(s.entries), len(s.added), s.unknown)
+			t.Fatalf("%s, %s: not within %v; it has %d entries, %d added, %d unknown", s.name, what, faultPatience, len(s.entries), len(s.added), s.unknown)
 		}
 	}
 }
@@ -154,7 +154,7 @@ func (n *nodes) growing(more int) {
 		s.mu.Lock()
 		added, entries := len(s.added), len(s.entries)
 		s.mu.Unlock()
-		s.until(n.t, 2*time.Minute, "more entries", func() bool { return len(s.added) >= added+more && len(s.entries) >= entries+more })
+		s.until(n.t, "more entries", func() bool { return len(s.added) >= added+more && len(s.entries) >= entries+more })
 	}
 }
 
@@ -166,7 +166,7 @@ func (n *nodes) leaders() (log, store int) {
 	s.leaders = ""
 	s.mu.Unlock()
 	s.say("leaders")
-	s.until(n.t, time.Minute, "leaders", func() bool { return s.leaders != "" })
+	s.until(n.t, "leaders", func() bool { return s.leaders != "" })
 	if _, err := fmt.Sscanf(s.leaders, "leaders server%d server%d", &log, &store); err != nil {
 		n.t.Fatalf("%q: %v", s.leaders, err)
 	}
@@ -185,7 +185,7 @@ func (n *nodes) settle() {
 	n.sayAll("stop")
 	var added []string
 	for _, s := range n.nodes {
-		s.until(n.t, 2*time.Minute, "the end of its writers", func() bool { return s.done })
+		s.until(n.t, "the end of its writers", func() bool { return s.done })
 	}
 	last := make(map[string]uint64)
 	for _, s := range n.all {
@@ -194,8 +194,8 @@ func (n *nodes) settle() {
 	}
 	var want []string
 	for i, s := range n.nodes {
-		s.until(n.t, 2*time.Minute, "all that was added", func() bool { return containsAll(s.entries, added) })
-		s.until(n.t, time.Minute, "all records", func() bool {
+		s.until(n.t, "all that was added", func() bool { return containsAll(s.entries, added) })
+		s.until(n.t, "all records", func() bool {
 			for name, rev := range last {
 				if rev > s.records[name] {
 					return false

@@ -19,7 +19,20 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-var full = flag.Bool("full", false, "run the long versions of the tests that break things")
+var full = flag.Bool("full", false, "run the longest versions of the tests, and check durations: for an idle machine")
+
+// skipShort skips tests with -short that start a browser, kill processes or cut
+// networks.
+func skipShort(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes long: runs without -short")
+	}
+}
+
+// faultPatience is a guard against hangs where brokers elect leaders and hundreds of
+// clients reconnect, on a busy machine.
+const faultPatience = 5 * time.Minute
 
 // roleVariable has the test binary play a part other than that of the tests.
 const roleVariable = "SSE_E2E_ROLE"
@@ -68,6 +81,7 @@ type process struct {
 // test's end.
 func spawn(t *testing.T, network, role string, config any, line func(string)) *process {
 	t.Helper()
+	skipShort(t)
 	encoded, err := json.Marshal(config)
 	if err != nil {
 		t.Fatal(err)
@@ -158,7 +172,7 @@ func playServer(config []byte, in *bufio.Scanner, out *output) error {
 		return err
 	}
 	s.Start()
-	if !s.ReadyForConnections(time.Minute) {
+	if !s.ReadyForConnections(faultPatience) {
 		return fmt.Errorf("it does not start")
 	}
 	out.line("ready")

@@ -48,7 +48,7 @@ func read(t *testing.T, l backplane.Log, after backplane.Cursor) *reader {
 // has waits until the reader has exactly these entries.
 func (r *reader) has(t *testing.T, want []string) {
 	t.Helper()
-	late := time.After(time.Minute)
+	late := time.After(patience)
 	for {
 		r.mu.Lock()
 		got := strings.Join(r.data, " ")
@@ -74,15 +74,15 @@ func (r *reader) gap(t *testing.T) {
 		if !errors.Is(r.err, backplane.ErrGap) {
 			t.Errorf("Follow returned %v, want ErrGap", r.err)
 		}
-	case <-time.After(time.Minute):
-		t.Error("no gap within a minute")
+	case <-time.After(patience):
+		t.Errorf("no gap within %v", patience)
 	}
 }
 
 // add appends entries, and returns their data.
 func add(t *testing.T, l backplane.Log, prefix string, n int) []string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var data []string
 	for i := range n {

@@ -154,8 +154,10 @@ func TestScalingStream(t *testing.T) {
 				}
 				return ""
 			})
+			// On a busy machine many events are late, but a timer would delay all of them.
+			const limit = 100 * time.Millisecond
 			fastest := time.Hour
-			for i := range 3 {
+			for i := 0; i < 3 || fastest > limit && i < 100; i++ {
 				began, data := time.Now(), fmt.Sprint("data: ", i)
 				group.Dispatch("", data)
 				if !s.sees(data) {
@@ -163,8 +165,8 @@ func TestScalingStream(t *testing.T) {
 				}
 				fastest = min(fastest, time.Since(began))
 			}
-			if fastest > 100*time.Millisecond {
-				t.Errorf("the fastest event took %v, want 100 ms at most", fastest)
+			if fastest > limit {
+				t.Errorf("the fastest event takes %v, want %v at most", fastest, limit)
 			}
 		})
 	}

@@ -58,11 +58,11 @@ func newPoller(t *testing.T) poll.Poller {
 	return p
 }
 
-// wait returns what is told within five seconds that f accepts.
+// wait waits for an event that f accepts.
 func wait(t *testing.T, p poll.Poller, what string, f func(poll.Event) bool) {
 	t.Helper()
 	events := make([]poll.Event, 4)
-	for until := time.Now().Add(5 * time.Second); time.Now().Before(until); {
+	for until := time.Now().Add(2 * time.Minute); time.Now().Before(until); {
 		n, err := p.Wait(events, until)
 		if err != nil {
 			t.Fatal(err)
@@ -71,7 +71,7 @@ func wait(t *testing.T, p poll.Poller, what string, f func(poll.Event) bool) {
 			return
 		}
 	}
-	t.Fatalf("not told: %s", what)
+	t.Fatalf("no event within 2 minutes: %s", what)
 }
 
 func TestDetachOfOthers(t *testing.T) {
