@@ -64,7 +64,7 @@ func TestOutcomeUnknown(t *testing.T) {
 		_, errSwap = st.Swap(ctx, "key", 0, []byte("value"), 0)
 		return time.Since(began) - 2*timeout
 	})
-	if !errors.Is(errAppend, backplane.ErrUnknown) || !errors.Is(errAppend, context.DeadlineExceeded) {
+	if !errors.Is(errAppend, backplane.ErrIndeterminate) || !errors.Is(errAppend, context.DeadlineExceeded) {
 		t.Errorf("Append: %v", errAppend)
 	}
 	if !errors.Is(errSwap, backplane.ErrIndeterminate) || !errors.Is(errSwap, context.Canceled) {

@@ -39,7 +39,7 @@ func TestCutCable(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			server := &http.Server{Handler: tt.handler(group), ConnContext: sse.ConnContext}
+			server := &http.Server{Handler: tt.handler(group)}
 			go server.Serve(sse.Listener(l))
 			defer server.Close()
 

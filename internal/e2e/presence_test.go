@@ -265,7 +265,7 @@ func TestPresenceGivenUp(t *testing.T) {
 // A page renews its session, if its server asks for that.
 func TestPresenceRenewal(t *testing.T) {
 	h := openHouse(t)
-	h.tracker.Renewal = 5 * time.Second // ten times as long as the page takes
+	h.tracker.MaxSilence = 5 * time.Second // ten times as long as the page takes
 	b, session := h.visit("/native")
 	time.Sleep(11 * time.Second) // more than two renewals
 	if !h.tracker.Present(session) || h.connections() != 1 {
