@@ -43,7 +43,7 @@ type AcceptOptions struct {
 	// Backlog is how many bytes may wait for a client that is slower than the
 	// events. Beyond it, [EventSource.Dispatch] waits for the client, and a
 	// [Set] does what its Slow policy says; a set grants a client that still
-	// reads, if slowly, four times as much. The first event that waits does
+	// reads, if slowly, eight times as much. The first event that waits does
 	// not count, so that an event of any size can be sent, and neither does a
 	// Snapshot. 0: 1 MiB, negative: no limit.
 	Backlog int

@@ -32,6 +32,7 @@ func repeat(s string, n int) io.Reader {
 
 // The memory that decoding uses is bounded, whatever the server sends.
 func TestDecodeTooLarge(t *testing.T) {
+	skipShort(t)
 	const n = 100 << 20
 	const some = 20 << 20 // also more than the limit
 	for _, tt := range []struct {
@@ -131,6 +132,7 @@ func TestMaxEvent(t *testing.T) {
 // A line of 5 MiB, which exceeds any buffer of a fixed size, is decoded, and so are
 // the events after it.
 func TestDecodeLarge(t *testing.T) {
+	skipShort(t)
 	data := strings.Repeat("0123456789abcdef", 5<<16)
 	in := "data: x\n\ndata: " + data + "\nid: 1\n\ndata: y\n\n"
 	lines := strings.Repeat("data: 0123456789\n", 5<<16)

@@ -96,9 +96,9 @@
 // A program can dispatch faster than the machine writes. A dispatch to a set may be
 // 64 KiB ahead of the goroutine that writes to the members; beyond that it waits.
 // It also waits while a member's handler is ready to write and has not got a
-// processor, and while 32 members or more are late, though they read, and nearly
-// none is not. It waits for 20 ms at most. A few clients that are slow, or read
-// nothing, hold up no dispatch.
+// processor, and, where goroutines have to wait long for one, while more than a few
+// members are late though they read. It waits for 20 ms at most. Where there are processors, no
+// client holds up a dispatch.
 //
 // # The end of a stream
 //

@@ -24,6 +24,7 @@ import (
 // A large set is walked by several goroutines at once where there are processors,
 // while members come and go: each gets each event once.
 func TestParallelWalks(t *testing.T) {
+	skipShort(t)
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8))
 	members, events := 6000/slowdown, 60
 	var group sse.Set

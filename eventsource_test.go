@@ -37,6 +37,7 @@ func TestDispatchArrivesAtOnce(t *testing.T) {
 
 // 64 goroutines × 1,000 events: all arrive, whole, and each goroutine's in order.
 func TestManyDispatchers(t *testing.T) {
+	skipShort(t)
 	overEachSocket(t, func(t *testing.T, tr transport) {
 		handler, sources := connected(nil)
 		st := tr.listen(t, handler).open()

@@ -249,3 +249,11 @@ func eventually(t *testing.T, within time.Duration, what string, condition func(
 
 // state is what a Snapshot returns that is one event.
 func state(typ, data string) ([]sse.Event, error) { return []sse.Event{{Type: typ, Data: data}}, nil }
+
+// skipShort skips a test that loads the machine.
+func skipShort(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("it loads the machine")
+	}
+}

@@ -20,6 +20,7 @@ import (
 
 // A source that has left a set holds nothing of it: not its events, nor the set.
 func TestLeaversHoldNothing(t *testing.T) {
+	skipShort(t)
 	overEachSocket(t, func(t *testing.T, tr transport) {
 		handler, sources := connected(nil)
 		site := tr.listen(t, handler)

@@ -34,6 +34,7 @@ func descriptors() int {
 // 10,000 connects and disconnects, and 10,000 that leave before the first byte:
 // all is as it was.
 func TestNothingLeaks(t *testing.T) {
+	skipShort(t)
 	for _, tr := range []transport{transports[0], detachedTransport} {
 		t.Run(tr.name, func(t *testing.T) { nothingLeaks(t, tr) })
 	}
@@ -147,6 +148,7 @@ func TestHistoryExpires(t *testing.T) {
 
 // Of a server that the program has forgotten nothing is left.
 func TestServersLeaveNothing(t *testing.T) {
+	skipShort(t)
 	serve := func() {
 		ctx := context.WithValue(t.Context(), http.ServerContextKey, new(http.Server))
 		source, err := sse.Accept(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil), nil)

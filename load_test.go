@@ -45,6 +45,7 @@ func rawStream(t *testing.T, address string) (net.Conn, *http.Response) {
 // 1,000 members, 10 of which never read: the other 990 get all events, in order,
 // no dispatch takes long, and the ten meet what the policy has for them.
 func TestThousandMembers(t *testing.T) {
+	skipShort(t)
 	for _, tt := range []struct {
 		name   string
 		policy sse.SlowPolicy
@@ -170,6 +171,7 @@ func thousandMembers(t *testing.T, tr transport, policy sse.SlowPolicy, events i
 
 // A 10 MiB event arrives whole, and is not copied for each of 100 readers.
 func TestLargeEvent(t *testing.T) {
+	skipShort(t)
 	overEachSocket(t, func(t *testing.T, tr transport) {
 		const size, readers = 10 << 20, 100
 		const buffers = 128 << 10                                                                    // of a reader
@@ -228,6 +230,7 @@ func TestLargeEvent(t *testing.T) {
 // 1,000 streams, some stalled, some in the middle of a 10 MiB event: Shutdown
 // returns in time, and who reads gets everything and a clean end.
 func TestShutdownUnderLoad(t *testing.T) {
+	skipShort(t)
 	for _, tr := range []transport{transports[0], detachedTransport} {
 		t.Run(tr.name, func(t *testing.T) {
 			// Streams have five seconds. A machine that is too busy to write all of

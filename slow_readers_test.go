@@ -18,6 +18,7 @@ import (
 // A few clients that read, but slowly, are no reason for a dispatch to wait, even
 // on a machine that has enough to do with the others.
 func TestSlowReadersHoldNobody(t *testing.T) {
+	skipShort(t)
 	if slowdown > 1 {
 		t.Skip("times say little with the race detector")
 	}
@@ -72,6 +73,7 @@ func slowReaders(t *testing.T, tr transport) (took []time.Duration) {
 // A fast client gets about as much beside slow ones as without them, in their room
 // and in another one that the same goroutine dispatches to.
 func TestFastBesideSlow(t *testing.T) {
+	skipShort(t)
 	if slowdown > 1 {
 		t.Skip("times say little with the race detector")
 	}

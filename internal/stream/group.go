@@ -66,12 +66,12 @@ func (g *Group) walk() (behind bool) {
 		switch m.progress() {
 		case ready:
 			waiting++
-		case moving:
+		case reading:
 			taking++
 		}
 		g.limit(m)
 	}
-	behind = waiting > 0 || taking >= paceMany && taking > 15*w.well
+	behind = waiting > 0 || taking > (w.well+len(w.late))/8 && crowded()
 	g.pace.walked(g.Topic, total, behind)
 	return behind
 }

@@ -10,12 +10,10 @@ import (
 // A program can dispatch faster than the machine writes. A dispatch may be paceLead
 // ahead of the walk that writes to the members; beyond that it waits for the walk.
 // It also waits while a member's goroutine is ready to write and has not got a
-// processor, and while paceMany members or more are late, though they read, and
-// nearly none is not: then it is not a few clients that are slow. It waits for
-// paceWait at most.
+// processor, and, where goroutines have to wait long for one, while more than a few
+// members are late though they read. It waits for paceWait at most. Where there are processors, no
+// client holds up a dispatch.
 const (
-	paceMany = 32
-
 	paceLead = 64 << 10
 	paceWait = 20 * time.Millisecond
 

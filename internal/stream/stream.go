@@ -189,8 +189,7 @@ type progress int
 
 const (
 	stalled progress = iota // for the client, which has taken nothing lately
-	reading                 // for the client, which has only begun to take what it gets
-	moving                  // for the client, which takes what it gets
+	reading                 // for the client, which has taken something not long ago
 	ready                   // for a processor, to write
 )
 
@@ -200,11 +199,8 @@ const (
 	// goroutine may be ready for a second before it runs.
 	readingFor = 2 * time.Second
 
-	// movingFor is how long a client that has taken something counts as moving.
-	movingFor = 50 * time.Millisecond
-
 	// readingBacklogs is how many backlogs may wait for a client that reads.
-	readingBacklogs = 4
+	readingBacklogs = 8
 )
 
 // progressLocked reports how the writing gets on.
@@ -218,11 +214,7 @@ func (s *Stream) progressLocked() progress {
 	default:
 		return ready
 	}
-	now, moved := time.Since(s.opened), time.Duration(s.moved.Load())
-	switch {
-	case moved > since && now-moved < movingFor:
-		return moving
-	case now-max(moved, since) < readingFor:
+	if time.Since(s.opened)-max(time.Duration(s.moved.Load()), since) < readingFor {
 		return reading
 	}
 	return stalled
