@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -84,6 +85,47 @@ func TestSharedGap(t *testing.T) {
 				}
 			}
 		}
+	})
+}
+
+// A client that left before a gap, and names the newest event of its set from then,
+// does not resume over the gap.
+func TestResumeOverGap(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		log := &backplane.Memory{History: 5}
+		var lag atomic.Bool
+		list := nodes(t, tr, 2, func(i int) *sse.Hub {
+			if i == 0 {
+				return &sse.Hub{Log: log}
+			}
+			return &sse.Hub{Log: &faulty{Log: log, batch: func([]backplane.Entry) {
+				for lag.Load() {
+					time.Sleep(time.Millisecond) // fake
+				}
+			}}}
+		})
+		st := list[1].openURL(at("a"))
+		synctest.Wait()
+		list[0].hub.Set("a").Dispatch("", "1")
+		e, err := st.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		st.close()
+		synctest.Wait()
+		lag.Store(true)
+		list[0].hub.Set("b").Dispatch("", "") // on its way to the other node, and arrives
+		synctest.Wait()
+		for i := range 40 { // more than the log keeps
+			list[0].hub.Set("a").Dispatch("", fmt.Sprint("missed ", i))
+		}
+		lag.Store(false)
+		time.Sleep(5 * time.Second) // fake
+		if err := list[1].hub.WaitReady(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		back := list[1].openURL(at("a"), "Last-Event-ID", e.id)
+		back.want("gap|")
 	})
 }
 
