@@ -199,6 +199,23 @@ func TestDispatchOnce(t *testing.T) {
 	})
 }
 
+// A key is forgotten with its event.
+func TestDispatchOnceAgain(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		group := sse.Set{History: 2}
+		st := tr.serve(t, &group).open()
+		synctest.Wait()
+		for i, key := range []string{"x", "y", "x", "z", "x"} { // the history has y and z at the end
+			if _, err := group.DispatchOnce(t.Context(), key, sse.Event{Data: key + strconv.Itoa(i)}); err != nil {
+				t.Error(err)
+			}
+		}
+		group.CloseAll()
+		st.want("message|x0", "message|y1", "message|z3", "message|x4")
+		st.wantEnd()
+	})
+}
+
 // What a later version has appended is left out, and counts all the same: a client
 // of that version can come here, and back.
 func TestSharedVersions(t *testing.T) {

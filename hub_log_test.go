@@ -204,6 +204,33 @@ func TestReach(t *testing.T) {
 	})
 }
 
+// An entry that no set has counts for WaitFor as well.
+func TestReachLaterVersion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := new(backplane.Memory)
+		lag := make(chan bool)
+		hub := sse.Hub{Log: &faulty{Log: log, batch: func(batch []backplane.Entry) {
+			if len(batch) > 0 {
+				<-lag
+			}
+		}}}
+		defer hub.Close()
+		if err := hub.WaitReady(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		c, err := log.Append(t.Context(), "0", []byte("\x02later"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(time.Second, func() { close(lag) })
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := hub.WaitFor(ctx, c); err != nil || hub.Cursor() != c {
+			t.Errorf("WaitFor: %v, at %v; want nil, at %v", err, hub.Cursor(), c)
+		}
+	})
+}
+
 // A client that has seen what this process has not yet got is waited for.
 func TestSharedAhead(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {

@@ -245,6 +245,48 @@ func TestDeleteWhileJoining(t *testing.T) {
 	})
 }
 
+// A source that is deleted while it waits for the hub is not counted later.
+func TestDeleteBeforeReady(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		ready := make(chan bool)
+		hub := sse.Hub{Log: &faulty{Log: new(backplane.Memory), follow: func(ctx context.Context, _ backplane.Cursor) error {
+			select {
+			case <-ready:
+			case <-ctx.Done():
+			}
+			return nil
+		}}}
+		defer hub.Close()
+		handler, sources := connected(nil)
+		st := tr.serve(t, handler).open()
+		source := <-sources
+		group := hub.Set("a")
+		added := make(chan bool)
+		go func() {
+			defer close(added)
+			hub.Add(source, "a")
+		}()
+		synctest.Wait()
+		if !group.Delete(source) {
+			t.Error("Delete returned false, want true")
+		}
+		close(ready)
+		<-added
+		if n, err := group.Dispatch("", "not counted"); n != 0 || err != nil {
+			t.Errorf("got %d members, error %v; want 0", n, err)
+		}
+		if group.Has(source) {
+			t.Error("Has returned true, want false")
+		}
+		source.Close()
+		for e, err := st.next(); err == nil; e, err = st.next() {
+			if e.typ != "last-event-id" {
+				t.Errorf("got %+v, want no event", e)
+			}
+		}
+	})
+}
+
 // A panicking log loses its events whenever the test wants.
 type losingLog struct {
 	*backplane.Memory
