@@ -170,11 +170,13 @@ func TestDescriptorsAreReused(t *testing.T) {
 func TestAllAtOnce(t *testing.T) {
 	overEachSocket(t, func(t *testing.T, tr transport) {
 		var one, two sse.Set
-		handler, sources := connected(&sse.AcceptOptions{KeepAlive: time.Millisecond})
-		site := tr.listen(t, handler)
+		pool := make(chan *sse.EventSource, 1000)
+		site := tr.listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			o := &sse.AcceptOptions{KeepAlive: time.Millisecond}
+			sse.Serve(w, r, o, func(source *sse.EventSource) { pool <- source })
+		}))
 		stop := make(chan bool)
 		var working, visiting sync.WaitGroup
-		pool := make(chan *sse.EventSource, 1000)
 		for g := range 6 {
 			working.Go(func() {
 				for {
@@ -209,7 +211,6 @@ func TestAllAtOnce(t *testing.T) {
 			visiting.Go(func() {
 				for range 100 {
 					st := site.open()
-					pool <- <-sources
 					for range rand.IntN(20) {
 						if _, err := st.next(); err != nil {
 							break

@@ -169,6 +169,33 @@ func TestSnapshotIsFree(t *testing.T) {
 	})
 }
 
+// A program is not slowed down for a member whose Snapshot takes long.
+func TestSlowSnapshotHoldsNobody(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		handler, sources := connected(nil)
+		st := tr.serve(t, handler).open()
+		source := <-sources
+		group := sse.Set{Snapshot: func(*sse.EventSource) ([]sse.Event, error) {
+			time.Sleep(time.Minute) // fake
+			return state("state", "")
+		}}
+		go group.Add(source)
+		synctest.Wait()
+		data := strings.Repeat("x", 100<<10)
+		start := time.Now()
+		for range 100 {
+			group.Dispatch("", data)
+		}
+		if took := time.Since(start); took > 10*time.Millisecond {
+			t.Errorf("100 dispatches took %v, want no time", took)
+		}
+		st.want("state|")
+		for range 100 {
+			st.want("message|" + data)
+		}
+	})
+}
+
 // A Snapshot that fails or panics ends its own stream, with a reason; the source's
 // other sets, and the set's other sources, go on.
 func TestSnapshotFails(t *testing.T) {

@@ -232,6 +232,26 @@ func TestAddedAgain(t *testing.T) {
 	})
 }
 
+// An id with which a source cannot resume in one set is left for the next.
+func TestResumeInSecondSet(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		var one, two sse.Set
+		handler, sources := connected(nil)
+		site := tr.serve(t, handler)
+		st := site.open()
+		one.Add(<-sources)
+		one.Dispatch("", "0")
+		one.Dispatch("", "1")
+		st.want("message|0")
+		back := site.open("Last-Event-ID", st.lastID)
+		source := <-sources
+		two.Add(source)
+		one.Add(source)
+		one.Dispatch("", "2")
+		back.want("message|1", "message|2")
+	})
+}
+
 // A panic in a snapshot is the request's own: its stream ends, the set goes on.
 func TestSnapshotPanics(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {

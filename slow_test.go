@@ -131,6 +131,65 @@ func TestLatestPerKeyHasABound(t *testing.T) {
 	})
 }
 
+// What a client resumes with does not count against its backlog.
+func TestReplayIsFree(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		group := sse.Set{HistoryBytes: -1, AcceptOptions: &sse.AcceptOptions{Backlog: 10 << 10, WriteTimeout: -1}}
+		site := tr.serve(t, &group)
+		st := site.open()
+		synctest.Wait()
+		data := strings.Repeat("x", 100<<10)
+		group.Dispatch("", "first")
+		st.want("message|first")
+		id := st.lastID
+		st.close()
+		synctest.Wait()
+		for range 20 {
+			group.Dispatch("", data)
+		}
+		back := site.open("Last-Event-ID", id)
+		synctest.Wait()
+		time.Sleep(time.Minute) // fake; the client takes nothing
+		group.Dispatch("", "next")
+		group.Dispatch("", "last")
+		synctest.Wait()
+		for range 20 {
+			back.want("message|" + data)
+		}
+		back.want("message|next", "message|last")
+	})
+}
+
+// A snapshot that waits does not count against the backlog, and gives no room either.
+func TestBacklogBehindSnapshot(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		handler, sources := connected(&sse.AcceptOptions{Backlog: 10 << 10, WriteTimeout: -1})
+		st := tr.serve(t, handler).open()
+		source := <-sources
+		large, small := strings.Repeat("x", 500<<10), strings.Repeat("y", 6<<10)
+		go source.Dispatch("large", large) // the client reads nothing yet
+		synctest.Wait()
+		group := sse.Set{Snapshot: func(*sse.EventSource) ([]sse.Event, error) { return state("state", large) }}
+		group.Add(source)
+		var sent atomic.Int32
+		var sending sync.WaitGroup
+		for range 3 {
+			sending.Go(func() {
+				if err := source.Dispatch("small", small); err != nil {
+					t.Error(err)
+				}
+				sent.Add(1)
+			})
+		}
+		synctest.Wait()
+		if got := sent.Load(); got != 1 {
+			t.Errorf("%d events of 6 KiB were taken, want 1", got)
+		}
+		st.want("large|"+large, "state|"+large, "small|"+small, "small|"+small, "small|"+small)
+		sending.Wait()
+	})
+}
+
 // A burst that is larger than the backlog does not close a client that reads:
 // it is the machine that has to catch up, and the program waits for it.
 func TestBurst(t *testing.T) {
