@@ -88,6 +88,31 @@ func TestSharedGap(t *testing.T) {
 	})
 }
 
+// A source that waits for the hub has not missed what was lost before.
+func TestGapBeforeReady(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		gap := make(chan bool)
+		var once atomic.Bool
+		hub := sse.Hub{Log: &faulty{Log: new(backplane.Memory), follow: func(ctx context.Context, _ backplane.Cursor) error {
+			if once.Swap(true) {
+				return nil
+			}
+			select {
+			case <-gap:
+			case <-ctx.Done():
+			}
+			return backplane.ErrGap
+		}}}
+		defer hub.Close()
+		st := tr.serve(t, rooms(&hub)).openURL(at("a"))
+		synctest.Wait()
+		close(gap)
+		time.Sleep(5 * time.Second) // fake
+		hub.Set("a").Dispatch("", "1")
+		st.want("message|1")
+	})
+}
+
 // A client that left before a gap, and names the newest event of its set from then,
 // does not resume over the gap.
 func TestResumeOverGap(t *testing.T) {

@@ -169,10 +169,11 @@ func TestSnapshotIsFree(t *testing.T) {
 	})
 }
 
-// A program is not slowed down for a member whose Snapshot takes long.
+// A program is not slowed down for a member whose Snapshot takes long, and what it has
+// dispatched meanwhile does not count against that member's backlog.
 func TestSlowSnapshotHoldsNobody(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {
-		handler, sources := connected(nil)
+		handler, sources := connected(&sse.AcceptOptions{WriteTimeout: -1})
 		st := tr.serve(t, handler).open()
 		source := <-sources
 		group := sse.Set{Snapshot: func(*sse.EventSource) ([]sse.Event, error) {
@@ -189,10 +190,15 @@ func TestSlowSnapshotHoldsNobody(t *testing.T) {
 		if took := time.Since(start); took > 10*time.Millisecond {
 			t.Errorf("100 dispatches took %v, want no time", took)
 		}
+		time.Sleep(2 * time.Minute) // fake; the client takes nothing, and ten backlogs wait
+		group.Dispatch("", "1")
+		group.Dispatch("", "2")
+		synctest.Wait()
 		st.want("state|")
 		for range 100 {
 			st.want("message|" + data)
 		}
+		st.want("message|1", "message|2")
 	})
 }
 
@@ -311,6 +317,32 @@ func TestDeleteBeforeReady(t *testing.T) {
 				t.Errorf("got %+v, want no event", e)
 			}
 		}
+	})
+}
+
+// A stream that is closed during a Snapshot ends at once, with what waits and without
+// the snapshot.
+func TestCloseWhileJoining(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		handler, sources := connected(nil)
+		st := tr.serve(t, handler).open()
+		source := <-sources
+		group := sse.Set{Snapshot: func(*sse.EventSource) ([]sse.Event, error) {
+			time.Sleep(time.Minute) // fake
+			return state("snapshot", "")
+		}}
+		go group.Add(source)
+		synctest.Wait()
+		group.Dispatch("", "live")
+		source.Dispatch("", "own")
+		start := time.Now()
+		source.Close()
+		st.want("message|live", "message|own")
+		st.wantEnd()
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("Close took %v, want no time", took)
+		}
+		time.Sleep(time.Minute) // fake: Add returns
 	})
 }
 

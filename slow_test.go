@@ -160,6 +160,33 @@ func TestReplayIsFree(t *testing.T) {
 	})
 }
 
+// A client that has taken nothing for some time is granted one backlog, and one that
+// may still read four.
+func TestBacklogOfStalled(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		stalled time.Duration
+		want    int // members
+	}{{"reading", time.Second, 1}, {"stalled", 10 * time.Second, 0}} {
+		t.Run(tt.name, func(t *testing.T) {
+			overEach(t, func(t *testing.T, tr transport) {
+				group := sse.Set{AcceptOptions: &sse.AcceptOptions{Backlog: 100 << 10, WriteTimeout: -1}}
+				tr.serve(t, &group).open()
+				synctest.Wait()
+				group.Dispatch("", strings.Repeat("x", 1<<20))
+				time.Sleep(tt.stalled) // fake
+				for range 4 {
+					group.Dispatch("", strings.Repeat("x", 60<<10))
+				}
+				synctest.Wait()
+				if got := group.Len(); got != tt.want {
+					t.Errorf("got %d members, want %d", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
 // A snapshot that waits does not count against the backlog, and gives no room either.
 func TestBacklogBehindSnapshot(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {
