@@ -262,6 +262,32 @@ func TestSharedAhead(t *testing.T) {
 	})
 }
 
+// A client that is ahead of a process is given its time from when the process is
+// ready.
+func TestSharedAheadOfReady(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		list := nodes(t, tr, 1, func(int) *sse.Hub {
+			return &sse.Hub{Log: &faulty{Log: new(backplane.Memory), follow: func(ctx context.Context, _ backplane.Cursor) error {
+				select {
+				case <-time.After(time.Minute): // fake
+				case <-ctx.Done():
+				}
+				return nil
+			}}}
+		})
+		list[0].openURL(at("a"), "Last-Event-ID", backplane.Cursor{Seq: 7, Nonce: 1}.String())
+		for _, tt := range []struct {
+			pause time.Duration
+			want  int
+		}{{65 * time.Second, 0}, {10 * time.Second, 1}} {
+			time.Sleep(tt.pause) // fake
+			if got := list[0].hub.Set("a").Len(); got != tt.want {
+				t.Errorf("after %v: got %d members, want %d", tt.pause, got, tt.want)
+			}
+		}
+	})
+}
+
 // Before a process has read the log nobody joins: what was dispatched before is
 // history, not news.
 func TestSharedReady(t *testing.T) {

@@ -202,6 +202,31 @@ func TestSlowSnapshotHoldsNobody(t *testing.T) {
 	})
 }
 
+// What a Map gives to a source whose Snapshot is being made is not too much.
+func TestMapWhileJoining(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		handler, sources := connected(&sse.AcceptOptions{Backlog: 1 << 10})
+		st := tr.serve(t, handler).open()
+		source := <-sources
+		slow := sse.Set{Snapshot: func(*sse.EventSource) ([]sse.Event, error) {
+			time.Sleep(time.Minute) // fake
+			return state("state", "")
+		}}
+		var own sse.Map[int]
+		own.Store(source, 1)
+		go slow.Add(source)
+		synctest.Wait()
+		data := strings.Repeat("x", 1<<10)
+		for range 20 {
+			own.DispatchFunc(func(*sse.EventSource, int) (sse.Event, bool) { return sse.Event{Data: data}, true })
+		}
+		st.want("state|")
+		for range 20 {
+			st.want("message|" + data)
+		}
+	})
+}
+
 // A Snapshot that fails or panics ends its own stream, with a reason; the source's
 // other sets, and the set's other sources, go on.
 func TestSnapshotFails(t *testing.T) {
