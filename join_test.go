@@ -227,6 +227,27 @@ func TestMapWhileJoining(t *testing.T) {
 	})
 }
 
+// What is dispatched while an empty snapshot is made arrives after it, without another
+// event.
+func TestEmptySnapshot(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		handler, sources := connected(&sse.AcceptOptions{KeepAlive: -1})
+		st := tr.serve(t, handler).open()
+		group := sse.Set{Snapshot: func(*sse.EventSource) ([]sse.Event, error) {
+			time.Sleep(time.Minute) // fake
+			return nil, nil
+		}}
+		go group.Add(<-sources)
+		synctest.Wait()
+		group.Dispatch("", "1")
+		start := time.Now()
+		st.want("message|1")
+		if took := time.Since(start); took > time.Minute {
+			t.Errorf("it took %v, want the Snapshot's minute", took)
+		}
+	})
+}
+
 // A Snapshot that fails or panics ends its own stream, with a reason; the source's
 // other sets, and the set's other sources, go on.
 func TestSnapshotFails(t *testing.T) {
@@ -449,6 +470,32 @@ func TestGapWhileJoining(t *testing.T) {
 		}
 		if n := strings.Count(types, "state"); n < 2 {
 			t.Errorf("got %s, want a snapshot of each set", types)
+		}
+	})
+}
+
+// A gap while a new source joins is reported for its sets without a Snapshot: they may
+// have lost what was dispatched since.
+func TestGapOfNewSource(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		log := &losingLog{new(backplane.Memory), make(chan bool)}
+		hub := &sse.Hub{Log: log, NewSet: func(name string, s *sse.Set) {
+			if name == "slow" {
+				s.Snapshot = func(*sse.EventSource) ([]sse.Event, error) {
+					time.Sleep(10 * time.Second) // fake
+					return state("state", "")
+				}
+			}
+		}}
+		defer hub.Close()
+		st := tr.serve(t, rooms(hub)).openURL(at("plain", "slow"))
+		time.Sleep(time.Second) // fake: the snapshot is being made
+		log.lose <- true
+		time.Sleep(time.Minute) // fake
+		hub.Set("plain").Dispatch("", "last")
+		types, err := readUntil(st, "last")
+		if err != nil || !strings.Contains(types, "gap") {
+			t.Errorf("got %q, error %v; want a gap", types, err)
 		}
 	})
 }

@@ -187,6 +187,30 @@ func TestBacklogOfStalled(t *testing.T) {
 	}
 }
 
+// With LatestPerKey the newest event of a key arrives, however many have come since the
+// backlog was last full.
+func TestLatestPerKeyIsSent(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		for n := 1; n <= 10; n++ {
+			group := sse.Set{Slow: sse.LatestPerKey, AcceptOptions: &sse.AcceptOptions{Backlog: 10 << 10, WriteTimeout: -1}}
+			site := tr.serve(t, &group)
+			st := site.open()
+			synctest.Wait()
+			large := strings.Repeat("x", 1<<20)
+			group.Dispatch("large", large) // the client reads nothing yet
+			time.Sleep(time.Minute)        // fake
+			pad := strings.Repeat(".", 4<<10)
+			for i := range n {
+				group.Dispatch("value", strconv.Itoa(i)+pad)
+				synctest.Wait()
+			}
+			st.want("large|"+large, "value|"+strconv.Itoa(n-1)+pad)
+			st.close()
+			site.stop()
+		}
+	})
+}
+
 // A snapshot that waits does not count against the backlog, and gives no room either.
 func TestBacklogBehindSnapshot(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {
