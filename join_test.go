@@ -392,6 +392,44 @@ func TestCloseWhileJoining(t *testing.T) {
 	})
 }
 
+// A source that is deleted from one set while the snapshot of another is made is sent
+// none of the first.
+func TestDeleteFromNextWhileJoining(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		var hub sse.Hub
+		hub.NewSet = func(name string, s *sse.Set) {
+			s.Snapshot = func(source *sse.EventSource) ([]sse.Event, error) {
+				hub.Set("b").Delete(source)
+				return state("state", name)
+			}
+		}
+		st := tr.serve(t, rooms(&hub)).openURL(at("a", "b"))
+		synctest.Wait()
+		hub.Set("a").CloseAll()
+		st.want("state|a")
+		st.wantEnd()
+	})
+}
+
+// Events for which Key panics replace no others.
+func TestKeyPanics(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		hub := sse.Hub{Log: new(backplane.Memory), NewSet: func(_ string, s *sse.Set) {
+			s.Slow = sse.LatestPerKey
+			s.Key = func(sse.Event) string { panic("Key") }
+		}}
+		defer hub.Close()
+		st := tr.serve(t, rooms(&hub)).openURL(at("a"))
+		synctest.Wait()
+		large := strings.Repeat("x", 200<<10)
+		for _, data := range []string{large, "1", "2"} { // the client reads nothing yet
+			hub.Set("a").Dispatch("", data)
+		}
+		synctest.Wait()
+		st.want("message|"+large, "message|1", "message|2")
+	})
+}
+
 // A panicking log loses its events whenever the test wants.
 type losingLog struct {
 	*backplane.Memory

@@ -183,11 +183,11 @@ func TestShutdownWithStalledClients(t *testing.T) {
 // A second Shutdown gives a stalled client no more time than the first.
 func TestShutdownTwice(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {
-		group := sse.Set{AcceptOptions: &sse.AcceptOptions{WriteTimeout: -1}}
-		site := tr.serve(t, &group)
+		handler, sources := connected(&sse.AcceptOptions{WriteTimeout: -1})
+		site := tr.serve(t, handler)
 		site.open()
-		synctest.Wait()
-		group.Dispatch("", strings.Repeat("x", 1<<20))
+		source := <-sources
+		go source.Dispatch("", strings.Repeat("x", 1<<20))
 		synctest.Wait()
 		start := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
@@ -199,6 +199,10 @@ func TestShutdownTwice(t *testing.T) {
 		}
 		if got, want := time.Since(start).Truncate(time.Second), 5*time.Second; got != want {
 			t.Errorf("both took %v, want %v", got, want)
+		}
+		synctest.Wait()
+		if err := source.Err(); err == nil {
+			t.Error("the stream goes on")
 		}
 	})
 }

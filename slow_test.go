@@ -211,6 +211,28 @@ func TestLatestPerKeyIsSent(t *testing.T) {
 	})
 }
 
+// What is left by LatestPerKey keeps its place behind what was dispatched before to the
+// source alone.
+func TestLatestPerKeyOrder(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		handler, sources := connected(&sse.AcceptOptions{Backlog: 200 << 10, WriteTimeout: -1})
+		st := tr.serve(t, handler).open()
+		source := <-sources
+		group := sse.Set{Slow: sse.LatestPerKey}
+		group.Add(source)
+		large, data := strings.Repeat("x", 1<<20), strings.Repeat("y", 100<<10)
+		go source.Dispatch("large", large) // the client reads nothing yet
+		time.Sleep(time.Minute)            // fake
+		source.Dispatch("own", data)
+		source.Dispatch("own", "")
+		for i := range 5 {
+			group.Dispatch("value", strconv.Itoa(i)+data)
+		}
+		synctest.Wait()
+		st.want("large|"+large, "own|"+data, "own|", "value|4"+data)
+	})
+}
+
 // A snapshot that waits does not count against the backlog, and gives no room either.
 func TestBacklogBehindSnapshot(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {
@@ -222,21 +244,30 @@ func TestBacklogBehindSnapshot(t *testing.T) {
 		synctest.Wait()
 		group := sse.Set{Snapshot: func(*sse.EventSource) ([]sse.Event, error) { return state("state", large) }}
 		group.Add(source)
-		var sent atomic.Int32
 		var sending sync.WaitGroup
-		for range 3 {
-			sending.Go(func() {
-				if err := source.Dispatch("small", small); err != nil {
-					t.Error(err)
-				}
-				sent.Add(1)
-			})
+		send := func(want int32) {
+			t.Helper()
+			var sent atomic.Int32
+			for range 3 {
+				sending.Go(func() {
+					if err := source.Dispatch("small", small); err != nil {
+						t.Error(err)
+					}
+					sent.Add(1)
+				})
+			}
+			synctest.Wait()
+			if got := sent.Load(); got != want {
+				t.Errorf("%d events of 6 KiB were taken, want %d", got, want)
+			}
 		}
-		synctest.Wait()
-		if got := sent.Load(); got != 1 {
-			t.Errorf("%d events of 6 KiB were taken, want 1", got)
-		}
+		send(1)
 		st.want("large|"+large, "state|"+large, "small|"+small, "small|"+small, "small|"+small)
+		sending.Wait()
+		go source.Dispatch("large", large)
+		synctest.Wait()
+		send(2) // the first that waits does not count
+		st.want("large|"+large, "small|"+small, "small|"+small, "small|"+small)
 		sending.Wait()
 	})
 }
