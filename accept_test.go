@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -60,6 +61,30 @@ func TestHeadersOfTheProgramStay(t *testing.T) {
 	if w.Header().Get("Cache-Control") != "no-store" || w.Header().Get("X-Accel-Buffering") != "yes" {
 		t.Errorf("got %v", w.Header())
 	}
+}
+
+// A response announces the end of its connection if the stream may be detached, and
+// only then.
+func TestConnectionClose(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		mux := http.NewServeMux()
+		mux.HandleFunc("/serve", func(w http.ResponseWriter, r *http.Request) {
+			sse.Serve(w, r, nil, func(source *sse.EventSource) { go source.Close() })
+		})
+		mux.HandleFunc("/accept", func(w http.ResponseWriter, r *http.Request) {
+			if source, err := sse.Accept(w, r, nil); err == nil {
+				source.Close()
+			}
+		})
+		site := tr.serve(t, mux)
+		for path, want := range map[string]bool{"serve": tr.detached && runtime.GOOS == "linux", "accept": false} {
+			st := site.openURL("http://memory/" + path)
+			if got := st.response.Close; got != want {
+				t.Errorf("%s: got Close %t, want %t", path, got, want)
+			}
+			st.wantEnd()
+		}
+	})
 }
 
 func TestMethods(t *testing.T) {

@@ -197,8 +197,12 @@ func TestNotDetached(t *testing.T) {
 				case "Shutdown":
 					want = sse.ErrShutdown
 					group.Dispatch("", "last")
+					start := time.Now()
 					if err := server.Config.Shutdown(t.Context()); err != nil {
 						t.Error(err)
+					}
+					if took := time.Since(start); took > 4*time.Second {
+						t.Errorf("Shutdown took %v", took)
 					}
 				default:
 					want = sse.ErrGone

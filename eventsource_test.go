@@ -99,6 +99,23 @@ func TestKeepAlive(t *testing.T) {
 	}
 }
 
+// A comment does not count as an update, and an event does.
+func TestUpdatedAt(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		handler, sources := connected(&sse.AcceptOptions{KeepAlive: time.Second})
+		st := tr.serve(t, handler).open()
+		source := <-sources
+		for _, want := range []time.Duration{0, 10 * time.Second} {
+			time.Sleep(10 * time.Second) // fake
+			if got := source.UpdatedAt().Sub(source.OpenedAt()).Truncate(time.Second); got != want {
+				t.Errorf("updated after %v, want %v", got, want)
+			}
+			source.Dispatch("", "1")
+			st.want("message|1")
+		}
+	})
+}
+
 // Only silence is answered with a comment.
 func TestKeepAliveIsByIdleTime(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {

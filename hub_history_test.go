@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"example.org/sse"
+	"example.org/sse/backplane"
 )
 
 // A client of a and b that comes back with any id, one of c too, gets all that
@@ -148,6 +149,19 @@ func TestHubHistoryBounds(t *testing.T) {
 			})
 		})
 	}
+	t.Run("none, shared", func(t *testing.T) {
+		overEach(t, func(t *testing.T, tr transport) {
+			hub := sse.Hub{History: -1, Log: new(backplane.Memory)}
+			defer hub.Close()
+			hub.Set("a").Dispatch("", "before")
+			st := tr.serve(t, rooms(&hub)).openURL(at("a"))
+			synctest.Wait()
+			hub.Set("a").Dispatch("", "x")
+			if e, err := st.next(); err != nil || e.data != "x" || e.id != "" {
+				t.Errorf("got %+v, error %v; want x without an id", e, err)
+			}
+		})
+	})
 	t.Run("none", func(t *testing.T) {
 		hub := sse.Hub{History: -1}
 		st := transports[0].serve(t, rooms(&hub)).openURL(at("a"))

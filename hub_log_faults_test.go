@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -87,6 +88,72 @@ func TestSharedGap(t *testing.T) {
 	})
 }
 
+// A source that waits for the hub has not missed what was lost before.
+func TestGapBeforeReady(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		gap := make(chan bool)
+		var once atomic.Bool
+		hub := sse.Hub{Log: &faulty{Log: new(backplane.Memory), follow: func(ctx context.Context, _ backplane.Cursor) error {
+			if once.Swap(true) {
+				return nil
+			}
+			select {
+			case <-gap:
+			case <-ctx.Done():
+			}
+			return backplane.ErrGap
+		}}}
+		defer hub.Close()
+		st := tr.serve(t, rooms(&hub)).openURL(at("a"))
+		synctest.Wait()
+		close(gap)
+		time.Sleep(5 * time.Second) // fake
+		hub.Set("a").Dispatch("", "1")
+		st.want("message|1")
+	})
+}
+
+// A client that left before a gap, and names the newest event of its set from then,
+// does not resume over the gap.
+func TestResumeOverGap(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		log := &backplane.Memory{History: 5}
+		var lag atomic.Bool
+		list := nodes(t, tr, 2, func(i int) *sse.Hub {
+			if i == 0 {
+				return &sse.Hub{Log: log}
+			}
+			return &sse.Hub{Log: &faulty{Log: log, batch: func([]backplane.Entry) {
+				for lag.Load() {
+					time.Sleep(time.Millisecond) // fake
+				}
+			}}}
+		})
+		st := list[1].openURL(at("a"))
+		synctest.Wait()
+		list[0].hub.Set("a").Dispatch("", "1")
+		e, err := st.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		st.close()
+		synctest.Wait()
+		lag.Store(true)
+		list[0].hub.Set("b").Dispatch("", "") // on its way to the other node, and arrives
+		synctest.Wait()
+		for i := range 40 { // more than the log keeps
+			list[0].hub.Set("a").Dispatch("", fmt.Sprint("missed ", i))
+		}
+		lag.Store(false)
+		time.Sleep(5 * time.Second) // fake
+		if err := list[1].hub.WaitReady(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		back := list[1].openURL(at("a"), "Last-Event-ID", e.id)
+		back.want("gap|")
+	})
+}
+
 func TestSharedDispatchErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &faulty{Log: new(backplane.Memory)}
@@ -154,6 +221,23 @@ func TestDispatchOnce(t *testing.T) {
 			list[0].hub.Set("a").CloseAll()
 			st.wantEnd()
 		}
+	})
+}
+
+// A key is forgotten with its event.
+func TestDispatchOnceAgain(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		group := sse.Set{History: 2}
+		st := tr.serve(t, &group).open()
+		synctest.Wait()
+		for i, key := range []string{"x", "y", "x", "z", "x"} { // the history has y and z at the end
+			if _, err := group.DispatchOnce(t.Context(), key, sse.Event{Data: key + strconv.Itoa(i)}); err != nil {
+				t.Error(err)
+			}
+		}
+		group.CloseAll()
+		st.want("message|x0", "message|y1", "message|z3", "message|x4")
+		st.wantEnd()
 	})
 }
 

@@ -204,6 +204,33 @@ func TestReach(t *testing.T) {
 	})
 }
 
+// An entry that no set has counts for WaitFor as well.
+func TestReachLaterVersion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := new(backplane.Memory)
+		lag := make(chan bool)
+		hub := sse.Hub{Log: &faulty{Log: log, batch: func(batch []backplane.Entry) {
+			if len(batch) > 0 {
+				<-lag
+			}
+		}}}
+		defer hub.Close()
+		if err := hub.WaitReady(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		c, err := log.Append(t.Context(), "0", []byte("\x02later"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(time.Second, func() { close(lag) })
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := hub.WaitFor(ctx, c); err != nil || hub.Cursor() != c {
+			t.Errorf("WaitFor: %v, at %v; want nil, at %v", err, hub.Cursor(), c)
+		}
+	})
+}
+
 // A client that has seen what this process has not yet got is waited for.
 func TestSharedAhead(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {
@@ -232,6 +259,32 @@ func TestSharedAhead(t *testing.T) {
 		close(lag)
 		synctest.Wait()
 		back.want("message|2")
+	})
+}
+
+// A client that is ahead of a process is given its time from when the process is
+// ready.
+func TestSharedAheadOfReady(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		list := nodes(t, tr, 1, func(int) *sse.Hub {
+			return &sse.Hub{Log: &faulty{Log: new(backplane.Memory), follow: func(ctx context.Context, _ backplane.Cursor) error {
+				select {
+				case <-time.After(time.Minute): // fake
+				case <-ctx.Done():
+				}
+				return nil
+			}}}
+		})
+		list[0].openURL(at("a"), "Last-Event-ID", backplane.Cursor{Seq: 7, Nonce: 1}.String())
+		for _, tt := range []struct {
+			pause time.Duration
+			want  int
+		}{{65 * time.Second, 0}, {10 * time.Second, 1}} {
+			time.Sleep(tt.pause) // fake
+			if got := list[0].hub.Set("a").Len(); got != tt.want {
+				t.Errorf("after %v: got %d members, want %d", tt.pause, got, tt.want)
+			}
+		}
 	})
 }
 

@@ -202,6 +202,57 @@ func TestHubForgetsIdle(t *testing.T) {
 	})
 }
 
+// A set that the hub has forgotten, and made again, has missed what the former one was
+// sent.
+func TestHubForgotten(t *testing.T) {
+	overEachSocket(t, func(t *testing.T, tr transport) {
+		hub := sse.Hub{HistoryAge: 100 * time.Millisecond, NewSet: func(_ string, s *sse.Set) {
+			s.Snapshot = func(*sse.EventSource) ([]sse.Event, error) { return state("state", "") }
+		}}
+		site := tr.serve(t, rooms(&hub))
+		st := site.openURL(at("a"))
+		st.want("state|")
+		hub.Set("a").Dispatch("", "1")
+		hub.Set("a").Dispatch("", "2")
+		st.want("message|1")
+		id := st.lastID
+		st.close()
+		eventually(t, 20*time.Second, "the set is forgotten", func() bool {
+			runtime.GC()
+			return hub.Len() == 0
+		})
+		site.openURL(at("a"), "Last-Event-ID", id).want("state|")
+	})
+}
+
+// A set is held from when its last reader has left, though it was idle before: its
+// clients have missed nothing.
+func TestHubHoldsIdleAgain(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		hub := sse.Hub{HistoryAge: 10 * time.Minute, NewSet: func(_ string, s *sse.Set) {
+			s.Snapshot = func(*sse.EventSource) ([]sse.Event, error) { return state("state", "") }
+		}}
+		site := tr.serve(t, rooms(&hub))
+		st := site.openURL(at("quiet"))
+		st.want("state|")
+		synctest.Wait()
+		hub.Set("quiet").Dispatch("", "1")
+		st.want("message|1")
+		id := st.lastID
+		for _, read := range []time.Duration{time.Minute, 20 * time.Minute, time.Minute} {
+			st.close()
+			synctest.Wait()
+			hub.Set("busy").Dispatch("", "x")
+			time.Sleep(8 * time.Minute) // fake; with no reader, for less than the set is held
+			runtime.GC()
+			st = site.openURL(at("quiet"), "Last-Event-ID", id)
+			time.Sleep(read) // fake
+		}
+		hub.Set("quiet").Dispatch("", "2")
+		st.want("message|2")
+	})
+}
+
 // A name that is used again while its former set is being collected stays.
 func TestHubNameAgain(t *testing.T) {
 	var hub sse.Hub

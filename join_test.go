@@ -170,6 +170,85 @@ func TestSnapshotIsFree(t *testing.T) {
 	})
 }
 
+// A program is not slowed down for a member whose Snapshot takes long, and what it has
+// dispatched meanwhile does not count against that member's backlog.
+func TestSlowSnapshotHoldsNobody(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		handler, sources := connected(&sse.AcceptOptions{WriteTimeout: -1})
+		st := tr.serve(t, handler).open()
+		source := <-sources
+		group := sse.Set{Snapshot: func(*sse.EventSource) ([]sse.Event, error) {
+			time.Sleep(time.Minute) // fake
+			return state("state", "")
+		}}
+		go group.Add(source)
+		synctest.Wait()
+		data := strings.Repeat("x", 100<<10)
+		start := time.Now()
+		for range 100 {
+			group.Dispatch("", data)
+		}
+		if took := time.Since(start); took > 10*time.Millisecond {
+			t.Errorf("100 dispatches took %v, want no time", took)
+		}
+		time.Sleep(2 * time.Minute) // fake; the client takes nothing, and ten backlogs wait
+		group.Dispatch("", "1")
+		group.Dispatch("", "2")
+		synctest.Wait()
+		st.want("state|")
+		for range 100 {
+			st.want("message|" + data)
+		}
+		st.want("message|1", "message|2")
+	})
+}
+
+// What a Map gives to a source whose Snapshot is being made is not too much.
+func TestMapWhileJoining(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		handler, sources := connected(&sse.AcceptOptions{Backlog: 1 << 10})
+		st := tr.serve(t, handler).open()
+		source := <-sources
+		slow := sse.Set{Snapshot: func(*sse.EventSource) ([]sse.Event, error) {
+			time.Sleep(time.Minute) // fake
+			return state("state", "")
+		}}
+		var own sse.Map[int]
+		own.Store(source, 1)
+		go slow.Add(source)
+		synctest.Wait()
+		data := strings.Repeat("x", 1<<10)
+		for range 20 {
+			own.DispatchFunc(func(*sse.EventSource, int) (sse.Event, bool) { return sse.Event{Data: data}, true })
+		}
+		st.want("state|")
+		for range 20 {
+			st.want("message|" + data)
+		}
+	})
+}
+
+// What is dispatched while an empty snapshot is made arrives after it, without another
+// event.
+func TestEmptySnapshot(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		handler, sources := connected(&sse.AcceptOptions{KeepAlive: -1})
+		st := tr.serve(t, handler).open()
+		group := sse.Set{Snapshot: func(*sse.EventSource) ([]sse.Event, error) {
+			time.Sleep(time.Minute) // fake
+			return nil, nil
+		}}
+		go group.Add(<-sources)
+		synctest.Wait()
+		group.Dispatch("", "1")
+		start := time.Now()
+		st.want("message|1")
+		if took := time.Since(start); took > time.Minute {
+			t.Errorf("it took %v, want the Snapshot's minute", took)
+		}
+	})
+}
+
 // A Snapshot that fails or panics ends its own stream, with a reason; the source's
 // other sets, and the set's other sources, go on.
 func TestSnapshotFails(t *testing.T) {
@@ -243,6 +322,112 @@ func TestDeleteWhileJoining(t *testing.T) {
 		time.Sleep(2 * time.Second) // fake
 		source.Dispatch("", "own")
 		st.want("snapshot|", "message|counted", "message|own")
+	})
+}
+
+// A source that is deleted while it waits for the hub is not counted later.
+func TestDeleteBeforeReady(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		ready := make(chan bool)
+		hub := sse.Hub{Log: &faulty{Log: new(backplane.Memory), follow: func(ctx context.Context, _ backplane.Cursor) error {
+			select {
+			case <-ready:
+			case <-ctx.Done():
+			}
+			return nil
+		}}}
+		defer hub.Close()
+		handler, sources := connected(nil)
+		st := tr.serve(t, handler).open()
+		source := <-sources
+		group := hub.Set("a")
+		added := make(chan bool)
+		go func() {
+			defer close(added)
+			hub.Add(source, "a")
+		}()
+		synctest.Wait()
+		if !group.Delete(source) {
+			t.Error("Delete returned false, want true")
+		}
+		close(ready)
+		<-added
+		if n, err := group.Dispatch("", "not counted"); n != 0 || err != nil {
+			t.Errorf("got %d members, error %v; want 0", n, err)
+		}
+		if group.Has(source) {
+			t.Error("Has returned true, want false")
+		}
+		source.Close()
+		for e, err := st.next(); err == nil; e, err = st.next() {
+			if e.typ != "last-event-id" {
+				t.Errorf("got %+v, want no event", e)
+			}
+		}
+	})
+}
+
+// A stream that is closed during a Snapshot ends at once, with what waits and without
+// the snapshot.
+func TestCloseWhileJoining(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		handler, sources := connected(nil)
+		st := tr.serve(t, handler).open()
+		source := <-sources
+		group := sse.Set{Snapshot: func(*sse.EventSource) ([]sse.Event, error) {
+			time.Sleep(time.Minute) // fake
+			return state("snapshot", "")
+		}}
+		go group.Add(source)
+		synctest.Wait()
+		group.Dispatch("", "live")
+		source.Dispatch("", "own")
+		start := time.Now()
+		source.Close()
+		st.want("message|live", "message|own")
+		st.wantEnd()
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("Close took %v, want no time", took)
+		}
+		time.Sleep(time.Minute) // fake: Add returns
+	})
+}
+
+// A source that is deleted from one set while the snapshot of another is made is sent
+// none of the first.
+func TestDeleteFromNextWhileJoining(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		var hub sse.Hub
+		hub.NewSet = func(name string, s *sse.Set) {
+			s.Snapshot = func(source *sse.EventSource) ([]sse.Event, error) {
+				hub.Set("b").Delete(source)
+				return state("state", name)
+			}
+		}
+		st := tr.serve(t, rooms(&hub)).openURL(at("a", "b"))
+		synctest.Wait()
+		hub.Set("a").CloseAll()
+		st.want("state|a")
+		st.wantEnd()
+	})
+}
+
+// Events for which Key panics replace no others.
+func TestKeyPanics(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		hub := sse.Hub{Log: new(backplane.Memory), NewSet: func(_ string, s *sse.Set) {
+			s.Slow = sse.LatestPerKey
+			s.Key = func(sse.Event) string { panic("Key") }
+		}}
+		defer hub.Close()
+		st := tr.serve(t, rooms(&hub)).openURL(at("a"))
+		synctest.Wait()
+		large := strings.Repeat("x", 200<<10)
+		for _, data := range []string{large, "1", "2"} { // the client reads nothing yet
+			hub.Set("a").Dispatch("", data)
+		}
+		synctest.Wait()
+		st.want("message|"+large, "message|1", "message|2")
 	})
 }
 
@@ -324,6 +509,32 @@ func TestGapWhileJoining(t *testing.T) {
 		}
 		if n := strings.Count(types, "state"); n < 2 {
 			t.Errorf("got %s, want a snapshot of each set", types)
+		}
+	})
+}
+
+// A gap while a new source joins is reported for its sets without a Snapshot: they may
+// have lost what was dispatched since.
+func TestGapOfNewSource(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		log := &losingLog{new(backplane.Memory), make(chan bool)}
+		hub := &sse.Hub{Log: log, NewSet: func(name string, s *sse.Set) {
+			if name == "slow" {
+				s.Snapshot = func(*sse.EventSource) ([]sse.Event, error) {
+					time.Sleep(10 * time.Second) // fake
+					return state("state", "")
+				}
+			}
+		}}
+		defer hub.Close()
+		st := tr.serve(t, rooms(hub)).openURL(at("plain", "slow"))
+		time.Sleep(time.Second) // fake: the snapshot is being made
+		log.lose <- true
+		time.Sleep(time.Minute) // fake
+		hub.Set("plain").Dispatch("", "last")
+		types, err := readUntil(st, "last")
+		if err != nil || !strings.Contains(types, "gap") {
+			t.Errorf("got %q, error %v; want a gap", types, err)
 		}
 	})
 }

@@ -7,15 +7,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"example.org/sse"
+	"example.org/sse/internal/memhttp"
 )
 
 // A server with a listener of its own keeps all that net/http promises: handlers
@@ -106,6 +109,51 @@ func TestListenerClosed(t *testing.T) {
 		d := newDecoder(response.Body)
 		if e, err := d.next(); err != io.EOF || d.retry == "" || response.StatusCode != http.StatusOK {
 			t.Errorf("later: status %d, got %+v, error %v, retry %q; want a reconnection time and the end", response.StatusCode, e, err, d.retry)
+		}
+	})
+}
+
+// A failingListener fails to accept once for each value of fail, as for lack of
+// descriptors.
+type failingListener struct {
+	net.Listener
+	fail chan bool
+}
+
+func (l *failingListener) Accept() (net.Conn, error) {
+	select {
+	case <-l.fail:
+		return nil, &net.OpError{Op: "accept", Err: syscall.ECONNABORTED} // temporary
+	default:
+		return l.Listener.Accept()
+	}
+}
+
+// A listener that fails to accept, and is not closed, waits for no stream.
+func TestAcceptFails(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		handler, sources := connected(nil)
+		l := memhttp.Listen(socketBuffer)
+		failing := &failingListener{l, make(chan bool, 1)}
+		site := tr.start(t, handler, failing, l.Dial, func(s *http.Server) { s.ErrorLog = log.New(io.Discard, "", 0) })
+		site.open()
+		<-sources
+		failing.fail <- true
+		start := time.Now()
+		for range 2 { // one is accepted by the call that has begun
+			request, err := http.NewRequestWithContext(t.Context(), "HEAD", "http://memory/", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Close = true
+			response, err := site.client.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			response.Body.Close()
+		}
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("the next connections took %v, want at most a second", took)
 		}
 	})
 }

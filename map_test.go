@@ -235,3 +235,19 @@ func TestMapDispatchFunc(t *testing.T) {
 		}
 	})
 }
+
+// An event of any size can be given to a source for which nothing waits.
+func TestMapLargeEvent(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		handler, sources := connected(&sse.AcceptOptions{Backlog: 1 << 10})
+		st := tr.serve(t, handler).open()
+		var m sse.Map[int]
+		m.Store(<-sources, 1)
+		large := strings.Repeat("x", 100<<10)
+		n, err := m.DispatchFunc(func(*sse.EventSource, int) (sse.Event, bool) { return sse.Event{Data: large}, true })
+		if n != 1 || err != nil {
+			t.Errorf("got %d sources, error %v; want 1", n, err)
+		}
+		st.want("message|" + large)
+	})
+}

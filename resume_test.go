@@ -232,6 +232,39 @@ func TestAddedAgain(t *testing.T) {
 	})
 }
 
+// Of events with one id of the program's own, a client resumes after the newest,
+// though the others are forgotten.
+func TestOwnIDAgain(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		group := sse.Set{History: 2, Snapshot: func(*sse.EventSource) ([]sse.Event, error) { return state("state", "") }}
+		site := tr.serve(t, &group)
+		for _, e := range []sse.Event{{ID: "x", Data: "0"}, {ID: "x", Data: "1"}, {ID: "y", Data: "2"}} {
+			group.DispatchEvent(e)
+		}
+		site.open("Last-Event-ID", "x").want("message|2")
+	})
+}
+
+// An id with which a source cannot resume in one set is left for the next.
+func TestResumeInSecondSet(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		var one, two sse.Set
+		handler, sources := connected(nil)
+		site := tr.serve(t, handler)
+		st := site.open()
+		one.Add(<-sources)
+		one.Dispatch("", "0")
+		one.Dispatch("", "1")
+		st.want("message|0")
+		back := site.open("Last-Event-ID", st.lastID)
+		source := <-sources
+		two.Add(source)
+		one.Add(source)
+		one.Dispatch("", "2")
+		back.want("message|1", "message|2")
+	})
+}
+
 // A panic in a snapshot is the request's own: its stream ends, the set goes on.
 func TestSnapshotPanics(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {

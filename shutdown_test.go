@@ -1,6 +1,7 @@
 package sse_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -177,6 +178,33 @@ func TestShutdownWithStalledClients(t *testing.T) {
 			reading.wantEnd()
 		})
 	}
+}
+
+// A second Shutdown gives a stalled client no more time than the first.
+func TestShutdownTwice(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		handler, sources := connected(&sse.AcceptOptions{WriteTimeout: -1})
+		site := tr.serve(t, handler)
+		site.open()
+		source := <-sources
+		go source.Dispatch("", strings.Repeat("x", 1<<20))
+		synctest.Wait()
+		start := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		go site.server.Shutdown(ctx)
+		time.Sleep(4 * time.Second) // fake
+		if err := site.shutdown(); err != nil {
+			t.Error(err)
+		}
+		if got, want := time.Since(start).Truncate(time.Second), 5*time.Second; got != want {
+			t.Errorf("both took %v, want %v", got, want)
+		}
+		synctest.Wait()
+		if err := source.Err(); err == nil {
+			t.Error("the stream goes on")
+		}
+	})
 }
 
 // globalServer is as programs have it: not on the heap.

@@ -131,6 +131,147 @@ func TestLatestPerKeyHasABound(t *testing.T) {
 	})
 }
 
+// What a client resumes with does not count against its backlog.
+func TestReplayIsFree(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		group := sse.Set{HistoryBytes: -1, AcceptOptions: &sse.AcceptOptions{Backlog: 10 << 10, WriteTimeout: -1}}
+		site := tr.serve(t, &group)
+		st := site.open()
+		synctest.Wait()
+		data := strings.Repeat("x", 100<<10)
+		group.Dispatch("", "first")
+		st.want("message|first")
+		id := st.lastID
+		st.close()
+		synctest.Wait()
+		for range 20 {
+			group.Dispatch("", data)
+		}
+		back := site.open("Last-Event-ID", id)
+		synctest.Wait()
+		time.Sleep(time.Minute) // fake; the client takes nothing
+		group.Dispatch("", "next")
+		group.Dispatch("", "last")
+		synctest.Wait()
+		for range 20 {
+			back.want("message|" + data)
+		}
+		back.want("message|next", "message|last")
+	})
+}
+
+// A client that has taken nothing for some time is granted one backlog, and one that
+// may still read four.
+func TestBacklogOfStalled(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		stalled time.Duration
+		want    int // members
+	}{{"reading", time.Second, 1}, {"stalled", 10 * time.Second, 0}} {
+		t.Run(tt.name, func(t *testing.T) {
+			overEach(t, func(t *testing.T, tr transport) {
+				group := sse.Set{AcceptOptions: &sse.AcceptOptions{Backlog: 100 << 10, WriteTimeout: -1}}
+				tr.serve(t, &group).open()
+				synctest.Wait()
+				group.Dispatch("", strings.Repeat("x", 1<<20))
+				time.Sleep(tt.stalled) // fake
+				for range 4 {
+					group.Dispatch("", strings.Repeat("x", 60<<10))
+				}
+				synctest.Wait()
+				if got := group.Len(); got != tt.want {
+					t.Errorf("got %d members, want %d", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// With LatestPerKey the newest event of a key arrives, however many have come since the
+// backlog was last full.
+func TestLatestPerKeyIsSent(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		for n := 1; n <= 10; n++ {
+			group := sse.Set{Slow: sse.LatestPerKey, AcceptOptions: &sse.AcceptOptions{Backlog: 10 << 10, WriteTimeout: -1}}
+			site := tr.serve(t, &group)
+			st := site.open()
+			synctest.Wait()
+			large := strings.Repeat("x", 1<<20)
+			group.Dispatch("large", large) // the client reads nothing yet
+			time.Sleep(time.Minute)        // fake
+			pad := strings.Repeat(".", 4<<10)
+			for i := range n {
+				group.Dispatch("value", strconv.Itoa(i)+pad)
+				synctest.Wait()
+			}
+			st.want("large|"+large, "value|"+strconv.Itoa(n-1)+pad)
+			st.close()
+			site.stop()
+		}
+	})
+}
+
+// What is left by LatestPerKey keeps its place behind what was dispatched before to the
+// source alone.
+func TestLatestPerKeyOrder(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		handler, sources := connected(&sse.AcceptOptions{Backlog: 200 << 10, WriteTimeout: -1})
+		st := tr.serve(t, handler).open()
+		source := <-sources
+		group := sse.Set{Slow: sse.LatestPerKey}
+		group.Add(source)
+		large, data := strings.Repeat("x", 1<<20), strings.Repeat("y", 100<<10)
+		go source.Dispatch("large", large) // the client reads nothing yet
+		time.Sleep(time.Minute)            // fake
+		source.Dispatch("own", data)
+		source.Dispatch("own", "")
+		for i := range 5 {
+			group.Dispatch("value", strconv.Itoa(i)+data)
+		}
+		synctest.Wait()
+		st.want("large|"+large, "own|"+data, "own|", "value|4"+data)
+	})
+}
+
+// A snapshot that waits does not count against the backlog, and gives no room either.
+func TestBacklogBehindSnapshot(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		handler, sources := connected(&sse.AcceptOptions{Backlog: 10 << 10, WriteTimeout: -1})
+		st := tr.serve(t, handler).open()
+		source := <-sources
+		large, small := strings.Repeat("x", 500<<10), strings.Repeat("y", 6<<10)
+		go source.Dispatch("large", large) // the client reads nothing yet
+		synctest.Wait()
+		group := sse.Set{Snapshot: func(*sse.EventSource) ([]sse.Event, error) { return state("state", large) }}
+		group.Add(source)
+		var sending sync.WaitGroup
+		send := func(want int32) {
+			t.Helper()
+			var sent atomic.Int32
+			for range 3 {
+				sending.Go(func() {
+					if err := source.Dispatch("small", small); err != nil {
+						t.Error(err)
+					}
+					sent.Add(1)
+				})
+			}
+			synctest.Wait()
+			if got := sent.Load(); got != want {
+				t.Errorf("%d events of 6 KiB were taken, want %d", got, want)
+			}
+		}
+		send(1)
+		st.want("large|"+large, "state|"+large, "small|"+small, "small|"+small, "small|"+small)
+		sending.Wait()
+		go source.Dispatch("large", large)
+		synctest.Wait()
+		send(2) // the first that waits does not count
+		st.want("large|"+large, "small|"+small, "small|"+small, "small|"+small)
+		sending.Wait()
+	})
+}
+
 // A burst that is larger than the backlog does not close a client that reads:
 // it is the machine that has to catch up, and the program waits for it.
 func TestBurst(t *testing.T) {

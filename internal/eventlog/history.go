@@ -197,7 +197,7 @@ func (l *Log) Forget() {
 	}
 	l.gaps++
 	l.forgotten, l.cursor = NextStamp(), backplane.Cursor{}
-	l.head = l.forgotten
+	l.head, l.gapAt = l.forgotten, l.forgotten
 }
 
 // Gaps returns how many gaps there have been.
@@ -219,7 +219,7 @@ func (l *Log) find(id string, topics []*Topic) (stamp uint64, ok bool) {
 			return e.stamp, true
 		}
 		for _, t := range topics {
-			if t.forgottenAt == c {
+			if t.forgottenAt == c && t.forgotten > l.gapAt {
 				return t.forgotten, true
 			}
 		}

@@ -37,6 +37,7 @@ type Log struct {
 	cursor    backplane.Cursor // of the newest event of a shared log
 	forgotten uint64           // the stamp of the newest event that is no longer kept
 	gaps      uint64           // how often Forget has been called
+	gapAt     uint64           // the stamp of the newest gap
 	history   history
 }
 
