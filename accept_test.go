@@ -63,6 +63,27 @@ func TestHeadersOfTheProgramStay(t *testing.T) {
 	}
 }
 
+// A function that panics in Serve ends the stream as Close does, though a middleware
+// recovers.
+func TestServePanics(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		sources := make(chan *sse.EventSource, 1)
+		st := tr.serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			defer func() { _ = recover() }()
+			sse.Serve(w, r, nil, func(source *sse.EventSource) {
+				sources <- source
+				source.Dispatch("", "1")
+				panic("f")
+			})
+		})).open()
+		if got, want := (<-sources).Wait(), sse.ErrClosed; got != want {
+			t.Errorf("ended with %v, want %v", got, want)
+		}
+		st.want("message|1")
+		st.wantEnd()
+	})
+}
+
 // A response announces the end of its connection if the stream may be detached, and
 // only then.
 func TestConnectionClose(t *testing.T) {

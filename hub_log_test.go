@@ -288,6 +288,24 @@ func TestSharedAheadOfReady(t *testing.T) {
 	})
 }
 
+// An id that the last event of a snapshot has of its own stays.
+func TestSharedSnapshotID(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		list := nodes(t, tr, 1, func(int) *sse.Hub {
+			return &sse.Hub{Log: new(backplane.Memory), NewSet: func(_ string, s *sse.Set) {
+				s.Snapshot = func(*sse.EventSource) ([]sse.Event, error) {
+					return []sse.Event{{Type: "state", ID: "own"}}, nil
+				}
+			}}
+		})
+		list[0].hub.Set("a").Dispatch("", "1")
+		st := list[0].openURL(at("a"))
+		if e, err := st.next(); err != nil || e.typ != "state" || e.id != "own" {
+			t.Errorf("got %+v, error %v; want the state with its own id", e, err)
+		}
+	})
+}
+
 // Before a process has read the log nobody joins: what was dispatched before is
 // history, not news.
 func TestSharedReady(t *testing.T) {

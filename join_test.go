@@ -539,6 +539,23 @@ func TestGapOfNewSource(t *testing.T) {
 	})
 }
 
+// A hub that is closed during a gap leaves its sources usable.
+func TestCloseHubInGap(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		log := &losingLog{new(backplane.Memory), make(chan bool)}
+		hub := &sse.Hub{Log: log}
+		handler, sources := connected(nil)
+		st := tr.serve(t, handler).open()
+		source := <-sources
+		hub.Add(source, "a")
+		log.lose <- true
+		synctest.Wait() // the hub waits before it follows the log again
+		hub.Close()
+		source.Dispatch("", "own")
+		st.want("message|own")
+	})
+}
+
 // readUntil reads up to an event with that data, and returns all types.
 func readUntil(st *stream, data string) (types string, err error) {
 	for {

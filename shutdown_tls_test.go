@@ -28,6 +28,10 @@ func TestListenAndServeTLS(t *testing.T) {
 				Handler:   &group,
 				TLSConfig: &tls.Config{Certificates: certificates},
 			}
+			if !tt.http2 { // the other ways to have a certificate count as well
+				config := server.TLSConfig
+				server.TLSConfig = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return config, nil }}
+			}
 			ctx, stop := context.WithCancel(t.Context())
 			defer stop()
 			served := make(chan error, 1)

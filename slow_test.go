@@ -233,6 +233,27 @@ func TestLatestPerKeyOrder(t *testing.T) {
 	})
 }
 
+// A snapshot that waits does not hide what waits for a member behind it.
+func TestMemberBehindSnapshot(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		handler, sources := connected(&sse.AcceptOptions{Backlog: 100 << 10, WriteTimeout: -1})
+		tr.serve(t, handler).open()
+		source := <-sources
+		large := strings.Repeat("x", 1<<20)
+		go source.Dispatch("large", large) // the client reads nothing
+		time.Sleep(time.Minute)            // fake
+		group := sse.Set{Snapshot: func(*sse.EventSource) ([]sse.Event, error) { return state("state", large) }}
+		group.Add(source)
+		for range 4 {
+			group.Dispatch("", strings.Repeat("x", 60<<10))
+		}
+		synctest.Wait()
+		if got := group.Len(); got != 0 {
+			t.Errorf("got %d members, want 0", got)
+		}
+	})
+}
+
 // A snapshot that waits does not count against the backlog, and gives no room either.
 func TestBacklogBehindSnapshot(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {
