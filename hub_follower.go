@@ -214,7 +214,7 @@ func (f *follower) dispatch(ctx context.Context, key, name string, e Event) erro
 	if err != nil {
 		return fmt.Errorf("sse: dispatch: %w", err)
 	}
-	if err := f.wait(ctx, c); err != nil && err != ErrClosed {
+	if err := f.wait(ctx, c); err != nil && f.ctx.Err() == nil { // after Close nothing comes back
 		return fmt.Errorf("sse: the log took the event, which has not come back yet: %w: %w", backplane.ErrIndeterminate, err)
 	}
 	return nil

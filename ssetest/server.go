@@ -2,7 +2,6 @@ package ssetest
 
 import (
 	"context"
-	"example.org/sse"
 	"fmt"
 	"maps"
 	"net"
@@ -12,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"example.org/sse"
 	"example.org/sse/internal/memhttp"
 )
 

@@ -112,7 +112,7 @@ func (s *Stream) reconnectAfter() time.Duration {
 	if base == 0 {
 		base = time.Second
 	}
-	if most := time.Duration(math.MaxInt64 - 4*time.Second); base > most {
+	if most := math.MaxInt64 - 4*time.Second; base > most {
 		base = most
 	}
 	return base + rand.N(4*time.Second)

@@ -309,7 +309,7 @@ func expired(deadline time.Time) bool { return !deadline.IsZero() && !time.Now()
 
 // cause returns why a context is done, nil if only because its request is over.
 func cause(ctx context.Context) error {
-	if err := context.Cause(ctx); err != context.Canceled {
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return nil
