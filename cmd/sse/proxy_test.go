@@ -51,7 +51,7 @@ http {
 	}
 
 	findings, _ = examine(t, proxy+"/ticks?for=2500ms", "1m") // nginx lets go at the end
-	has(t, findings, "delivery", broken, "nginx buffers what a server sends")
+	has(t, findings, "delivery", broken, "nginx buffers responses by default")
 
 	findings, code = examine(t, proxy+"/set", "10s") // this one has the header
 	has(t, findings, "delivery", fine, "at once")

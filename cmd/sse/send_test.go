@@ -39,7 +39,7 @@ func TestSend(t *testing.T) {
 	} {
 		t.Run(row.args, func(t *testing.T) {
 			p, origin := serve(t, strings.NewReader(row.in), strings.Fields(row.args)...)
-			eventually(t, "the end of the input", func() bool { return strings.Contains(p.err.String(), "at its end") })
+			eventually(t, "the end of the input", func() bool { return strings.Contains(p.err.String(), "end of input") })
 			got := command(t, "", "tail", "--raw", "-n", row.count, "--timeout", "2m", origin+"/events")
 			raw := regexp.MustCompile(`(?m)^(id: \w+-\w+\n|:\n)`).ReplaceAllString(got.out.String(), "")
 			if got := strings.TrimSuffix(strings.ReplaceAll(raw, "\n\n", "\n|"), "|"); got != row.out {

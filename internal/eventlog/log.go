@@ -127,9 +127,9 @@ func (t *Topic) Append(e Event) (readers int, appended bool) {
 	entry.topic, entry.id, entry.once, entry.cursor = t, e.ID, e.Once, e.Cursor
 	entry.next = &Entry{offset: entry.offset + int64(len(entry.chunk))}
 	t.tail, t.newest = entry.next, entry.stamp
-	l.remember(entry)
-	entry.filled.Store(true)
+	entry.filled.Store(true) // first: the history looks at it
 	t.total.Store(entry.next.offset)
+	l.remember(entry)
 	l.wakeLocked()
 	return t.readers, true
 }
