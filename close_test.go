@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log"
-	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"strings"
@@ -179,66 +177,5 @@ func TestHandlerForgetsClose(t *testing.T) {
 		if n, err := group.Dispatch("", "y"); n != 0 || err != nil || group.Len() != 0 {
 			t.Errorf("the set still has it: %d, %v", n, err)
 		}
-	})
-}
-
-// Handlers that return without Close, while others dispatch as fast as they can,
-// end their streams, and the server goes on.
-func TestHandlersForgetClose(t *testing.T) {
-	if slowdown > 1 {
-		t.Skip("such a handler is a data race of its own")
-	}
-	overEachSocket(t, func(t *testing.T, tr transport) {
-		var group sse.Set
-		mux := http.NewServeMux()
-		mux.HandleFunc("/stream", func(w http.ResponseWriter, r *http.Request) {
-			source, err := sse.Accept(w, r, nil)
-			if err != nil {
-				return
-			}
-			group.Add(source)
-			if rand.IntN(2) == 0 {
-				time.Sleep(time.Duration(rand.IntN(300)) * time.Microsecond) // lets events come
-			}
-		})
-		mux.HandleFunc("/plain", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "whole") })
-		site := tr.listen(t, mux, func(s *http.Server) { s.ErrorLog = log.New(io.Discard, "", 0) })
-		stop := make(chan bool)
-		var dispatching, visiting sync.WaitGroup
-		dispatching.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-					group.Dispatch("", strings.Repeat("x", rand.IntN(20_000)))
-				}
-			}
-		})
-		for range 4 {
-			visiting.Go(func() {
-				for range 200 {
-					response, err := site.client.Get("http://memory/stream")
-					if err != nil {
-						continue // its own stream
-					}
-					io.Copy(io.Discard, response.Body)
-					response.Body.Close()
-					response, err = site.client.Get("http://memory/plain")
-					if err != nil {
-						continue // the connection ended with the stream
-					}
-					body, err := io.ReadAll(response.Body)
-					response.Body.Close()
-					if err == nil && string(body) != "whole" {
-						t.Logf("a torn response: %.100q", body) // net/http reuses its buffers
-					}
-				}
-			})
-		}
-		visiting.Wait()
-		close(stop)
-		dispatching.Wait()
-		eventually(t, 20*time.Second, "all have left", func() bool { return group.Len() == 0 })
 	})
 }
