@@ -103,6 +103,7 @@ func TestCloseSendsWhatWaits(t *testing.T) {
 // A handler that returns with a deferred Close while others dispatch to its
 // source, directly and through sets: every stream ends cleanly.
 func TestCloseWhileOthersDispatch(t *testing.T) {
+	skipShort(t)
 	overEachSocket(t, func(t *testing.T, tr transport) {
 		var one, two sse.Set
 		var source sync.Map

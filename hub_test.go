@@ -152,6 +152,7 @@ func TestHubAddIsOneStep(t *testing.T) {
 // sets see the same order, nothing twice and nothing missing, and each
 // dispatcher's events in its own.
 func TestHubUnderFire(t *testing.T) {
+	skipShort(t)
 	overEachSocket(t, func(t *testing.T, tr transport) {
 		const clients, dispatchers, events = 12, 4, 250
 		hub := sse.Hub{History: 1 << 16, HistoryBytes: -1}

@@ -138,6 +138,7 @@ func TestMapOrder(t *testing.T) {
 
 // A burst of views is paced as one of events is; see TestBurst.
 func TestMapBurst(t *testing.T) {
+	skipShort(t)
 	handler, sources := connected(&sse.AcceptOptions{Backlog: 256 << 10})
 	site := transports[0].listen(t, handler, smallBuffers)
 	const clients, events = 20, 3000

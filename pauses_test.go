@@ -19,6 +19,7 @@ import (
 // A client that reads in pieces and pauses of any length gets every byte, in
 // order, over a connection that is mostly full.
 func TestRandomPauses(t *testing.T) {
+	skipShort(t)
 	overEachSocket(t, func(t *testing.T, tr transport) {
 		const clients, events = 10, 2000
 		group := &sse.Set{History: -1, AcceptOptions: &sse.AcceptOptions{Backlog: 64 << 20, WriteTimeout: -1}}
@@ -71,6 +72,7 @@ func TestRandomPauses(t *testing.T) {
 // A large event behind small ones is written from where it is: no copy of it
 // stays with the shard that has written it.
 func TestLargeEventBehindSmall(t *testing.T) {
+	skipShort(t)
 	onlyLinux(t)
 	const size = 16 << 20
 	group := &sse.Set{History: -1, AcceptOptions: &sse.AcceptOptions{Backlog: 4 * size}}

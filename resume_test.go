@@ -156,6 +156,7 @@ func TestHistoryBounds(t *testing.T) {
 // 1,000 events while clients drop and return at random: each sees every event
 // once, in order.
 func TestResumeUnderFire(t *testing.T) {
+	skipShort(t)
 	overEachSocket(t, func(t *testing.T, tr transport) {
 		const clients, events = 20, 1000
 		group := &sse.Set{Snapshot: func(s *sse.EventSource) ([]sse.Event, error) {

@@ -177,6 +177,7 @@ func TestLatestPerKeyOrder(t *testing.T) {
 // A burst that is larger than the backlog does not close a client that reads:
 // it is the machine that has to catch up, and the program waits for it.
 func TestBurst(t *testing.T) {
+	skipShort(t)
 	overEachSocket(t, func(t *testing.T, tr transport) {
 		handler, sources := connected(&sse.AcceptOptions{Backlog: 512 << 10})
 		site := tr.listen(t, handler, smallBuffers)
