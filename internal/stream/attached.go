@@ -28,9 +28,9 @@ type attached struct {
 	unread  bool            // the request's body may not have been read
 
 	turn      turn          // to write to w
-	wake      chan struct{} // hands the turn to the goroutine in Wait or Detach; closed at the end
-	parked    atomic.Bool   // a goroutine is in Wait or Detach
-	detaching atomic.Bool   // a goroutine is in Detach, and keeps the turn when it gets it
+	wake      chan struct{} // hands the turn to the goroutine in Wait or Serve; closed at the end
+	parked    atomic.Bool   // a goroutine is in Wait or Serve
+	detaching atomic.Bool   // a goroutine is in Serve, and keeps the turn when it gets it
 
 	// Guarded by stream.mu.
 	pinged    bool      // a comment is due
@@ -102,7 +102,7 @@ func (a *attached) hand() {
 	}
 }
 
-// run writes until nothing is pending, or until Detach wants the turn.
+// run writes until nothing is pending, or until Serve wants the turn.
 func (a *attached) run() {
 	for !a.detaching.Load() {
 		if ended := a.writePending(); ended || a.turn.yield() {
