@@ -2,8 +2,10 @@ package sse_test
 
 import (
 	"math/rand/v2"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -173,5 +175,67 @@ func TestHubHistoryBounds(t *testing.T) {
 			t.Errorf("got %q, error %v; want no id", e, err)
 		}
 		hub.Set("a").CloseAll()
+	})
+}
+
+// A client that resumes in many sets at once gets what it missed in order, although
+// dispatches go on meanwhile and have its stream written to at any moment.
+func TestHubResumeWhileDispatching(t *testing.T) {
+	overEachSocket(t, func(t *testing.T, tr transport) {
+		const sets, events, clients = 50, 500, 60
+		hub := sse.Hub{History: 1 << 20, HistoryBytes: -1}
+		names := make([]string, sets)
+		for i := range names {
+			names[i] = strconv.Itoa(i)
+		}
+		site := tr.listen(t, rooms(&hub))
+		first := site.openURL(at(names...))
+		eventually(t, 10*time.Second, "the client is there", func() bool {
+			n, _ := hub.Set(names[0]).Dispatch("begin", "")
+			return n == 1
+		})
+		begin, err := first.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range events {
+			hub.Set(names[i%sets]).Dispatch("missed", strconv.Itoa(i))
+		}
+		done := make(chan struct{})
+		var firing, reading sync.WaitGroup
+		firing.Go(func() {
+			for ; ; runtime.Gosched() {
+				select {
+				case <-done:
+					return
+				default:
+					hub.Set(names[0]).Dispatch("new", "")
+				}
+			}
+		})
+		for range clients {
+			reading.Go(func() {
+				st := site.openURL(at(names...), "Last-Event-ID", begin.id)
+				defer st.close()
+				for i := 0; i < events; {
+					e, err := st.next()
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if e.typ == "begin" && i == 0 {
+						continue
+					}
+					if e.typ != "missed" || e.data != strconv.Itoa(i) {
+						t.Errorf("got %q, want missed event %d", e, i)
+						return
+					}
+					i++
+				}
+			})
+		}
+		reading.Wait()
+		close(done)
+		firing.Wait()
 	})
 }

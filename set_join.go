@@ -87,9 +87,7 @@ func (j *join) place(id string, hold uint64) (p eventlog.Placement, live bool) {
 	}
 	p, live = j.log.Place(topics, readers, id)
 	if live {
-		for i, m := range j.members {
-			m.Place(p.Places[i], hold)
-		}
+		j.source.stream.Place(j.members, p.Places, hold)
 	}
 	return p, live
 }

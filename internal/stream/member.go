@@ -32,7 +32,7 @@ type Member struct {
 func (m *Member) Stream() *Stream { return m.stream }
 
 // Enter makes the stream a member, unless it is one or has ended. The member's
-// reader has no place yet: nothing is sent before [Member.Place].
+// reader has no place yet: nothing is sent before [Stream.Place].
 func (g *Group) Enter(s *Stream, value any) *Member {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -168,17 +168,18 @@ func (g *Group) Has(s *Stream) bool {
 	return m != nil && g.Topic.Has(&m.Reader)
 }
 
-// Place lets the member read from a place. What waits for it up to a stamp, from
-// before, is sent first.
-func (m *Member) Place(p eventlog.Place, stamp uint64) {
-	s := m.stream
+// Place lets members of the stream read from their places, all at once: what waits
+// in one may be older than what waits in another. What waits for them up to a stamp,
+// from before, is sent first.
+func (s *Stream) Place(members []*Member, places []eventlog.Place, stamp uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if m.group == nil {
-		return // it has left
+	for i, m := range members {
+		if m.group != nil { // else it has left
+			m.moveToQueueLocked(stamp)
+			m.Reader.Set(places[i])
+		}
 	}
-	m.moveToQueueLocked(stamp)
-	m.Reader.Set(p)
 }
 
 // takeLocked appends to items what waits for the member, up to a stamp.
