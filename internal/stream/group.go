@@ -166,7 +166,7 @@ func (m *Member) progress() progress {
 	s := m.stream
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.holds) > 0 || s.reason != nil {
+	if s.holds != nil || s.reason != nil {
 		return reading
 	}
 	return s.progressLocked()

@@ -213,5 +213,5 @@ func (g *Group) limit(m *Member) {
 // is too much: the client could not take it.
 func (m *Member) slowLocked() bool {
 	s := m.stream
-	return m.group != nil && len(s.holds) == 0 && (m.Several() || m.Keys() > 1) && s.waitingLocked() > s.limitLocked()
+	return m.group != nil && s.holds == nil && (m.Several() || m.Keys() > 1) && s.waitingLocked() > s.limitLocked()
 }

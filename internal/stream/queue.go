@@ -32,7 +32,7 @@ func (s *Stream) pushWhenRoom(c wire.Chunk) error {
 		if s.room == nil {
 			s.room = make(chan struct{})
 		}
-		room, held := s.room, len(s.holds) > 0
+		room, held := s.room, s.holds != nil
 		s.mu.Unlock()
 		var late <-chan time.Time
 		if s.writeTimeout > 0 && !held { // else it is not the client that is slow
@@ -83,6 +83,10 @@ func (s *Stream) insertLocked(it eventlog.Item) {
 
 // A held stream is sent nothing that is newer than the stamp of its oldest hold.
 // It is held while the state that comes first is being made.
+type hold struct {
+	stamp uint64
+	next  *hold
+}
 
 // Hold holds the stream at this moment, and returns the stamp to release.
 func (s *Stream) Hold() (stamp uint64) {
@@ -93,7 +97,7 @@ func (s *Stream) Hold() (stamp uint64) {
 
 func (s *Stream) holdLocked() (stamp uint64) {
 	stamp = eventlog.LastStamp()
-	s.holds = append(s.holds, stamp)
+	s.holds = &hold{stamp, s.holds}
 	return stamp
 }
 
@@ -102,9 +106,10 @@ func (s *Stream) holdLocked() (stamp uint64) {
 // the client that was slow.
 func (s *Stream) Release(stamp uint64, items []eventlog.Item) {
 	s.mu.Lock()
-	if i := slices.Index(s.holds, stamp); i >= 0 {
-		if s.holds = slices.Delete(s.holds, i, i+1); len(s.holds) == 0 {
-			s.holds = nil
+	for at := &s.holds; *at != nil; at = &(*at).next {
+		if (*at).stamp == stamp {
+			*at = (*at).next
+			break
 		}
 	}
 	if s.reason == nil {
@@ -137,8 +142,8 @@ func (s *Stream) wakeLocked() {
 // input, and older ones of the same goroutine not yet seen in another.
 func (s *Stream) horizonLocked() uint64 {
 	horizon := eventlog.LastStamp()
-	for _, stamp := range s.holds {
-		horizon = min(horizon, stamp)
+	for h := s.holds; h != nil; h = h.next {
+		horizon = min(horizon, h.stamp)
 	}
 	return horizon
 }
@@ -213,7 +218,7 @@ func (s *Stream) reachLocked(most int64) uint64 {
 // onlyLocked returns the member whose events are all that can be pending for the
 // stream, and can be taken one by one, if there is one.
 func (s *Stream) onlyLocked() *Member {
-	if len(s.members) != 1 || len(s.queue) > 0 || len(s.holds) > 0 {
+	if len(s.members) != 1 || len(s.queue) > 0 || s.holds != nil {
 		return nil
 	}
 	m := s.members[0]

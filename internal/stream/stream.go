@@ -48,7 +48,7 @@ type Stream struct {
 	members []*Member // of groups
 	one     [1]*Member
 	queue   []eventlog.Item // dispatched to this stream alone, by stamp
-	holds   []uint64        // stamps that nothing passes; see Hold
+	holds   *hold           // that nothing passes; see Hold
 
 	first Member   // the first membership
 	own   detached // the detached way
@@ -231,7 +231,7 @@ func (s *Stream) limitLocked() int64 {
 // fullLocked reports whether so many bytes more are too many. While a snapshot is
 // made nothing is: the client could not take it.
 func (s *Stream) fullLocked(more int64) bool {
-	return len(s.holds) == 0 && len(s.queue) > 0 && s.waitingLocked()+more > s.limitLocked()
+	return s.holds == nil && len(s.queue) > 0 && s.waitingLocked()+more > s.limitLocked()
 }
 
 // An afterFunc is what is to be called once a stream has ended.
