@@ -6,6 +6,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // schemas are applied to a file in this order. The file's user_version is the
@@ -39,10 +43,26 @@ func openStore(ctx context.Context, path string) (*store, error) {
 		return nil, fmt.Errorf("board %s: %w", path, err)
 	}
 	s := &store{db: db}
-	if err := s.prepare(ctx); err != nil {
+	err = s.prepare(ctx)
+	// SQLite does not wait when processes begin the write-ahead log at the same time.
+	for tries := 0; isBusy(err) && tries < 50; tries++ {
+		select {
+		case <-time.After(100 * time.Millisecond):
+			err = s.prepare(ctx)
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	if err != nil {
 		return nil, fmt.Errorf("board %s: %w", path, errors.Join(err, db.Close()))
 	}
 	return s, nil
+}
+
+// isBusy reports whether an error means that another process has the file locked.
+func isBusy(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
 }
 
 // prepare applies the schemas that the file lacks, and fills new tables.

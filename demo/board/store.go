@@ -7,8 +7,6 @@ import (
 	"html/template"
 	"slices"
 	"sync"
-
-	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
 // A column of the board, by its name in the database.
