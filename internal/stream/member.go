@@ -168,9 +168,9 @@ func (g *Group) Has(s *Stream) bool {
 	return m != nil && g.Topic.Has(&m.Reader)
 }
 
-// Place lets members of the stream read from their places, all at once: what waits
-// in one may be older than what waits in another. What waits for them up to a stamp,
-// from before, is sent first.
+// Place lets members of the stream read from their places, all in one step: a stream
+// that resumes is sent events of several members in one order, and some of them are older
+// than its hold. What waits for the members up to a stamp, from before, is sent first.
 func (s *Stream) Place(members []*Member, places []eventlog.Place, stamp uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

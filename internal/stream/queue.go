@@ -81,8 +81,8 @@ func (s *Stream) insertLocked(it eventlog.Item) {
 	}
 }
 
-// A held stream is sent nothing that is newer than the stamp of its oldest hold.
-// It is held while the state that comes first is being made.
+// A hold keeps a stream from being sent anything that is newer than the hold's stamp,
+// while the state that comes first is being made.
 type hold struct {
 	stamp uint64
 	next  *hold
@@ -92,10 +92,6 @@ type hold struct {
 func (s *Stream) Hold() (stamp uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.holdLocked()
-}
-
-func (s *Stream) holdLocked() (stamp uint64) {
 	stamp = eventlog.LastStamp()
 	s.holds = &hold{stamp, s.holds}
 	return stamp
