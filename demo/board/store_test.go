@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -184,5 +185,24 @@ func TestNoBoard(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "no", "such", "folder.db")
 	if _, err := openStore(t.Context(), path); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("got error %v, want one with %s", err, path)
+	}
+}
+
+// Processes may create the file at the same time.
+func TestOpenAtOnce(t *testing.T) {
+	for range 50 {
+		path := filepath.Join(t.TempDir(), "board.db")
+		var opening sync.WaitGroup
+		for range 8 {
+			opening.Go(func() {
+				s, err := openStore(t.Context(), path)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				s.db.Close()
+			})
+		}
+		opening.Wait()
 	}
 }
