@@ -11,8 +11,8 @@ import (
 // ahead of the walk that writes to the members; beyond that it waits for the walk.
 // It also waits while a member's goroutine is ready to write and has not got a
 // processor, and, where goroutines have to wait long for one, while more than a few
-// members are late though they read. It waits for paceWait at most. Where there are processors, no
-// client holds up a dispatch.
+// members are late though they read. It waits for paceWait at most. Where there are
+// processors, no client holds up a dispatch.
 const (
 	paceLead = 64 << 10
 	paceWait = 20 * time.Millisecond

@@ -71,10 +71,10 @@ type Stream struct {
 	joined       bool   // first is in use, or was
 }
 
-// Open begins the stream as the response to a request: it sends the
-// head of the response, whose headers w has, and a comment. Conn is the request's connection, nil if no
-// [listen.Listener] has accepted it; the drain may be nil. If the stream cannot
-// begin, or ends at once, Open returns why, and nothing touches w afterwards.
+// Open begins the stream as the response to a request: it sends the response's head,
+// whose headers w has, and a comment. Conn is the request's connection, nil if no
+// [listen.Listener] has accepted it; the drain may be nil. If the stream cannot begin,
+// or ends at once, Open returns why, and nothing touches w afterwards.
 func (s *Stream) Open(w http.ResponseWriter, r *http.Request, o Options, conn *listen.Conn, drain *Drain) error {
 	s.opened = time.Now()
 	s.keepAlive, s.writeTimeout, s.backlog, s.retry = o.KeepAlive, o.WriteTimeout, o.Backlog, o.Retry
