@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -125,9 +126,11 @@ func TestSnapshotIsFree(t *testing.T) {
 	})
 }
 
-// A program is not slowed down for a member whose Snapshot takes long, and what it has
-// dispatched meanwhile does not count against that member's backlog.
+// A program is not slowed down for a member whose Snapshot takes long, not where
+// goroutines have to wait for a processor either, and what it has dispatched meanwhile
+// does not count against that member's backlog.
 func TestSlowSnapshotHoldsNobody(t *testing.T) {
+	crowd(t)
 	overEach(t, func(t *testing.T, tr transport) {
 		handler, sources := connected(&sse.AcceptOptions{WriteTimeout: -1})
 		st := tr.serve(t, handler).open()
@@ -156,6 +159,19 @@ func TestSlowSnapshotHoldsNobody(t *testing.T) {
 		}
 		st.want("message|1", "message|2")
 	})
+}
+
+// crowd keeps all processors busy until the test has ended.
+func crowd(t *testing.T) {
+	var over atomic.Bool
+	t.Cleanup(func() { over.Store(true) })
+	for range 4 * runtime.GOMAXPROCS(0) {
+		go func() {
+			for !over.Load() {
+			}
+		}()
+	}
+	time.Sleep(300 * time.Millisecond) // real: so that they have waited for each other
 }
 
 // What a Map gives to a source whose Snapshot is being made is not too much.

@@ -160,14 +160,14 @@ func (m *Member) lateLocked() bool {
 	return m.group != nil && s.waitingLocked() > min(s.backlog/4, paceLate)
 }
 
-// progress reports how the writing to the member gets on. A stream that is held
-// waits for neither its client nor a processor.
+// progress reports how the writing to the member gets on. A stream that is held, or
+// has ended, is stalled: that dispatching waits would not help it.
 func (m *Member) progress() progress {
 	s := m.stream
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.holds != nil || s.reason != nil {
-		return reading
+		return stalled
 	}
 	return s.progressLocked()
 }

@@ -188,7 +188,7 @@ func (s *Stream) way() (*attached, *detached) {
 type progress int
 
 const (
-	stalled progress = iota // for the client, which has taken nothing lately
+	stalled progress = iota // for the client, which has taken nothing lately, or its state
 	reading                 // for the client, which has taken something not long ago
 	ready                   // for a processor, to write
 )
