@@ -100,7 +100,9 @@ func optional(d, byDefault time.Duration) time.Duration {
 // GET and POST are accepted. A POST's body must be read before. HEAD gets the
 // head of the response alone, and other methods a 405, OPTIONS a 204; in all
 // these cases, and with a 500 if w has no way to flush, the request has been
-// answered and the error is [ErrNotAccepted]. While the server is shutting
+// answered and the error is [ErrNotAccepted]; so is the error of a second call for
+// one request, and the stream of the first one goes on. The body must not have been
+// begun otherwise, which cannot be known here. While the server is shutting
 // down the error is [ErrShutdown], and the client has been asked to reconnect.
 // If the client has left already it is [ErrGone].
 //
@@ -152,6 +154,9 @@ func (s *EventSource) setUp(f func(*EventSource)) {
 func accept(w http.ResponseWriter, r *http.Request, o *AcceptOptions, detachable bool) (*EventSource, error) {
 	if err := acceptable(w, r); err != nil {
 		return nil, err
+	}
+	if answered(w.Header()) {
+		return nil, fmt.Errorf("%w: the request has got a stream already", ErrNotAccepted)
 	}
 	conn, drain := listen.Of(r.Context()), drainOf(r)
 	setHead(w.Header())
@@ -212,9 +217,19 @@ func canFlush(w http.ResponseWriter) bool {
 	}
 }
 
+// contentType is the value of all event streams, by which a response that is one is
+// recognized.
+var contentType = []string{"text/event-stream"}
+
+// answered reports whether the headers are those of a response that is a stream.
+func answered(h http.Header) bool {
+	v := h["Content-Type"]
+	return len(v) == 1 && &v[0] == &contentType[0]
+}
+
 // setHead sets the headers of an event stream.
 func setHead(h http.Header) {
-	h.Set("Content-Type", "text/event-stream")
+	h["Content-Type"] = contentType
 	setDefault(h, "Cache-Control", "no-cache, no-transform") // compressing proxies hold events back
 	setDefault(h, "X-Accel-Buffering", "no")                 // so does nginx, all of them
 	// The server's own business. Keep-Alive would reach an HTTP/2 client, where

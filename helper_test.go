@@ -1,7 +1,6 @@
 package sse_test
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -65,12 +64,13 @@ var transports = []transport{{name: "HTTP/1.1"}, {name: "h2c", http2: true}, {na
 // A holding writer does not give its connection away.
 type holding struct{ http.ResponseWriter }
 
-func (w holding) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-func (w holding) FlushError() error           { return http.NewResponseController(w.ResponseWriter).Flush() }
-func (w holding) Flush()                      { w.FlushError() }
-func (w holding) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	return nil, nil, http.ErrNotSupported
+func (w holding) inner() *http.ResponseController {
+	return http.NewResponseController(w.ResponseWriter)
 }
+func (w holding) FlushError() error                      { return w.inner().Flush() }
+func (w holding) SetReadDeadline(until time.Time) error  { return w.inner().SetReadDeadline(until) }
+func (w holding) SetWriteDeadline(until time.Time) error { return w.inner().SetWriteDeadline(until) }
+func (w holding) EnableFullDuplex() error                { return w.inner().EnableFullDuplex() }
 
 // overEach runs a test over each transport in fake time: the connections are in
 // memory, and time passes when everybody waits.

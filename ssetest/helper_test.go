@@ -1,10 +1,8 @@
 package ssetest_test
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"runtime"
@@ -106,10 +104,13 @@ func (k kind) serve(handler http.Handler) *ssetest.Server {
 // handler.
 type holding struct{ http.ResponseWriter }
 
-func (w holding) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-func (w holding) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	return nil, nil, http.ErrNotSupported
+func (w holding) inner() *http.ResponseController {
+	return http.NewResponseController(w.ResponseWriter)
 }
+func (w holding) FlushError() error                      { return w.inner().Flush() }
+func (w holding) SetReadDeadline(until time.Time) error  { return w.inner().SetReadDeadline(until) }
+func (w holding) SetWriteDeadline(until time.Time) error { return w.inner().SetWriteDeadline(until) }
+func (w holding) EnableFullDuplex() error                { return w.inner().EnableFullDuplex() }
 
 // t is the examples' testing.TB, so that they read like tests. It ends after all
 // of them.

@@ -140,6 +140,12 @@ func (c *Conn) Close() error {
 	return c.Conn.Close()
 }
 
+// Detachable reports whether Detach can take connections of that kind over.
+func (c *Conn) Detachable() bool { return poll.CanDetach(c.Conn) }
+
+// Blocking reports whether reads of the connection cannot be interrupted.
+func (c *Conn) Blocking() bool { return poll.Blocking(c.Conn) }
+
 // Detach takes the connection over; see [poll.Detach]. If it returns no error, the
 // connection must no longer be used.
 func (c *Conn) Detach(userTimeout time.Duration) (poll.Socket, poll.Network, error) {

@@ -107,6 +107,24 @@ type Detachable interface {
 	Detach() (Socket, Network, error)
 }
 
+// CanDetach reports whether [Detach] takes connections of that kind over.
+func CanDetach(c net.Conn) bool {
+	switch c.(type) {
+	case *net.TCPConn:
+		return Supported
+	case Detachable:
+		return true
+	}
+	return false
+}
+
+// Blocking reports whether the connection's descriptor is blocking, as it is after the
+// program has called Fd of its File. Then a goroutine that reads cannot be interrupted.
+func Blocking(c net.Conn) bool {
+	tcp, ok := c.(*net.TCPConn)
+	return ok && blocking(tcp)
+}
+
 // Detach takes a connection over, if it is a *[net.TCPConn], on Linux, or
 // [Detachable]; else the error is [errors.ErrUnsupported]. A connection that
 // was taken over must no longer be used; another can be used as before.

@@ -38,7 +38,10 @@ func detachTCP(c *net.TCPConn, userTimeout time.Duration) (Socket, Network, erro
 		var e syscall.Errno
 		if fd, _, e = syscall.Syscall(syscall.SYS_FCNTL, old, syscall.F_DUPFD_CLOEXEC, 0); e != 0 {
 			failed = os.NewSyscallError("fcntl", e)
+			return
 		}
+		// The program may have used the connection's File, whose Fd makes both blocking.
+		_ = syscall.SetNonblock(int(fd), true) // cannot fail: it is open
 	})
 	if err = errors.Join(err, failed); err != nil {
 		return Socket{}, nil, err
@@ -60,6 +63,16 @@ func SetUserTimeout(c *net.TCPConn, d time.Duration) error {
 	return errors.Join(err, failed)
 }
 
+func blocking(c *net.TCPConn) bool {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return false
+	}
+	var flags uintptr
+	err = raw.Control(func(fd uintptr) { flags, _, _ = syscall.Syscall(syscall.SYS_FCNTL, fd, syscall.F_GETFL, 0) })
+	return err == nil && flags&syscall.O_NONBLOCK == 0
+}
+
 // These are missing in package syscall.
 const (
 	tcpUserTimeout  = 18
@@ -74,7 +87,11 @@ func setUserTimeout(fd int, d time.Duration) error {
 	if d > 0 {
 		ms = max(d/time.Millisecond, 1)
 	}
-	return os.NewSyscallError("setsockopt", syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, tcpUserTimeout, int(min(ms, 1<<31-1))))
+	err := syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, tcpUserTimeout, int(min(ms, 1<<31-1)))
+	if err == syscall.EOPNOTSUPP || err == syscall.ENOPROTOOPT {
+		return nil // MPTCP does not have it: the system's own time holds
+	}
+	return os.NewSyscallError("setsockopt", err)
 }
 
 func (s *Socket) write(p []byte) (n int, err error) {

@@ -20,5 +20,7 @@ func (s *Socket) discard(int) (int, error)  { return 0, errors.ErrUnsupported }
 func (s *Socket) closeWrite() error         { return errors.ErrUnsupported }
 func (s *Socket) close(bool) error          { return errors.ErrUnsupported }
 
+func blocking(*net.TCPConn) bool { return false }
+
 // SetUserTimeout does nothing on this system.
 func SetUserTimeout(*net.TCPConn, time.Duration) error { return errors.ErrUnsupported }

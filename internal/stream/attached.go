@@ -66,7 +66,10 @@ func attach(s *Stream, w http.ResponseWriter, r *http.Request, conn *listen.Conn
 		_ = s.attached.control.EnableFullDuplex()
 		w.Header().Set("Connection", "close")
 	}
-	_ = s.attached.control.SetWriteDeadline(time.Time{}) // the server's WriteTimeout is not for streams
+	// Neither the server's WriteTimeout nor a deadline that middleware has set for the
+	// request is for streams.
+	_ = s.attached.control.SetWriteDeadline(time.Time{})
+	_ = s.attached.control.SetReadDeadline(time.Time{})
 	return s.attached
 }
 

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -47,7 +48,7 @@ func (s *Stream) detach() bool {
 	if !live {
 		return false
 	}
-	hijacked, _, err := a.control.Hijack() // what the client has sent is not used
+	hijacked, err := hijack(a.w)
 	if err != nil {
 		noHijack.report(a.r)
 		a.watch()
@@ -63,6 +64,24 @@ func (s *Stream) detach() bool {
 	a.serveHijacked(hijacked)
 	s.leaveDrain()
 	return true
+}
+
+// hijack takes the connection over. What the client has sent is not used. Where a
+// ResponseWriter refuses, as gin's does once the body has begun, the one inside is asked:
+// by now the response's head has left it, and the turn to write is ours.
+func hijack(w http.ResponseWriter) (conn net.Conn, err error) {
+	for {
+		if h, ok := w.(http.Hijacker); ok {
+			if conn, _, err = h.Hijack(); err == nil {
+				return conn, nil
+			}
+		}
+		inner, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return nil, errors.Join(err, errors.ErrUnsupported)
+		}
+		w = inner.Unwrap()
+	}
 }
 
 // leaveDrain ends a shutdown's wait for the stream.
@@ -120,14 +139,20 @@ func (a *attached) obstacle() obstacle {
 	switch {
 	case !poll.Supported:
 		return notLinux
+	case a.r.ProtoMajor == 3:
+		return overHTTP3
+	case a.r.ProtoMajor == 2:
+		return overHTTP2
 	case a.r.TLS != nil:
 		return overTLS
-	case a.r.ProtoMajor != 1:
-		return overHTTP2
 	case !a.r.ProtoAtLeast(1, 1):
 		return overHTTP10
 	case a.conn == nil:
 		return noListener
+	case !a.conn.Detachable():
+		return noSocket
+	case a.conn.Blocking():
+		return blocking // Hijack would wait for net/http's read, for ever
 	case a.w.Header().Get("Content-Encoding") != "":
 		return encoded
 	case a.conn.Written() == a.before:

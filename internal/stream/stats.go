@@ -29,17 +29,19 @@ const (
 	noListener
 	overTLS
 	overHTTP2
+	overHTTP3
 	overHTTP10
 	encoded
 	heldBack
 	noHijack
 	noSocket
+	blocking
 	obstacles
 )
 
 func (o obstacle) String() string {
 	return [obstacles]string{
-		"", "not Linux", "no sse.Listener", "TLS", "HTTP/2", "HTTP/1.0",
-		"Content-Encoding", "response held back", "no Hijack", "no TCP socket",
+		"", "not Linux", "no sse.Listener", "TLS", "HTTP/2", "HTTP/3", "HTTP/1.0",
+		"Content-Encoding", "response held back", "no Hijack", "no TCP socket", "blocking socket",
 	}[o]
 }

@@ -95,13 +95,11 @@ func appendRetry(b []byte, retry time.Duration) []byte {
 	return append(b, '\n')
 }
 
-// Retry returns a chunk that sets the client's reconnection time without an event.
-// A browser dispatches nothing for a block without data; the event line is there
-// for htmx 4, which ignores a block that has neither event nor data.
-func Retry(retry time.Duration) Chunk {
-	b := appendField(nil, "event: ", "retry")
-	return NewChunk(append(appendRetry(b, retry), '\n'))
-}
+// Retry returns a chunk that sets the client's reconnection time without an event. A
+// client takes the line as soon as it ends, and a blank line after it would be the end
+// of a block, which some clients take for an event although it has no data. So the line
+// becomes part of the next event's block, if there is one.
+func Retry(retry time.Duration) Chunk { return NewChunk(appendRetry(nil, retry)) }
 
 // cutLine cuts data after its first line end.
 func cutLine(data string, hasCR bool) (line, rest string, more bool) {
