@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -50,34 +51,53 @@ func TestDetachedThroughRefusing(t *testing.T) {
 	st.wantEnd()
 }
 
-// A client whose descriptor the program has made blocking, which reads nothing, holds
-// nobody up: its stream keeps its handler.
+// A client whose descriptor the program makes blocking, which reads nothing, holds nobody
+// up. If it was blocking before, its stream keeps its handler.
 func TestBlockingDescriptor(t *testing.T) {
 	onlyLinux(t)
-	var group sse.Set
-	group.AcceptOptions = &sse.AcceptOptions{WriteTimeout: -1}
-	site := detachedTransport.listen(t, &group, func(srv *http.Server) {
-		srv.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
-			file, err := c.(interface{ NetConn() net.Conn }).NetConn().(*net.TCPConn).File()
-			if err != nil {
-				t.Error(err)
-				return ctx
+	for _, tt := range []struct {
+		name   string
+		before bool
+	}{{"before", true}, {"after", false}} {
+		t.Run(tt.name, func(t *testing.T) {
+			var group sse.Set
+			group.AcceptOptions = &sse.AcceptOptions{WriteTimeout: -1}
+			files := make(chan *os.File, 2)
+			site := detachedTransport.listen(t, &group, func(srv *http.Server) {
+				srv.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+					file, err := c.(interface{ NetConn() net.Conn }).NetConn().(*net.TCPConn).File()
+					if err != nil {
+						t.Error(err)
+						return ctx
+					}
+					t.Cleanup(func() { file.Close() })
+					if tt.before {
+						file.Fd()
+					}
+					files <- file
+					return ctx
+				}
+			})
+			count := func() int {
+				if tt.before {
+					return sse.ReadStats().NotDetached["blocking socket"]
+				}
+				return sse.ReadStats().Detached
 			}
-			t.Cleanup(func() { file.Close() })
-			file.Fd()
-			return ctx
-		}
-	})
-	before := quietStats(t).NotDetached["blocking socket"]
-	site.open() // and reads nothing
-	reads := site.open()
-	eventually(t, 10*time.Second, "both are there", func() bool {
-		return group.Len() == 2 && sse.ReadStats().NotDetached["blocking socket"] == before+2
-	})
-	large := strings.Repeat("x", 1<<20)
-	for range 10 {
-		group.Dispatch("", large)
-		reads.want("message|" + large)
+			quietStats(t)
+			before := count()
+			site.open() // and reads nothing
+			reads := site.open()
+			eventually(t, 10*time.Second, "both are there", func() bool { return group.Len() == 2 && count() == before+2 })
+			for range 2 {
+				(<-files).Fd()
+			}
+			large := strings.Repeat("x", 1<<20)
+			for range 10 {
+				group.Dispatch("", large)
+				reads.want("message|" + large)
+			}
+		})
 	}
 }
 

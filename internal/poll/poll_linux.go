@@ -38,10 +38,7 @@ func detachTCP(c *net.TCPConn, userTimeout time.Duration) (Socket, Network, erro
 		var e syscall.Errno
 		if fd, _, e = syscall.Syscall(syscall.SYS_FCNTL, old, syscall.F_DUPFD_CLOEXEC, 0); e != 0 {
 			failed = os.NewSyscallError("fcntl", e)
-			return
 		}
-		// The program may have used the connection's File, whose Fd makes both blocking.
-		_ = syscall.SetNonblock(int(fd), true) // cannot fail: it is open
 	})
 	if err = errors.Join(err, failed); err != nil {
 		return Socket{}, nil, err
@@ -94,16 +91,19 @@ func setUserTimeout(fd int, d time.Duration) error {
 	return os.NewSyscallError("setsockopt", err)
 }
 
+// The program may hold a copy of the descriptor, the connection's File, and make both
+// blocking at any time, by its Fd. So each call asks not to wait.
+
 func (s *Socket) write(p []byte) (n int, err error) {
 	for {
-		switch n, err := syscall.Write(int(s.fd), p); err {
+		switch n, err := syscall.SendmsgN(int(s.fd), p, nil, nil, syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL); err {
 		case nil:
 			return n, nil
 		case syscall.EINTR:
 		case syscall.EAGAIN:
 			return 0, nil
 		default:
-			return 0, os.NewSyscallError("write", err)
+			return 0, os.NewSyscallError("sendmsg", err)
 		}
 	}
 }
@@ -111,7 +111,7 @@ func (s *Socket) write(p []byte) (n int, err error) {
 func (s *Socket) discard(most int) (n int, err error) {
 	var buf [4096]byte
 	for n < most {
-		switch m, err := syscall.Read(int(s.fd), buf[:]); err {
+		switch m, _, err := syscall.Recvfrom(int(s.fd), buf[:], syscall.MSG_DONTWAIT); err {
 		case nil:
 			if m == 0 {
 				return n, io.EOF
@@ -124,7 +124,7 @@ func (s *Socket) discard(most int) (n int, err error) {
 		case syscall.EAGAIN:
 			return n, nil
 		default:
-			return n, os.NewSyscallError("read", err)
+			return n, os.NewSyscallError("recvfrom", err)
 		}
 	}
 	return n, nil
