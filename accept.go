@@ -100,11 +100,11 @@ func optional(d, byDefault time.Duration) time.Duration {
 // GET and POST are accepted. A POST's body must be read before. HEAD gets the
 // head of the response alone, and other methods a 405, OPTIONS a 204; in all
 // these cases, and with a 500 if w has no way to flush, the request has been
-// answered and the error is [ErrNotAccepted]; so is the error of a second call for
-// one request, and the stream of the first one goes on. The body must not have been
-// begun otherwise, which cannot be known here. While the server is shutting
-// down the error is [ErrShutdown], and the client has been asked to reconnect.
-// If the client has left already it is [ErrGone].
+// answered and the error is [ErrNotAccepted]. A second call for the same request
+// fails with that error as well, and the first stream goes on. The handler must
+// not have written to the body before, which Accept cannot detect. While the
+// server is shutting down the error is [ErrShutdown], and the client has been
+// asked to reconnect. If the client has left already it is [ErrGone].
 //
 // A browser reconnects whenever a stream ends. To end one for good, dispatch an
 // event at which the page closes its EventSource.
