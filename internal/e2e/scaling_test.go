@@ -137,7 +137,10 @@ func TestScalingStream(t *testing.T) {
 			path := find(t, name)
 			before := sse.ReadStats().Detached
 			var group sse.Set
-			server := httptest.NewUnstartedServer(&group)
+			mux := http.NewServeMux() // HAProxy's health checks get no streams
+			mux.Handle("/events", &group)
+			mux.HandleFunc("/ready", func(http.ResponseWriter, *http.Request) {})
+			server := httptest.NewUnstartedServer(mux)
 			server.Listener = sse.Listener(server.Listener)
 			server.Start()
 			defer server.Close()
