@@ -19,6 +19,7 @@ nginx:nginx-light:./internal/e2e
 ip:iproute2:faults
 nginx:nginx-light:./cmd/sse
 haproxy:haproxy:./internal/e2e
+caddy:caddy:./internal/e2e
 haproxy:haproxy:./cmd/sse
 zsh:zsh:./cmd/sse
 fish:fish:./cmd/sse
