@@ -2,6 +2,7 @@ package sse_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -150,6 +152,53 @@ func TestReadDeadlineOfMiddleware(t *testing.T) {
 		}
 		st.want("message|later")
 	})
+}
+
+// A context may be another request's once the response is over, as fasthttp's is: no value
+// is read from it then.
+type recycled struct {
+	context.Context
+	over atomic.Bool
+	read atomic.Int64 // values, afterwards
+}
+
+func (c *recycled) Value(key any) any {
+	if c.over.Load() {
+		c.read.Add(1)
+	}
+	return c.Context.Value(key)
+}
+
+// recycling recycles its request's context when it fails.
+type recycling struct {
+	*httptest.ResponseRecorder
+	ctx *recycled
+}
+
+func (w recycling) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte("data")) {
+		w.ctx.over.Store(true)
+		return 0, io.ErrClosedPipe
+	}
+	return w.ResponseRecorder.Write(p)
+}
+
+func TestRecycledContext(t *testing.T) {
+	ctx := &recycled{Context: t.Context()}
+	handler, sources := connected(nil)
+	served := make(chan bool)
+	go func() {
+		defer close(served)
+		handler.ServeHTTP(recycling{httptest.NewRecorder(), ctx}, httptest.NewRequest("GET", "/", nil).WithContext(ctx))
+	}()
+	source := <-sources
+	if err := source.Dispatch("", "x"); !errors.Is(err, sse.ErrGone) {
+		t.Errorf("Dispatch: got %v, want ErrGone", err)
+	}
+	<-served
+	if n := ctx.read.Load(); n > 0 {
+		t.Errorf("%d values were read from another request's context", n)
+	}
 }
 
 func TestAcceptTwice(t *testing.T) {

@@ -49,7 +49,7 @@ func attach(s *Stream, w http.ResponseWriter, r *http.Request, conn *listen.Conn
 		w:       w,
 		control: http.NewResponseController(w),
 		r:       r,
-		ctx:     r.Context(),
+		ctx:     lasting(r.Context()),
 		wake:    make(chan struct{}, 1),
 		wrote:   s.opened,
 		conn:    conn,
@@ -72,6 +72,21 @@ func attach(s *Stream, w http.ResponseWriter, r *http.Request, conn *listen.Conn
 	_ = s.attached.control.SetReadDeadline(time.Time{})
 	return s.attached
 }
+
+// lasting returns a context that can be used after the response, which may go on in
+// another goroutine than the stream's. Other servers than net/http's may use theirs again,
+// with other values, as fasthttp does; package context looks for values when it stops
+// to watch a context, and for a cause.
+func lasting(ctx context.Context) context.Context {
+	if ctx.Value(http.LocalAddrContextKey) != nil { // net/http's, and that of HTTP/3
+		return ctx
+	}
+	return valueless{ctx}
+}
+
+type valueless struct{ context.Context }
+
+func (valueless) Value(any) any { return nil }
 
 // nudge gets what is pending written. It never blocks.
 func (a *attached) nudge() {
