@@ -112,8 +112,26 @@ func (s *share) Close() error {
 	return nil
 }
 
-// open opens streams, and waits until all are detached.
-func (s *restarting) open(t *testing.T, client *http.Client, origin string, n int) (streams []*stream) {
+// open opens streams, and waits until all are detached and have got the snapshot.
+func (s *restarting) open(t *testing.T, client *http.Client, origin string, n int) []*stream {
+	t.Helper()
+	streams := openStreams(t, client, origin, n)
+	for i, stream := range streams {
+		if !stream.sees("data: snapshot") {
+			t.Fatalf("stream %d: no snapshot, error %v", i, stream.lines.Err())
+		}
+	}
+	eventually(t, soon, func() string {
+		if stats := sse.ReadStats(); stats.Detached != n || stats.Attached > 0 {
+			return fmt.Sprintf("%+v, want %d detached", stats, n)
+		}
+		return ""
+	})
+	return streams
+}
+
+// openStreams opens streams, one after the other, until the test ends.
+func openStreams(t *testing.T, client *http.Client, origin string, n int) (streams []*stream) {
 	t.Helper()
 	for range n {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, origin+"/events", nil)
@@ -124,19 +142,12 @@ func (s *restarting) open(t *testing.T, client *http.Client, origin string, n in
 		if err != nil {
 			t.Fatal(err)
 		}
-		opened := &stream{response, bufio.NewScanner(response.Body)}
-		t.Cleanup(opened.Close)
-		if !opened.sees("data: snapshot") {
-			t.Fatalf("%s: no snapshot, error %v", response.Status, opened.lines.Err())
+		t.Cleanup(func() { response.Body.Close() })
+		if response.StatusCode != http.StatusOK {
+			t.Fatalf("got %s", response.Status)
 		}
-		streams = append(streams, opened)
+		streams = append(streams, &stream{response, bufio.NewScanner(response.Body)})
 	}
-	eventually(t, soon, func() string {
-		if stats := sse.ReadStats(); stats.Detached != n || stats.Attached > 0 {
-			return fmt.Sprintf("%+v, want %d detached", stats, n)
-		}
-		return ""
-	})
 	return streams
 }
 
