@@ -29,7 +29,7 @@ func TestFastHTTP(t *testing.T) {
 			group := sse.Set{AcceptOptions: &sse.AcceptOptions{KeepAlive: 100 * time.Millisecond}}
 			before := sse.ReadStats().NotDetached["no sse.Listener"]
 			origin, shutDown := startFastHTTP(t, &group, tt.wrap)
-			opened := openStreams(t, http.DefaultClient, origin, streams)
+			opened := openStreams(t, http.DefaultClient, origin+"/events", streams)
 			awaitMembers(t, &group, streams)
 			eventually(t, soon, func() string {
 				stats := sse.ReadStats()
@@ -53,7 +53,7 @@ func TestFastHTTP(t *testing.T) {
 			group.CloseAll()
 			wantEnds(t, opened[1:])
 
-			last := openStreams(t, http.DefaultClient, origin, streams)
+			last := openStreams(t, http.DefaultClient, origin+"/events", streams)
 			awaitMembers(t, &group, streams)
 			shutDown()
 			wantEnds(t, last)

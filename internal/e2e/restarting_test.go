@@ -115,7 +115,7 @@ func (s *share) Close() error {
 // open opens streams, and waits until all are detached and have got the snapshot.
 func (s *restarting) open(t *testing.T, client *http.Client, origin string, n int) []*stream {
 	t.Helper()
-	streams := openStreams(t, client, origin, n)
+	streams := openStreams(t, client, origin+"/events", n)
 	for i, stream := range streams {
 		if !stream.sees("data: snapshot") {
 			t.Fatalf("stream %d: no snapshot, error %v", i, stream.lines.Err())
@@ -131,10 +131,10 @@ func (s *restarting) open(t *testing.T, client *http.Client, origin string, n in
 }
 
 // openStreams opens streams, one after the other, until the test ends.
-func openStreams(t *testing.T, client *http.Client, origin string, n int) (streams []*stream) {
+func openStreams(t *testing.T, client *http.Client, url string, n int) (streams []*stream) {
 	t.Helper()
 	for range n {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, origin+"/events", nil)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -168,6 +168,12 @@ func (s *restarting) restart(t *testing.T, streams []*stream) {
 	old, served := s.current, s.served
 	s.start(nil)
 	s.shutDown(t, old, served)
+	wantRetries(t, streams)
+}
+
+// wantRetries is wantEnds for streams that were ended by a shutdown.
+func wantRetries(t *testing.T, streams []*stream) {
+	t.Helper()
 	for i, stream := range streams {
 		if !stream.sees("retry: ") {
 			t.Errorf("stream %d ended without a reconnection time", i)

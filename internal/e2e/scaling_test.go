@@ -21,10 +21,10 @@ import (
 	"example.org/sse/redislog"
 )
 
-// guide returns the code blocks of a language in docs/scaling.md.
-func guide(t *testing.T, language string) (blocks []string) {
+// guide returns the code blocks of a language in a page of docs.
+func guide(t *testing.T, page, language string) (blocks []string) {
 	t.Helper()
-	b, err := os.ReadFile("../../docs/scaling.md")
+	b, err := os.ReadFile("../../docs/" + page)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,15 +32,15 @@ func guide(t *testing.T, language string) (blocks []string) {
 		blocks = append(blocks, m[1])
 	}
 	if blocks == nil {
-		t.Fatalf("the guide has no block of %s", language)
+		t.Fatalf("%s has no block of %s", page, language)
 	}
 	return blocks
 }
 
-// The guide's program is the one in folder node. Its other code is compiled with these
-// tests.
+// The guide's program is the one in folder node. Its other code, and that of the page on
+// servers, is compiled with these tests.
 func TestScalingGuide(t *testing.T) {
-	blocks := guide(t, "go")
+	blocks := guide(t, "scaling.md", "go")
 	program, err := os.ReadFile("node/main.go")
 	if err != nil {
 		t.Fatal(err)
@@ -48,14 +48,21 @@ func TestScalingGuide(t *testing.T) {
 	if blocks[0] != string(program) {
 		t.Error("the guide's program differs from node/main.go")
 	}
-	code, err := os.ReadFile("scaling_test.go")
+	compiled(t, "scaling_test.go", blocks[1:])
+	compiled(t, "http3_test.go", guide(t, "servers.md", "go"))
+}
+
+// compiled checks that a file has blocks of code, of whatever indentation.
+func compiled(t *testing.T, file string, blocks []string) {
+	t.Helper()
+	code, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	flat := func(code string) string { return regexp.MustCompile(`(?m)^\t+`).ReplaceAllString(code, "") }
-	for _, block := range blocks[1:] {
+	for _, block := range blocks {
 		if !strings.Contains(flat(string(code)), flat(block)) {
-			t.Errorf("scaling_test.go does not have this block of the guide:\n%s", block)
+			t.Errorf("%s does not have this block of the guide:\n%s", file, block)
 		}
 	}
 }
@@ -240,7 +247,7 @@ func behindGuide(t *testing.T, path, one, two string) (addr string) {
 	name := filepath.Base(path)
 	addr = fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	dir := t.TempDir()
-	conf := strings.NewReplacer("10.0.0.1:8080", one, "10.0.0.2:8080", two, "*:80", addr).Replace(guide(t, name)[0])
+	conf := strings.NewReplacer("10.0.0.1:8080", one, "10.0.0.2:8080", two, "*:80", addr).Replace(guide(t, "scaling.md", name)[0])
 	args := []string{"-f", filepath.Join(dir, "conf")}
 	if name == "nginx" {
 		args = []string{"-c", filepath.Join(dir, "conf"), "-e", "stderr", "-p", dir}
