@@ -3,6 +3,7 @@ package sse_test
 import (
 	"bufio"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -74,7 +76,7 @@ func TestReadmeSetup(t *testing.T) {
 }
 
 // The README's first program sends what the README says that curl prints, and
-// ends with success when it is interrupted.
+// ends with success on SIGTERM: each of 50 streams has got a clean end by then.
 func TestQuickstart(t *testing.T) {
 	if conn, err := net.Dial("tcp", "localhost:8080"); err == nil {
 		conn.Close()
@@ -115,12 +117,44 @@ func TestQuickstart(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", got.String(), want)
 	}
 	if runtime.GOOS == "windows" {
-		return // no interrupts
+		return // no SIGTERM
 	}
-	server.Process.Signal(os.Interrupt)
-	for lines.Scan() { // until the stream's clean end
+	streams := openQuickstart(t, 50)
+	server.Process.Signal(syscall.SIGTERM)
+	for i, stream := range streams {
+		rest, err := io.ReadAll(stream)
+		if last := regexp.MustCompile(`(?m)^retry: \d+\n\z`); err != nil || !last.Match(rest) {
+			t.Errorf("stream %d: got %q, error %v; want a reconnection time and a clean end", i, rest, err)
+		}
+	}
+	for lines.Scan() { // until the first stream's clean end
 	}
 	if err := errors.Join(lines.Err(), server.Wait()); err != nil {
-		t.Errorf("got %v after an interrupt, want a clean end", err)
+		t.Errorf("got %v after a SIGTERM, want a clean end", err)
 	}
+}
+
+// openQuickstart opens streams, and waits until each has got an event.
+func openQuickstart(t *testing.T, n int) (streams []*bufio.Reader) {
+	t.Helper()
+	for range n {
+		response, err := http.Get("http://localhost:8080/events")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { response.Body.Close() })
+		if runtime.GOOS == "linux" && !response.Close {
+			t.Error("the stream will not be detached: its head does not say Connection: close")
+		}
+		streams = append(streams, bufio.NewReader(response.Body))
+	}
+	for _, stream := range streams {
+		for line := ""; !strings.HasPrefix(line, "data: "); {
+			var err error
+			if line, err = stream.ReadString('\n'); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return streams
 }
