@@ -28,7 +28,8 @@ const shutdownTimeout = 2 * stream.DrainTimeout
 // process at once.
 //
 // It listens at srv.Addr, with [Listener], and serves TLS if srv.TLSConfig has a
-// certificate. It returns nil after a complete shutdown, the error of
+// certificate. Limits and gauges that count connections or handlers do not count
+// detached streams; see there. It returns nil after a complete shutdown, the error of
 // [http.Server.Shutdown] after an incomplete one, or an error of listening. It is
 // the only function of this package that handles signals; a program that calls
 // srv.Shutdown itself does not need it.
@@ -96,6 +97,13 @@ func hasCertificate(srv *http.Server) bool {
 //   - A client that acknowledges nothing for the stream's write timeout, for example
 //     because its network was cut, is disconnected (on Linux). On other listeners
 //     the system takes a quarter of an hour to notice.
+//
+// A detached stream is no longer a connection or a request of the server's: ConnState
+// reports http.StateHijacked for it, and no StateClosed, and its handler has returned
+// through all middleware. So what counts in these places does not count detached streams:
+// a limit of connections per address, chi's Throttle, the gauge of requests in flight of
+// promhttp. [ReadStats] counts them. To limit streams, count up in the function that
+// [Serve] calls, and down with [EventSource.AfterFunc].
 //
 // Closing the listener, as Shutdown and Close of an http.Server do, ends the streams
 // on its connections. After that its Accept returns, and so Shutdown or Close, once
