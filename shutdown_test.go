@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"runtime"
 	"slices"
@@ -145,6 +146,47 @@ func TestAcceptDuringShutdown(t *testing.T) {
 			st.wantRetry(time.Second, 5*time.Second)
 			if err := <-down; err != nil || !errors.Is(accepted, sse.ErrShutdown) {
 				t.Errorf("Shutdown: %v, Accept: %v", err, accepted)
+			}
+		})
+	}
+}
+
+// A server whose requests have a context of the program's can shut down while its first
+// stream begins: a Listener ends that, or the context.
+func TestFirstStreamOfBaseContext(t *testing.T) {
+	for _, ends := range []bool{false, true} {
+		overEach(t, func(t *testing.T, tr transport) {
+			if !ends && !tr.detached {
+				t.Skip("net/http does not say that a server is shutting down; sse.Listener does")
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			arrived, proceed := make(chan bool), make(chan bool)
+			var group sse.Set
+			site := tr.serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				close(arrived)
+				<-proceed
+				group.ServeHTTP(w, r)
+			}), func(srv *http.Server) {
+				srv.BaseContext = func(net.Listener) context.Context { return ctx }
+				if ends {
+					srv.RegisterOnShutdown(cancel)
+				}
+			})
+			opened := make(chan *stream)
+			go func() { opened <- site.open() }()
+			<-arrived
+			down := make(chan error)
+			go func() { down <- site.shutdown() }()
+			synctest.Wait()
+			close(proceed)
+			st := <-opened
+			st.wantEnd()
+			if err := <-down; err != nil || group.Len() != 0 {
+				t.Errorf("Shutdown: %v, %d members", err, group.Len())
+			}
+			if !ends {
+				st.wantRetry(time.Second, 5*time.Second)
 			}
 		})
 	}
