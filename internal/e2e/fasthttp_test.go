@@ -53,6 +53,8 @@ func TestFastHTTP(t *testing.T) {
 			group.CloseAll()
 			wantEnds(t, opened[1:])
 
+			endStalled(t, &group, http.DefaultClient, origin+"/events")
+
 			last := openStreams(t, http.DefaultClient, origin+"/events", streams)
 			awaitMembers(t, &group, streams)
 			shutDown()
@@ -87,14 +89,4 @@ func startFastHTTP(t *testing.T, handler http.Handler, wrap func(net.Listener) n
 		}
 	})
 	return "http://" + l.Addr().String(), stop
-}
-
-func awaitMembers(t *testing.T, group *sse.Set, want int) {
-	t.Helper()
-	eventually(t, soon, func() string {
-		if n := group.Len(); n != want {
-			return fmt.Sprintf("%d members, want %d", n, want)
-		}
-		return ""
-	})
 }

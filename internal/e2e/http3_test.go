@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 	"time"
 
@@ -61,6 +60,12 @@ func TestHTTP3(t *testing.T) {
 	}
 }
 
+func TestHTTP3Stalled(t *testing.T) {
+	var group sse.Set
+	s := startHTTP3(t, &group)
+	endStalled(t, &group, s.client, s.origin+"/events")
+}
+
 // A silent stream outlives QUIC's idle timeout.
 func TestHTTP3Silence(t *testing.T) {
 	skipShort(t)
@@ -74,24 +79,6 @@ func TestHTTP3Silence(t *testing.T) {
 	wantEvent(t, 0, silent, 0)
 	group.CloseAll()
 	wantEnds(t, []*stream{silent})
-}
-
-// wantEvent reads an event whose data is a number, and returns its id.
-func wantEvent(t *testing.T, n int, s *stream, want int) (id string) {
-	t.Helper()
-	for s.lines.Scan() {
-		name, value, _ := strings.Cut(s.lines.Text(), ": ")
-		switch {
-		case name == "id":
-			id = value
-		case name == "data" && value != fmt.Sprint(want):
-			t.Fatalf("stream %d: got event %s, want %d", n, value, want)
-		case name == "" && id != "":
-			return id
-		}
-	}
-	t.Fatalf("stream %d: got error %v, want event %d", n, s.lines.Err(), want)
-	return ""
 }
 
 // servers returns the servers of docs/servers.md.

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -130,27 +129,6 @@ func (s *restarting) open(t *testing.T, client *http.Client, origin string, n in
 	return streams
 }
 
-// openStreams opens streams, one after the other, until the test ends.
-func openStreams(t *testing.T, client *http.Client, url string, n int) (streams []*stream) {
-	t.Helper()
-	for range n {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		response, err := client.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { response.Body.Close() })
-		if response.StatusCode != http.StatusOK {
-			t.Fatalf("got %s", response.Status)
-		}
-		streams = append(streams, &stream{response, bufio.NewScanner(response.Body)})
-	}
-	return streams
-}
-
 func (s *restarting) closeAll(t *testing.T, streams []*stream) {
 	s.group.CloseAll()
 	wantEnds(t, streams)
@@ -169,27 +147,4 @@ func (s *restarting) restart(t *testing.T, streams []*stream) {
 	s.start(nil)
 	s.shutDown(t, old, served)
 	wantRetries(t, streams)
-}
-
-// wantRetries is wantEnds for streams that were ended by a shutdown.
-func wantRetries(t *testing.T, streams []*stream) {
-	t.Helper()
-	for i, stream := range streams {
-		if !stream.sees("retry: ") {
-			t.Errorf("stream %d ended without a reconnection time", i)
-		}
-	}
-	wantEnds(t, streams)
-}
-
-// wantEnds reads the streams to their ends, which must be clean.
-func wantEnds(t *testing.T, streams []*stream) {
-	t.Helper()
-	for i, stream := range streams {
-		for stream.lines.Scan() {
-		}
-		if err := stream.lines.Err(); err != nil {
-			t.Errorf("stream %d: got %v, want a clean end", i, err)
-		}
-	}
 }
