@@ -107,15 +107,17 @@ type Client struct {
 //
 // When a connection fails, ends or falls silent, the client waits (see Retry) and
 // reconnects with the header Last-Event-ID, from which the server knows where to
-// resume. The header is left out if the id is empty or contains what an [Event]
-// may not have in its ID. [Client.OnError] is called with the error; the loop
-// does not see it.
+// resume. As in browsers, the header lacks spaces and tabs at the ends of the id.
+// It is left out if the id is empty or contains another control byte, which
+// net/http does not send. [Client.OnError] is called with the error; the loop does
+// not see it.
 //
 // The loop ends with one of these errors, which is yielded as the last pair, with
 // a zero event:
 //
 //   - A *[ResponseError]: the server responded with a status other than 200 and
-//     204, or not with an event stream.
+//     204, or not with an event stream: its Content-Type is not text/event-stream,
+//     or has a charset other than utf-8, which Chromium refuses too.
 //   - An [ErrTooLarge]: an event has more than MaxEvent bytes. Reconnecting would
 //     not help.
 //   - An error of the request: the URL is invalid, a header cannot be sent,

@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"example.org/sse/internal/fetch"
 )
 
 const (
@@ -56,7 +58,7 @@ func (c *Client) request(ctx context.Context) (*http.Request, error) {
 	setDefault(r.Header, "Accept", "text/event-stream")
 	setDefault(r.Header, "Cache-Control", "no-cache") // which Fetch sends in the cache mode "no-store"
 	r.Header.Del("Last-Event-ID")
-	if id := c.LastEventID(); id != "" && (Event{ID: id}).check() == nil {
+	if id, ok := fetch.LastEventID(c.LastEventID()); ok {
 		r.Header.Set("Last-Event-ID", id)
 	}
 	if c.OnRequest != nil {
@@ -126,7 +128,7 @@ type ResponseError struct {
 func (e *ResponseError) Error() string {
 	what := fmt.Sprintf("%d %s", e.StatusCode, http.StatusText(e.StatusCode))
 	if e.StatusCode == http.StatusOK {
-		what = fmt.Sprintf("Content-Type %q", e.Header.Get("Content-Type"))
+		what = fmt.Sprintf("Content-Type %q", strings.Join(e.Header.Values("Content-Type"), ", "))
 		if encoding := e.Header.Get("Content-Encoding"); encoding != "" {
 			what += fmt.Sprintf(" and Content-Encoding %q", encoding)
 		}
@@ -140,13 +142,11 @@ func newResponseError(r *http.Response) *ResponseError {
 	return &ResponseError{StatusCode: r.StatusCode, Header: r.Header, Body: body}
 }
 
-// isStream reports whether the response is an event stream: a 200 of type
-// text/event-stream with any parameters ("If res's status is not 200, or if res's
-// Content-Type is not text/event-stream, then fail the connection"), in no
-// encoding except those that net/http has undone.
+// isStream reports whether the response is an event stream: a 200 of that type
+// ("If res's status is not 200, or if res's Content-Type is not text/event-stream,
+// then fail the connection"), in no encoding except those that net/http has undone.
 func isStream(r *http.Response) bool {
-	essence, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 	encoding := r.Header.Get("Content-Encoding")
-	return r.StatusCode == http.StatusOK && strings.EqualFold(strings.TrimSpace(essence), "text/event-stream") &&
+	return r.StatusCode == http.StatusOK && fetch.IsEventStream(r.Header) &&
 		(encoding == "" || strings.EqualFold(encoding, "identity"))
 }

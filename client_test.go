@@ -26,7 +26,9 @@ func TestClientResumes(t *testing.T) {
 		{"7", []string{"data: x\n\n", "id: 8\ndata: x\n", "id: 8", "id: 9\n\nid: 10\n"}, "7 7 7 7 9"},
 		{"7", []string{"id\n\n"}, "7 -"},
 		{"", []string{"id: a\x00\ndata: x\n\n", "id: b\n\nid: \x00\ndata: x\n\n"}, "- - b"},
-		{"", []string{"id:  x\n\n", "id: x \n\n", "id: a\x01b\n\n", "id: a\tb\n\n", "id: \x7f\n\n", "id: a b\n\n", "id: é\n\n"}, "- - - - - - a b é"},
+		{"", []string{"id:  x\n\n", "id: x \n\n", "id: a\x01b\n\n", "id: a\tb\n\n", "id: \x7f\n\n", "id: a b\n\n", "id: é\n\n"}, "- x x - a\tb - a b é"},
+		{"", []string{"id:  5\t\ndata: x\n\n", "id:  \n\n", "id\n\n"}, "- 5  -"},
+		{" 5 ", []string{""}, "5 5"},
 		{"a\nb", []string{""}, "- -"},
 	} {
 		overEach(t, func(t *testing.T, tr transport) {
@@ -89,6 +91,7 @@ func TestClientStops(t *testing.T) {
 		{answers(200, "<html>", "Content-Type", "text/html; charset=utf-8"), 200, `Content-Type "text/html; charset=utf-8" where an event stream was asked for; the body begins "<html>"`},
 		{answers(200, "data: x\n\n", "Content-Type", ""), 200, `Content-Type ""`},
 		{answers(200, "data: x\n\n", "Content-Type", "text/event-streams"), 200, `Content-Type "text/event-streams"`},
+		{answers(200, "data: x\n\n", "Content-Type", "text/event-stream;charset=ISO-8859-1"), 200, `Content-Type "text/event-stream;charset=ISO-8859-1"`},
 		{answers(200, "x", "Content-Type", "text/event-stream", "Content-Encoding", "br"), 200, `and Content-Encoding "br"`},
 		{answers(401, "", "WWW-Authenticate", "Bearer"), 401, "401 Unauthorized"},
 		{answers(302, ""), 302, "302 Found"},
@@ -125,7 +128,7 @@ func TestClientStops(t *testing.T) {
 			}
 		})
 	}
-	for _, typ := range []string{"text/event-stream", "text/event-stream;charset=utf-8", "TEXT/Event-Stream ; x=y", "text/event-stream; charset=iso-8859-1"} {
+	for _, typ := range []string{"text/event-stream", "text/event-stream;charset=utf-8", "TEXT/Event-Stream ; x=y", "text/html, text/event-stream"} {
 		overEach(t, func(t *testing.T, tr transport) {
 			_, client := tr.scripted(t, answers(200, "data: x\n\n", "Content-Type", typ))
 			if events, err := all(t, t.Context(), client); len(events) != 1 || err != nil {

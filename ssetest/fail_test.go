@@ -20,6 +20,9 @@ func TestFailures(t *testing.T) {
 	mux.Handle("GET /group", &group)
 	mux.HandleFunc("GET /late", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	mux.HandleFunc("GET /page", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") })
+	mux.HandleFunc("GET /latin", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream; charset=iso-8859-1")
+	})
 	mux.HandleFunc("GET /endless", func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		io.WriteString(w, "and no more")
@@ -50,6 +53,8 @@ func TestFailures(t *testing.T) {
 			`GET /nothing?a=b: sse: the server answered with 404 Not Found where an event stream was asked for; the body begins "404 page not found\n"`, 0},
 		{"a page", func(t testing.TB, s *ssetest.Server) { s.Open(t, "/page") },
 			`GET /page: sse: the server answered with Content-Type "text/html; charset=utf-8" where an event stream was asked for; the body begins "<html>"`, 0},
+		{"another charset", func(t testing.TB, s *ssetest.Server) { s.Open(t, "/latin") },
+			`GET /latin: sse: the server answered with Content-Type "text/event-stream; charset=iso-8859-1" where an event stream was asked for; the body begins ""`, 0},
 		{"no answer", func(t testing.TB, s *ssetest.Server) { s.Open(t, "/late") },
 			`GET /late: no response within 10s`, 10 * time.Second},
 		{"endless refusal", func(t testing.TB, s *ssetest.Server) { s.Open(t, "/endless") },

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"net/url"
 	"sync"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"example.org/sse"
+	"example.org/sse/internal/fetch"
 )
 
 // The errors of streams that neither the server nor the network ended.
@@ -110,8 +110,9 @@ func (st *Stream) Reconnect() {
 	if c := st.connection; c != nil {
 		st.lastEventID = c.decoder.LastEventID
 	}
-	if r.Header.Del("Last-Event-ID"); st.lastEventID != "" {
-		r.Header.Set("Last-Event-ID", st.lastEventID)
+	r.Header.Del("Last-Event-ID")
+	if id, ok := fetch.LastEventID(st.lastEventID); ok {
+		r.Header.Set("Last-Event-ID", id)
 	}
 	st.connect(r)
 }
@@ -193,8 +194,7 @@ func (c *connection) abandon(err error) error {
 
 // refusal returns an error if the response is not an event stream.
 func refusal(r *http.Response) error {
-	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if r.StatusCode == http.StatusOK && mediaType == "text/event-stream" {
+	if r.StatusCode == http.StatusOK && fetch.IsEventStream(r.Header) {
 		return nil
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, 100))

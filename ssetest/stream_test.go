@@ -68,7 +68,7 @@ func TestReconnect(t *testing.T) {
 // without data.
 func TestReconnectID(t *testing.T) {
 	inMemory(t, func(t *testing.T, k kind) {
-		streams := []string{"data: x\n\n", "id: 1\ndata: x\n\n", "id: 2\n\n", "data: x\n\nid: 3\n", "id\ndata: x\n\n", ""}
+		streams := []string{"data: x\n\n", "id: 1\ndata: x\n\n", "id: 2\n\n", "data: x\n\nid: 3\n", "id\ndata: x\n\n", "id:  4 \n\n", "id: \x01\n\n", ""}
 		var ids, bodies []string
 		server := k.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			id, ok := r.Header["Last-Event-Id"]
@@ -91,10 +91,10 @@ func TestReconnectID(t *testing.T) {
 			}
 			st.Reconnect()
 		}
-		if got, want := strings.Join(ids, " "), "0/true 0/true 1/true 2/true 2/true /false"; got != want {
+		if got, want := strings.Join(ids, " "), "0/true 0/true 1/true 2/true 2/true /false 4/true /false"; got != want {
 			t.Errorf("got ids %s, want %s", got, want)
 		}
-		if got := strings.Join(bodies, " "); got != "body body body body body body" {
+		if got := strings.Join(bodies, " "); got != "body body body body body body body body" {
 			t.Errorf("got bodies %s", got)
 		}
 	})

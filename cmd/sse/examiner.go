@@ -3,11 +3,12 @@ package main
 import (
 	"context"
 	"io"
-	"mime"
 	"net/http"
 	"strings"
 	"sync"
 	"time"
+
+	"example.org/sse/internal/fetch"
 )
 
 // An examiner makes the doctor's requests to one URL.
@@ -114,12 +115,7 @@ func (x *examiner) examine(d *diagnosis) {
 	findMethods(d, head, options)
 }
 
-func isStreamType(h http.Header) bool {
-	essence, _, err := mime.ParseMediaType(h.Get("Content-Type"))
-	return essence == "text/event-stream" && err == nil
-}
-
 // isStream reports whether browsers accept the response as a stream.
 func isStream(r *http.Response) bool {
-	return r.StatusCode == http.StatusOK && isStreamType(r.Header)
+	return r.StatusCode == http.StatusOK && fetch.IsEventStream(r.Header)
 }

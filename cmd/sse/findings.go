@@ -44,7 +44,7 @@ func (x *examiner) findAnswer(d *diagnosis, o *observation) bool {
 		}
 		return false
 	}
-	status, kind := o.response.Status, o.response.Header.Get("Content-Type")
+	status, kind := o.response.Status, strings.Join(o.response.Header.Values("Content-Type"), ", ")
 	if final := o.response.Request.URL.String(); final != x.url {
 		d.add("redirect", minor, "to "+final, "Every reconnection is redirected again. Give clients this URL.")
 	}
@@ -54,9 +54,9 @@ func (x *examiner) findAnswer(d *diagnosis, o *observation) bool {
 	case o.response.StatusCode != http.StatusOK:
 		d.add("answer", broken, fmt.Sprintf("%s; the body begins with %.100q", status, o.start),
 			"With any status except 200 a browser gives up for good, also when it reconnects. Check the path, and whether the stream needs credentials (-H 'Authorization: …').")
-	case !isStreamType(o.response.Header):
+	case !isStream(o.response):
 		d.add("answer", broken, fmt.Sprintf("%s with Content-Type %q; the body begins with %.100q", status, kind, o.start),
-			"With any Content-Type except text/event-stream a browser gives up for good. A page may come from a login, or from an application that answers every path.")
+			"With any Content-Type except text/event-stream a browser gives up for good, and so does Chromium with a charset except utf-8. A page may come from a login, or from an application that answers every path.")
 	default:
 		d.add("answer", fine, fmt.Sprintf("%s, %s, after %s", status, kind, short(o.head)), "")
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"example.org/sse"
+	"example.org/sse/internal/fetch"
 )
 
 const (
@@ -67,7 +68,7 @@ func (x *examiner) observe(wait time.Duration, id string, enough func(*observati
 	}
 	r.Header.Set("Cache-Control", "no-cache")
 	r.Header.Set("Accept-Encoding", "gzip") // set here, so that the transport does not decompress
-	if id != "" {
+	if id, ok := fetch.LastEventID(id); ok {
 		r.Header.Set("Last-Event-ID", id)
 	}
 	client := &http.Client{Transport: x.transport}
