@@ -10,7 +10,7 @@ import (
 )
 
 // A Client reads an event stream over HTTP and reconnects whenever it ends, as
-// the browser's EventSource does:
+// the browser's EventSource does. [Client.Events] says what ends its loop.
 //
 //	client := sse.Client{URL: "https://example.org/events"}
 //	for event, err := range client.Events(ctx) {
@@ -43,10 +43,17 @@ type Client struct {
 	// itself.
 	Header http.Header
 
-	// GetBody, if not nil, returns the body of each request. Without it a POST or
-	// PATCH is sent only once, and the loop ends with its stream. An error of
-	// GetBody ends the loop.
+	// GetBody, if not nil, returns the body of each request, and of each request
+	// that a redirect repeats. An error of GetBody ends the loop.
 	GetBody func() (io.Reader, error)
+
+	// RepeatPost makes the client repeat a POST or PATCH when its stream ends or
+	// its connection fails, as it does other requests. Set it only if the server
+	// expects that: each request may run the same prompt, or place the same order,
+	// once more. Without RepeatPost the loop ends with the stream, or with the error
+	// of the connection. Only a request that was never sent is repeated, because a
+	// connection could not be made (such as "connection refused").
+	RepeatPost bool
 
 	// ResumeAfter is the last event ID that the first loop begins with: the id of
 	// the last event that was seen before. The server is asked for the events
@@ -60,6 +67,18 @@ type Client struct {
 	// the clients of a server do not all reconnect at once. 0: 3 s, negative: the
 	// client does not reconnect, and the loop ends with the stream.
 	Retry time.Duration
+
+	// Persistent makes the client reconnect after failures that may pass, but end the
+	// loop by default, as they do in browsers:
+	//
+	//   - The statuses 429, 502, 503 and 504, also if the client has had a stream
+	//     before. [Client.OnError] gets a *[ResponseError]. A Retry-After in the
+	//     response, in seconds or as a date, is the minimum of the wait; more than
+	//     an hour counts as an hour.
+	//   - A host that does not exist, and a certificate that cannot be verified.
+	//     These end the loop only if the client has never had a stream: a wrong URL
+	//     is then more likely. Afterwards they are lost connections like others.
+	Persistent bool
 
 	// MaxRetry is where the doubling ends. A connection that lasted at least as
 	// long counts as one that brought an event. 0: 30 s, negative: no doubling.
@@ -86,7 +105,8 @@ type Client struct {
 	// OnError is called with each error after which the client reconnects, and
 	// with the wait before that. The error is io.EOF if the server ended the
 	// stream, as servers do, wraps [os.ErrDeadlineExceeded] after IdleTimeout,
-	// and otherwise comes from net/http.
+	// is a *[ResponseError] after a status for which Persistent is set, and
+	// otherwise comes from net/http.
 	OnError func(err error, wait time.Duration)
 
 	// OnComment is called with each comment; see [Decoder].
@@ -95,6 +115,7 @@ type Client struct {
 	mu          sync.Mutex // guards the fields below
 	running     bool       // a loop is running
 	began       bool       // a loop has begun, so ResumeAfter has been used
+	opened      bool       // there has been a stream
 	state       ReadyState
 	lastEventID string
 	retry       time.Duration // the reconnection time that the server sent; negative if none
@@ -121,14 +142,22 @@ type Client struct {
 //   - An [ErrTooLarge]: an event has more than MaxEvent bytes. Reconnecting would
 //     not help.
 //   - An error of the request: the URL is invalid, a header cannot be sent,
-//     HTTPClient has a Timeout or cannot follow a redirect, or OnRequest or
-//     GetBody failed.
+//     HTTPClient has a Timeout, a redirect cannot be followed (the error has its
+//     Location), or OnRequest or GetBody failed.
+//   - The error of the client's first connection, if the host does not exist or its
+//     certificate cannot be verified, and if there has been no stream yet.
 //   - [context.Cause] of the context, as soon as the context is done, whatever the
 //     loop is waiting for. No event follows, and no hook is called.
-//   - The error of the connection, if the client does not reconnect.
+//   - The error of the connection, if the client does not reconnect: because Retry
+//     is negative, or after a POST or PATCH (see RepeatPost).
 //
 // The loop ends without an error after a 204, which means that there are no more
 // events, and at the end of a stream if the client does not reconnect.
+//
+// After every other error the client reconnects, also if it has never had a stream:
+// the server may not have started yet. A program sees that in [Client.OnError]
+// alone. With [Client.Persistent] the client also reconnects after a 429, 502, 503
+// or 504, and after the errors of its first connection.
 //
 // Only one loop may run at a time. The next loop continues after the last event
 // that was yielded, so starting one is a way to reconnect at once.

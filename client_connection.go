@@ -58,21 +58,15 @@ func (s *connection) send(request *http.Request) (*http.Response, error) {
 			s.cancel(fmt.Errorf("sse: the server was silent for the IdleTimeout of %v: %w", idle, os.ErrDeadlineExceeded))
 		})
 	}
-	response, err := s.client.httpClient().Do(request)
+	client := *s.client.httpClient()
+	h := &hops{RoundTripper: cmp.Or(client.Transport, http.DefaultTransport)}
+	client.Transport = h
+	response, err := client.Do(request)
 	s.listen(false)
-	switch {
-	case err != nil && response != nil: // a redirect that cannot be followed
-		return nil, fmt.Errorf("sse: %w", err)
-	case err != nil:
-		return nil, s.lost(err)
+	if err != nil {
+		return nil, s.failed(err, h)
 	}
 	return response, nil
-}
-
-// refused returns the error for a response that is not a stream.
-func (s *connection) refused(response *http.Response) *ResponseError {
-	defer time.AfterFunc(errorBodyWait, func() { s.cancel(nil) }).Stop()
-	return newResponseError(response)
 }
 
 // open begins to read a stream, where the client's last one ended.
@@ -143,12 +137,4 @@ func (s *connection) publish() {
 	s.client.mu.Lock()
 	defer s.client.mu.Unlock()
 	s.client.lastEventID, s.client.retry = s.decoder.LastEventID, s.decoder.Retry
-}
-
-// lost returns the lostError for an error of the connection.
-func (s *connection) lost(err error) lostError {
-	if cause := context.Cause(s.ctx); cause != nil {
-		err = cause // rather than the error that net/http makes of it
-	}
-	return lostError{err}
 }

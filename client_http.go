@@ -115,8 +115,8 @@ func checkHeader(h http.Header) error {
 	return nil
 }
 
-// A ResponseError ends a [Client]'s loop: the server responded, but not with an
-// event stream.
+// A ResponseError ends a [Client]'s loop, unless the client is Persistent and the
+// status may pass: the server responded, but not with an event stream.
 type ResponseError struct {
 	StatusCode int
 	Header     http.Header

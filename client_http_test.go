@@ -61,7 +61,7 @@ func TestClientRedirect(t *testing.T) {
 				OnOpen:    func(r *http.Response) { opened = r.Request.URL.Path },
 			}
 			if tt.method == "POST" {
-				client.GetBody = body
+				client.GetBody, client.RepeatPost = body, true
 			}
 			if events, err := all(t, t.Context(), &client); len(events) != 1 || err != nil || opened != "/there" {
 				t.Fatalf("%d %s: got %q, error %v, from %s; want one event from /there", tt.status, tt.to, events, err, opened)

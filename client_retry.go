@@ -4,11 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"math"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -17,9 +16,6 @@ const (
 	defaultMaxRetry = 30 * time.Second
 	minRetry        = 100 * time.Millisecond
 )
-
-// A lostError is the end of a connection after which the client reconnects.
-type lostError struct{ error }
 
 // run connects and reconnects until there is a reason not to, which it returns.
 // Everything is closed when it returns.
@@ -40,23 +36,15 @@ func (c *Client) run(ctx context.Context, yield func(Event) bool) error {
 		if !errors.As(err, &lost) {
 			return err
 		}
-		if !c.reconnects() {
-			return lost.final()
+		if !c.reconnects(lost) {
+			return c.final(lost)
 		}
 		if failures++; worked {
 			failures = 0
 		}
-		c.pause(ctx, lost.error, failures)
+		c.pause(ctx, lost, failures)
 	}
 	return context.Cause(ctx)
-}
-
-// final returns the error of the loop if the client does not reconnect.
-func (e lostError) final() error {
-	if e.error == io.EOF { //nolint:errorlint // the end of the stream; an error that wraps it is a failure
-		return nil
-	}
-	return fmt.Errorf("sse: stream failed (not retried): %w", e.error)
 }
 
 // begin and end are called at the beginning and the end of a loop.
@@ -83,21 +71,23 @@ func (c *Client) setState(state ReadyState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.state = state
+	c.opened = c.opened || state == Open
 }
 
-// reconnects reports whether another request may follow the first.
-func (c *Client) reconnects() bool {
-	method := c.method()
-	once := (method == http.MethodPost || method == http.MethodPatch) && c.GetBody == nil
-	return c.Retry >= 0 && !once
+// reconnects reports whether another request may follow. RFC 9110 (section 9.2.2)
+// allows that for methods that are idempotent, or if the program knows better.
+func (c *Client) reconnects(lost lostError) bool {
+	method := strings.ToUpper(c.method()) // some servers take "post" for it
+	idempotent := method != http.MethodPost && method != http.MethodPatch
+	return c.Retry >= 0 && (idempotent || c.RepeatPost || lost.unsent)
 }
 
 // pause waits until it is time to reconnect, or the context is done.
-func (c *Client) pause(ctx context.Context, lost error, failures int) {
+func (c *Client) pause(ctx context.Context, lost lostError, failures int) {
 	c.setState(Connecting)
-	wait := c.wait(failures)
+	wait := c.wait(failures, lost.atLeast)
 	if c.OnError != nil {
-		c.OnError(lost, wait)
+		c.OnError(lost.error, wait)
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -108,7 +98,7 @@ func (c *Client) pause(ctx context.Context, lost error, failures int) {
 }
 
 // wait returns how long to wait after a number of failures in a row.
-func (c *Client) wait(failures int) time.Duration {
+func (c *Client) wait(failures int, atLeast time.Duration) time.Duration {
 	base := cmp.Or(c.Retry, defaultRetry)
 	if c.retry >= 0 {
 		base = c.retry
@@ -118,5 +108,6 @@ func (c *Client) wait(failures int) time.Duration {
 	for ; failures > 1 && base < limit; failures-- {
 		base += min(base, limit-base)
 	}
+	base = max(base, atLeast)
 	return base + min(rand.N(base/2+1), math.MaxInt64-base)
 }

@@ -191,7 +191,7 @@ func TestClientRequest(t *testing.T) {
 	} {
 		overEach(t, func(t *testing.T, tr transport) {
 			script, client := tr.scripted(t, says("data: x\n\n"), says("data: x\n\n"))
-			client.Header, client.Method, client.GetBody = tt.client.Header, tt.client.Method, tt.client.GetBody
+			client.Header, client.Method, client.GetBody, client.RepeatPost = tt.client.Header, tt.client.Method, tt.client.GetBody, true
 			n := 0
 			client.OnRequest = func(r *http.Request) error {
 				n++
@@ -221,35 +221,6 @@ func TestClientRequest(t *testing.T) {
 						t.Errorf("got %s %q, want %q", name, got, want)
 					}
 				}
-			}
-		})
-	}
-}
-
-// A client that must not repeat its request does not.
-func TestClientOnce(t *testing.T) {
-	for _, tt := range []struct {
-		client *sse.Client
-		answer http.HandlerFunc
-		clean  bool
-	}{
-		{&sse.Client{Method: "POST"}, says("data: x\n\n"), true},
-		{&sse.Client{Method: "PATCH"}, says("data: x\n\n"), true},
-		{&sse.Client{Method: "POST"}, breaks("data: x\n\n"), false},
-		{&sse.Client{Retry: -1}, says("retry: 5\ndata: x\n\n"), true},
-		{&sse.Client{Retry: -1}, breaks("data: x\n\n"), false},
-	} {
-		overEach(t, func(t *testing.T, tr transport) {
-			script, client := tr.scripted(t, tt.answer)
-			client.Method, client.Retry = tt.client.Method, tt.client.Retry
-			client.OnError = func(err error, _ time.Duration) { t.Errorf("got a reconnect after %v, want none", err) }
-			events, err := all(t, t.Context(), client)
-			if len(events) != 1 || (err == nil) != tt.clean || len(script.got()) != 1 {
-				t.Errorf("got %q, error %v, %d requests; want one event, no error: %v, one request",
-					events, err, len(script.got()), tt.clean)
-			}
-			if !tt.clean && !strings.HasPrefix(err.Error(), "sse: ") {
-				t.Errorf("got %v, want the prefix sse", err)
 			}
 		})
 	}

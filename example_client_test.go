@@ -101,6 +101,46 @@ func ExampleClient() {
 	// reconnecting after EOF
 }
 
+// A Persistent client waits for a server that restarts behind a proxy. OnError sees
+// what it waits for.
+func ExampleClient_persistent() {
+	requests := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		switch requests++; requests {
+		case 1:
+			w.Header().Set("Retry-After", "1") // in seconds: the client waits at least as long
+			http.Error(w, "restarting", http.StatusServiceUnavailable)
+		case 2:
+			w.Header().Set("Content-Type", "text/event-stream")
+			io.WriteString(w, "retry: 100\ndata: hello\n\n")
+		default:
+			w.WriteHeader(http.StatusNoContent)
+		}
+	}))
+	defer server.Close()
+
+	client := sse.Client{
+		URL:        server.URL,
+		Retry:      100 * time.Millisecond,
+		Persistent: true,
+		OnError: func(err error, wait time.Duration) {
+			var refused *sse.ResponseError
+			if errors.As(err, &refused) {
+				fmt.Printf("%d, reconnecting after a second or more: %v\n", refused.StatusCode, wait >= time.Second)
+			}
+		},
+	}
+	for event, err := range client.Events(context.Background()) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(event.Data)
+	}
+	// Output:
+	// 503, reconnecting after a second or more: true
+	// hello
+}
+
 // OnRequest adds a new token to each request. A response that is not an event
 // stream is a ResponseError.
 func ExampleResponseError() {

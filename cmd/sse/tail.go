@@ -134,6 +134,7 @@ func (c *tailCommand) client(s *streams, cancel context.CancelCauseFunc) (*sse.C
 	if c.NoReconnect || !get && !c.Reconnect {
 		client.Retry = -1
 	}
+	client.RepeatPost = c.Reconnect
 	client.OnOpen = func(*http.Response) {
 		if c.opened++; c.opened > 1 {
 			s.logf("reconnected")
