@@ -152,8 +152,11 @@ func (t *exampleT) end() {
 // A failingT is a test that is expected to fail.
 type failingT struct {
 	exampleT
+	deadline func() (time.Time, bool)
 	messages []string
 }
+
+func (t *failingT) Deadline() (time.Time, bool) { return t.deadline() }
 
 func (t *failingT) Errorf(format string, args ...any) {
 	t.messages = append(t.messages, fmt.Sprintf(format, args...))
@@ -166,7 +169,12 @@ func (t *failingT) Fatalf(format string, args ...any) {
 
 // failures runs a test and returns the message that it fails with.
 func failures(test func(t testing.TB)) string {
-	t := new(failingT)
+	return failuresBefore(func() (time.Time, bool) { return time.Now().Add(time.Minute), true }, test)
+}
+
+// failuresBefore is like failures for a test with a deadline.
+func failuresBefore(deadline func() (time.Time, bool), test func(t testing.TB)) string {
+	t := &failingT{deadline: deadline}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {

@@ -15,6 +15,16 @@ import (
 	"example.org/sse/internal/fetch"
 )
 
+const (
+	// fakeTimeout is how long Open waits in a synctest bubble, noDeadlineTimeout in a
+	// test without a deadline.
+	fakeTimeout       = 24 * time.Hour
+	noDeadlineTimeout = 10 * time.Minute
+
+	// refusalWait is how long Open waits for the beginning of an error's text.
+	refusalWait = time.Second
+)
+
 // The errors of streams that neither the server nor the network ended.
 var (
 	errClosed       = errors.New("ssetest: stream closed by the test")
@@ -39,9 +49,12 @@ type Stream struct {
 }
 
 // Open opens a stream. Its target is a path, with an optional query. Open returns
-// when the head of the response has arrived. The test fails if that takes more
-// than 10 s, or if the response is not an event stream. The stream is closed at
-// the end of the test, unless it has ended before.
+// when the head of the response has arrived. The test fails if the response is not
+// an event stream, or if none arrives within nine tenths of the time that is left
+// until the test's deadline (see the flag -timeout of go test, 10 minutes by default).
+// In a [testing/synctest] bubble Open waits for 24 hours, which take no time there,
+// and in a test without a deadline, such as a benchmark, for 10 minutes. The stream
+// is closed at the end of the test, unless it has ended before.
 func (s *Server) Open(t testing.TB, target string) *Stream {
 	t.Helper()
 	r, err := http.NewRequest(http.MethodGet, target, http.NoBody)
@@ -55,7 +68,8 @@ func (s *Server) Open(t testing.TB, target string) *Stream {
 // Do is like Open for any request, such as one from [net/http.NewRequest] or
 // [net/http/httptest.NewRequest]. Of its URL, only the path and the query are
 // used. Do sets the headers Accept and Cache-Control as browsers do, unless the
-// request has them.
+// request has them. The stream ends with the request's context, and so does the
+// wait for a response.
 func (s *Server) Do(t testing.TB, r *http.Request) *Stream {
 	t.Helper()
 	first := r.Clone(r.Context())
@@ -90,7 +104,7 @@ func (st *Stream) Close() {
 // the stream, if it is open, and opens it again, with the header Last-Event-ID if
 // there was an id. Unlike a browser, it does not wait for the reconnection time.
 // New events are recorded after the earlier ones. Reconnect fails the test when
-// Open would, but waits for the Timeout.
+// Open would. It waits for the Timeout, if that is not 0.
 func (st *Stream) Reconnect() {
 	st.t.Helper()
 	st.Close()
@@ -136,7 +150,11 @@ func (st *Stream) Resume() {
 // connect opens the stream.
 func (st *Stream) connect(r *http.Request) {
 	st.t.Helper()
-	c, err := st.server.connect(r, st.timeout())
+	timeout := st.Timeout
+	if timeout == 0 {
+		timeout = timeLeft(st.t)
+	}
+	c, err := st.server.connect(r, timeout)
 	if err != nil {
 		st.t.Fatalf("ssetest: %s: %v", st.name, err)
 		return
@@ -165,18 +183,20 @@ type connection struct {
 func (s *Server) connect(r *http.Request, timeout time.Duration) (*connection, error) {
 	c := &connection{server: s, transport: s.transport(), done: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancelCause(r.Context())
+	stop := func() bool { return false }
 	if timeout >= 0 {
-		defer time.AfterFunc(timeout, func() { c.cancel(fmt.Errorf("no response within %v", timeout)) }).Stop()
+		stop = time.AfterFunc(timeout, func() { c.cancel(errNoResponse(timeout)) }).Stop
 	}
 	client := http.Client{Transport: c.transport}
 	response, err := client.Do(r.WithContext(c.ctx))
+	stop()
 	if err != nil {
 		if cause := context.Cause(c.ctx); cause != nil {
 			err = cause // without net/http's wrapping
 		}
 		return nil, c.abandon(err)
 	}
-	if err := refusal(response); err != nil {
+	if err := c.refusal(response); err != nil {
 		response.Body.Close()
 		return nil, c.abandon(err)
 	}
@@ -192,8 +212,26 @@ func (c *connection) abandon(err error) error {
 	return err
 }
 
+// timeLeft returns how long a test may wait for a response, so that it fails before
+// go test ends all tests, with a message that says less.
+func timeLeft(t testing.TB) (left time.Duration) {
+	left = fakeTimeout
+	defer func() { _ = recover() }() // Deadline panics in a bubble: the time there is not the deadline's
+	if d, ok := t.(interface{ Deadline() (time.Time, bool) }); ok {
+		if deadline, ok := d.Deadline(); ok {
+			return max(0, time.Until(deadline)/10*9).Round(time.Millisecond)
+		}
+	}
+	return noDeadlineTimeout
+}
+
+func errNoResponse(timeout time.Duration) error {
+	return fmt.Errorf("no response within %v; a response begins with the handler's first Write or Flush, or at once with sse.Accept", timeout)
+}
+
 // refusal returns an error if the response is not an event stream.
-func refusal(r *http.Response) error {
+func (c *connection) refusal(r *http.Response) error {
+	defer time.AfterFunc(refusalWait, func() { c.cancel(nil) }).Stop() // the body may never end
 	if r.StatusCode == http.StatusOK && fetch.IsEventStream(r.Header) {
 		return nil
 	}
