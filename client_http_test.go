@@ -92,44 +92,52 @@ func TestClientRedirect(t *testing.T) {
 	}
 }
 
-// A compressed event is yielded as soon as the server flushes it.
-func TestClientGzip(t *testing.T) {
-	overEachSocket(t, func(t *testing.T, tr transport) {
-		next := make(chan bool)
-		site := tr.listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") || r.Header.Get("Last-Event-ID") != "" {
-				w.WriteHeader(http.StatusNoContent)
-				return
-			}
-			w.Header().Set("Content-Type", "text/event-stream")
-			w.Header().Set("Content-Encoding", "gzip")
-			z := gzip.NewWriter(w)
-			defer z.Close()
-			for i := range 5 {
-				fmt.Fprintf(z, "id: %d\ndata: %s\n\n", i, strings.Repeat("x", i*1000))
-				z.Flush()
-				w.(http.Flusher).Flush()
-				select {
-				case <-next: // the client has it
-				case <-r.Context().Done():
+// Events of all sizes, around those of usual buffers, are yielded as soon as the
+// server flushes them, compressed or not.
+func TestClientFlushed(t *testing.T) {
+	sizes := []int{0, 1, 128, 511, 512, 1023, 1024, 1025, 4000, 4095, 4096, 4097, 8185, 8192, 8193, 16384, 32768, 65535, 65536, 1 << 20}
+	for _, encoding := range []string{"", "gzip"} {
+		overEachSocket(t, func(t *testing.T, tr transport) {
+			next := make(chan bool)
+			site := tr.listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") || r.Header.Get("Last-Event-ID") != "" {
+					w.WriteHeader(http.StatusNoContent)
+					return
 				}
+				w.Header().Set("Content-Type", "text/event-stream")
+				body, flush := io.Writer(w), func() error { return nil }
+				if encoding != "" {
+					w.Header().Set("Content-Encoding", encoding)
+					z := gzip.NewWriter(w)
+					defer z.Close()
+					body, flush = z, z.Flush
+				}
+				for i, size := range sizes {
+					fmt.Fprintf(body, "id: %d\ndata: %s\n\n", i, strings.Repeat("x", size))
+					flush()
+					w.(http.Flusher).Flush()
+					select {
+					case <-next: // the client has it
+					case <-r.Context().Done():
+					}
+				}
+			}))
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			client := sse.Client{URL: "http://" + addr(t, site), HTTPClient: site.client, Retry: 1}
+			n := 0
+			for e, err := range client.Events(ctx) {
+				if err != nil || len(e.Data) != sizes[n] {
+					t.Fatalf("%q, event %d: got %d bytes, error %v; want %d", encoding, n, len(e.Data), err, sizes[n])
+				}
+				n++
+				next <- true
 			}
-		}))
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		defer cancel()
-		client := sse.Client{URL: "http://" + addr(t, site), HTTPClient: site.client, Retry: 1}
-		n := 0
-		for e, err := range client.Events(ctx) {
-			if err != nil || len(e.Data) != n*1000 {
-				t.Fatalf("event %d: got %d bytes, error %v; want %d", n, len(e.Data), err, n*1000)
+			if n != len(sizes) {
+				t.Errorf("%q: got %d events, want %d", encoding, n, len(sizes))
 			}
-			n++
-			next <- true
-		}
-		if n != 5 {
-			t.Errorf("got %d events, want 5", n)
-		}
-	})
+		})
+	}
 }
 
 // addr returns the address on which a site listens.

@@ -95,6 +95,8 @@ func TestClientStops(t *testing.T) {
 		{answers(200, "x", "Content-Type", "text/event-stream", "Content-Encoding", "br"), 200, `and Content-Encoding "br"`},
 		{answers(401, "", "WWW-Authenticate", "Bearer"), 401, "401 Unauthorized"},
 		{answers(302, ""), 302, "302 Found"},
+		{answers(307, ""), 307, "307 Temporary Redirect"},
+		{answers(301, "", "Location", ""), 301, "301 Moved Permanently"},
 		{answers(302, "", "Location", "/"), 0, "stopped after 10 redirects"},
 		{func(w http.ResponseWriter, r *http.Request) {
 			answers(404, "and then nothing")(w, r)
@@ -191,6 +193,7 @@ func TestClientRequest(t *testing.T) {
 	} {
 		overEach(t, func(t *testing.T, tr transport) {
 			script, client := tr.scripted(t, says("data: x\n\n"), says("data: x\n\n"))
+			client.URL = "http://memory/a%2Fb?c=d%20e&c"
 			client.Header, client.Method, client.GetBody, client.RepeatPost = tt.client.Header, tt.client.Method, tt.client.GetBody, true
 			n := 0
 			client.OnRequest = func(r *http.Request) error {
@@ -210,8 +213,8 @@ func TestClientRequest(t *testing.T) {
 				t.Fatalf("got %d requests, want 3", len(requests))
 			}
 			for i, r := range requests {
-				if r.Method != tt.method || r.body != tt.body {
-					t.Errorf("got %s %q, want %s %q", r.Method, r.body, tt.method, tt.body)
+				if r.Method != tt.method || r.body != tt.body || r.RequestURI != "/a%2Fb?c=d%20e&c" {
+					t.Errorf("got %s %s %q, want %s of the client's URL, %q", r.Method, r.RequestURI, r.body, tt.method, tt.body)
 				}
 				if got, want := r.Header.Get("Authorization"), fmt.Sprint("token ", i+1); got != want {
 					t.Errorf("got %q, want %q", got, want)
