@@ -88,7 +88,7 @@ func (s *connection) failed(err error, h *hops) error {
 		return fmt.Errorf("sse: cannot make the request: %w", err)
 	}
 	if !s.client.Persistent && !s.client.opened && isMistake(err) {
-		return fmt.Errorf("sse: %w; set Client.Persistent to retry nevertheless", err)
+		return fmt.Errorf("sse: first connection failed (not retried unless Persistent): %w", err)
 	}
 	lost := s.lost(err)
 	var op *net.OpError

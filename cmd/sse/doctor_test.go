@@ -80,8 +80,6 @@ func TestDoctor(t *testing.T) {
 		{"/204", "answer", broken, "stop reconnecting"},
 		{"/404", "answer", broken, "404 Not Found"},
 		{"/html", "answer", broken, "text/html"},
-		{"/latin", "answer", broken, "a charset except utf-8"},
-		{"/listed", "answer", fine, "200 OK, text/html, text/event-stream"},
 		{"/dead", "answer", broken, "not even the head"},
 		{"/dead", "answer", broken, "proxy_buffering off"},
 	}

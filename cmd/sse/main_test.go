@@ -166,14 +166,6 @@ func newServerOn(t *testing.T, start func(*testing.T, http.Handler) *httptest.Se
 	})
 	mux.HandleFunc("/204", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("/html", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<!DOCTYPE html><p>hello") })
-	mux.HandleFunc("/latin", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/event-stream; charset=ISO-8859-1")
-		io.WriteString(w, three)
-	})
-	mux.HandleFunc("/listed", func(w http.ResponseWriter, _ *http.Request) { // two values in one header
-		w.Header().Set("Content-Type", "text/html, text/event-stream")
-		io.WriteString(w, three)
-	})
 	mux.HandleFunc("/escape", func(w http.ResponseWriter, _ *http.Request) { // a reason with an escape sequence
 		c, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {

@@ -29,7 +29,8 @@ type tailCommand struct {
 	Timeout time.Duration `placeholder:"DURATION" help:"Stop after this time."`
 
 	Reconnect       bool          `xor:"reconnect" help:"Reconnect whatever the method; this sends the body again."`
-	NoReconnect     bool          `name:"no-reconnect" xor:"reconnect" help:"Stop when the first stream ends."`
+	NoReconnect     bool          `name:"no-reconnect" xor:"reconnect,persistent" help:"Stop when the first stream ends."`
+	Persistent      bool          `xor:"persistent" help:"Reconnect also if the stream cannot be opened, or the status is 429, 502, 503 or 504."`
 	ResponseTimeout time.Duration `default:"30s" help:"Time limit for the server to send its response headers."`
 	Idle            time.Duration `placeholder:"DURATION" help:"Reconnect if the server sends nothing for this time (default: never)."`
 	MaxEvent        int           `default:"16" placeholder:"MIB" help:"Maximum size of an event in MiB (default: ${default})."`
@@ -39,7 +40,7 @@ type tailCommand struct {
 
 // Help documents reconnecting and the exit codes.
 func (*tailCommand) Help() string {
-	return `When the stream ends, tail reconnects and resumes after the last event. Only a GET request is repeated, unless --reconnect is set.
+	return `When the stream ends, tail reconnects and resumes after the last event. Only a GET request is repeated, unless --reconnect is set. --persistent is for a server that restarts or is too busy: tail then waits as long as its Retry-After says.
 
 Exit codes:
 
@@ -134,16 +135,16 @@ func (c *tailCommand) client(s *streams, cancel context.CancelCauseFunc) (*sse.C
 	if c.NoReconnect || !get && !c.Reconnect {
 		client.Retry = -1
 	}
-	client.RepeatPost = c.Reconnect
+	client.RepeatPost, client.Persistent = c.Reconnect, c.Persistent
 	client.OnOpen = func(*http.Response) {
 		if c.opened++; c.opened > 1 {
 			s.logf("reconnected")
 		}
 	}
 	// A browser retries forever. Here a wrong URL is more likely, so that the
-	// first failure is reported at once.
+	// first failure is reported at once, unless --persistent is set.
 	client.OnError = func(err error, wait time.Duration) {
-		if c.opened == 0 {
+		if c.opened == 0 && !c.Persistent {
 			cancel(fmt.Errorf("%w: %w", errNotOpened, err))
 			return
 		}

@@ -20,7 +20,7 @@ _sse() {
 	local flags='-h --help --color' valued='' args='tail send bench doctor completion'
 	case $command in
 	tail)
-		flags='-h --help --color -H --header -k --insecure --json --raw -X --method --data --last-event-id --until -n --count --timeout --reconnect --no-reconnect --response-timeout --idle --max-event'
+		flags='-h --help --color -H --header -k --insecure --json --raw -X --method --data --last-event-id --until -n --count --timeout --reconnect --no-reconnect --persistent --response-timeout --idle --max-event'
 		valued='-H --header -X --method --data --last-event-id --until -n --count --timeout --response-timeout --idle --max-event'
 		args=''
 		;;

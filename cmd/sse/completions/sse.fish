@@ -23,6 +23,7 @@ complete -c sse -n '__fish_seen_subcommand_from tail' -s n -l count -x -d 'Stop 
 complete -c sse -n '__fish_seen_subcommand_from tail' -l timeout -x -d 'Stop after this time.'
 complete -c sse -n '__fish_seen_subcommand_from tail' -l reconnect -d 'Reconnect whatever the method; this sends the body again.'
 complete -c sse -n '__fish_seen_subcommand_from tail' -l no-reconnect -d 'Stop when the first stream ends.'
+complete -c sse -n '__fish_seen_subcommand_from tail' -l persistent -d 'Reconnect also if the stream cannot be opened, or the status is 429, 502, 503 or 504.'
 complete -c sse -n '__fish_seen_subcommand_from tail' -l response-timeout -x -d 'Time limit for the server to send its response headers.'
 complete -c sse -n '__fish_seen_subcommand_from tail' -l idle -x -d 'Reconnect if the server sends nothing for this time (default: never).'
 complete -c sse -n '__fish_seen_subcommand_from tail' -l max-event -x -d 'Maximum size of an event in MiB (default: 16).'

@@ -37,6 +37,7 @@ _sse() {
 				'--timeout=[Stop after this time.]:DURATION: '
 				'--reconnect[Reconnect whatever the method; this sends the body again.]'
 				'--no-reconnect[Stop when the first stream ends.]'
+				'--persistent[Reconnect also if the stream cannot be opened, or the status is 429, 502, 503 or 504.]'
 				'--response-timeout=[Time limit for the server to send its response headers.]:30s: '
 				'--idle=[Reconnect if the server sends nothing for this time (default\: never).]:DURATION: '
 				'--max-event=[Maximum size of an event in MiB (default\: 16).]:MIB: '
