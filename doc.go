@@ -165,9 +165,9 @@
 // # Reading streams
 //
 // A [Client] is the other end: it requests a stream, yields its events, and
-// reconnects with the id of the last one whenever the stream ends. [Events] yields
-// the events of a single stream, such as a language model's response; a [Decoder]
-// gives finer control.
+// reconnects with the id of the last one whenever the stream ends. [Client.Events]
+// says after which failures it does not. [Events] yields the events of a single
+// stream, such as a language model's response; a [Decoder] gives finer control.
 //
 //	client := sse.Client{URL: "https://example.org/events"}
 //	for event, err := range client.Events(ctx) {
