@@ -13,8 +13,6 @@ import (
 	"time"
 
 	"github.com/schollz/progressbar/v3"
-
-	"example.org/sse"
 )
 
 type benchCommand struct {
@@ -42,15 +40,13 @@ const maxOpening = 64
 // A bench is the run of a benchCommand.
 type bench struct {
 	*benchCommand
-	transport *http.Transport
-	header    http.Header
-	url       string
-	metrics   []*metrics // each stream uses one, so that few wait for the same lock
-	bar       *progressbar.ProgressBar
-	ready     atomic.Int64 // streams that are open or have failed
-	allReady  chan struct{}
-	opening   chan struct{} // has an element for each stream that is being opened
-	reading   atomic.Bool   // whether events are counted
+	target   *target
+	metrics  []*metrics // each stream uses one, so that few wait for the same lock
+	bar      *progressbar.ProgressBar
+	ready    atomic.Int64 // streams that are open or have failed
+	allReady chan struct{}
+	opening  chan struct{} // has an element for each stream that is being opened
+	reading  atomic.Bool   // whether events are counted
 }
 
 // Run measures.
@@ -58,18 +54,15 @@ func (c *benchCommand) Run(ctx context.Context, s *streams) error {
 	if c.Streams < 1 || c.Duration <= 0 {
 		return usage("-c and -d must be positive")
 	}
+	target, err := c.target(s, c.ResponseTimeout)
+	if err != nil {
+		return err
+	}
 	b := &bench{
 		benchCommand: c,
-		transport:    c.transport(c.ResponseTimeout),
+		target:       target,
 		allReady:     make(chan struct{}),
 		opening:      make(chan struct{}, maxOpening),
-	}
-	var err error
-	if b.url, err = c.url(); err != nil {
-		return err
-	}
-	if b.header, err = c.header(); err != nil {
-		return err
 	}
 	for range min(c.Streams, runtime.GOMAXPROCS(0)) {
 		b.metrics = append(b.metrics, newMetrics(c.TimeField))
@@ -164,27 +157,24 @@ func (b *bench) follow(ctx context.Context, m *metrics) {
 	}
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
-	client := &sse.Client{
-		URL:        b.url,
-		HTTPClient: &http.Client{Transport: b.transport},
-		Header:     b.header,
-		OnRequest: func(*http.Request) error {
-			requested = time.Now()
-			return nil
-		},
-		OnOpen: func(*http.Response) {
-			m.opened(time.Since(requested))
-			if !opened {
-				ready()
-			}
-		},
-		OnError: func(err error, _ time.Duration) {
-			if !opened {
-				giveUp(fmt.Errorf("%w: %w", errNotOpened, err))
-			} else {
-				m.lost()
-			}
-		},
+	client := b.target.client()
+	set := client.OnRequest
+	client.OnRequest = func(r *http.Request) error {
+		requested = time.Now()
+		return set(r)
+	}
+	client.OnOpen = func(*http.Response) {
+		m.opened(time.Since(requested))
+		if !opened {
+			ready()
+		}
+	}
+	client.OnError = func(err error, _ time.Duration) {
+		if !opened {
+			giveUp(fmt.Errorf("%w: %w", errNotOpened, err))
+		} else {
+			m.lost()
+		}
 	}
 	select {
 	case b.opening <- struct{}{}:

@@ -47,7 +47,7 @@ type diagnosis struct {
 }
 
 func (d *diagnosis) add(check string, l level, seen, fix string) {
-	d.Findings = append(d.Findings, finding{check, l, seen, fix})
+	d.Findings = append(d.Findings, finding{check, l, masked(seen), fix})
 	d.OK = d.OK && l != broken
 }
 
@@ -56,16 +56,12 @@ func (c *doctorCommand) Run(ctx context.Context, s *streams) error {
 	if c.Wait <= 0 {
 		return usage("--wait must be positive")
 	}
-	url, err := c.url()
+	target, err := c.target(s, 0)
 	if err != nil {
 		return err
 	}
-	header, err := c.header()
-	if err != nil {
-		return err
-	}
-	x := &examiner{ctx: ctx, transport: c.transport(0), url: url, header: header, wait: c.Wait}
-	d := &diagnosis{URL: url, OK: true}
+	x := &examiner{ctx: ctx, target: target, wait: c.Wait}
+	d := &diagnosis{URL: target.shown, OK: true}
 	if isTerminal(s.err) {
 		s.logf("examining the stream for up to %v", c.Wait)
 	}

@@ -13,11 +13,9 @@ import (
 
 // An examiner makes the doctor's requests to one URL.
 type examiner struct {
-	ctx       context.Context
-	transport *http.Transport
-	url       string
-	header    http.Header
-	wait      time.Duration
+	ctx    context.Context
+	target *target
+	wait   time.Duration
 
 	mu      sync.Mutex
 	headers []http.Header // of all responses
@@ -51,18 +49,6 @@ func (x *examiner) proxies() (names []string, nginx bool) {
 	return names, nginx
 }
 
-func (x *examiner) request(ctx context.Context, method string) (*http.Request, error) {
-	r, err := http.NewRequestWithContext(ctx, method, x.url, nil)
-	if err != nil {
-		return nil, err
-	}
-	r.Header = x.header.Clone()
-	if r.Header.Get("Accept") == "" {
-		r.Header.Set("Accept", "text/event-stream")
-	}
-	return r, nil
-}
-
 // An answer is the response to a HEAD, OPTIONS or TRACE request.
 type answer struct {
 	response *http.Response // nil if there was none
@@ -73,7 +59,7 @@ type answer struct {
 func (x *examiner) try(method string) (a answer) {
 	ctx, cancel := context.WithTimeout(x.ctx, min(x.wait, delayLimit))
 	defer cancel()
-	r, err := x.request(ctx, method)
+	r, err := x.target.request(ctx, method)
 	if err != nil {
 		return a
 	}
@@ -81,7 +67,7 @@ func (x *examiner) try(method string) (a answer) {
 		r.Header.Set("Origin", "https://sse-doctor.example")
 		r.Header.Set("Access-Control-Request-Method", http.MethodGet)
 	}
-	response, err := x.transport.RoundTrip(r)
+	response, err := x.target.http.Transport.RoundTrip(r)
 	if err != nil {
 		return a
 	}

@@ -45,8 +45,8 @@ func (x *examiner) findAnswer(d *diagnosis, o *observation) bool {
 		return false
 	}
 	status, kind := o.response.Status, strings.Join(o.response.Header.Values("Content-Type"), ", ")
-	if final := o.response.Request.URL.String(); final != x.url {
-		d.add("redirect", minor, "to "+final, "Every reconnection is redirected again. Give clients this URL.")
+	if final := o.response.Request.URL; final.String() != x.target.url {
+		d.add("redirect", minor, "to "+redacted(final), "Every reconnection is redirected again. Give clients this URL.")
 	}
 	switch {
 	case o.response.StatusCode == http.StatusNoContent:

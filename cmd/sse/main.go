@@ -66,7 +66,7 @@ type streams struct {
 // logf prints a message for the user on standard error.
 func (s *streams) logf(format string, args ...any) {
 	text := strings.TrimPrefix(fmt.Sprintf(format, args...), "sse: ") // the library's errors have it
-	fmt.Fprintf(s.err, "sse: %s\n", printable(text))                  //nolint:errcheck // there is nowhere else to report it
+	fmt.Fprintf(s.err, "sse: %s\n", printable(masked(text)))          //nolint:errcheck // there is nowhere else to report it
 }
 
 func main() {

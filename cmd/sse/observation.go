@@ -61,18 +61,17 @@ func (x *examiner) observe(wait time.Duration, id string, enough func(*observati
 			o.silence = max(o.silence, time.Since(o.lastByte))
 		}
 	}()
-	r, err := x.request(ctx, http.MethodGet)
+	r, err := x.target.request(ctx, x.target.method)
 	if err != nil {
 		o.failure = err
 		return o
 	}
-	r.Header.Set("Cache-Control", "no-cache")
-	r.Header.Set("Accept-Encoding", "gzip") // set here, so that the transport does not decompress
+	setDefault(r.Header, "Cache-Control", "no-cache")
+	setDefault(r.Header, "Accept-Encoding", "gzip") // set here, so that the transport does not decompress
 	if id, ok := fetch.LastEventID(id); ok {
 		r.Header.Set("Last-Event-ID", id)
 	}
-	client := &http.Client{Transport: x.transport}
-	response, err := client.Do(r)
+	response, err := x.target.http.Do(r)
 	if err != nil {
 		o.failure = err
 		return o

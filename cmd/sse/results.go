@@ -69,7 +69,7 @@ func (m *metrics) results(streams int) *results {
 		latencies:  m.latencies,
 	}
 	if m.failure != nil {
-		r.Failure = m.failure.Error()
+		r.Failure = masked(m.failure.Error())
 	}
 	return r
 }

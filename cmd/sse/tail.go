@@ -2,14 +2,12 @@ package main
 
 import (
 	"bufio"
-	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"strings"
 	"time"
 
 	"example.org/sse"
@@ -20,8 +18,6 @@ type tailCommand struct {
 	JSON bool `name:"json" xor:"format" help:"Print each event as a JSON object on one line: time, type, id, data, retry."`
 	Raw  bool `xor:"format" help:"Print fields and comments in event stream format."`
 
-	Method      string `short:"X" placeholder:"METHOD" help:"Request method (default: GET, or POST with --data)."`
-	Data        string `placeholder:"TEXT" help:"Request body: text, @FILE, or - for standard input."`
 	LastEventID string `name:"last-event-id" placeholder:"ID" help:"Resume after the event with this id."`
 
 	Until   string        `placeholder:"TYPE" help:"Stop after an event of this type."`
@@ -35,7 +31,8 @@ type tailCommand struct {
 	Idle            time.Duration `placeholder:"DURATION" help:"Reconnect if the server sends nothing for this time (default: never)."`
 	MaxEvent        int           `default:"16" placeholder:"MIB" help:"Maximum size of an event in MiB (default: ${default})."`
 
-	opened int // streams so far
+	opened int    // streams so far
+	shown  string // the URL
 }
 
 // Help documents reconnecting and the exit codes.
@@ -76,7 +73,7 @@ func (c *tailCommand) Run(ctx context.Context, s *streams) error {
 	if err != nil {
 		return err
 	}
-	printer := c.printer(s)
+	printer := c.printer(s, client.ResumeAfter)
 	client.OnComment = printer.comment
 	seen := 0
 	for event, err := range client.Events(ctx) {
@@ -109,30 +106,16 @@ func (c *tailCommand) goal() string {
 // client returns the client that reads the stream. It calls cancel if it cannot
 // open the first one.
 func (c *tailCommand) client(s *streams, cancel context.CancelCauseFunc) (*sse.Client, error) {
-	url, err := c.url()
+	target, err := c.target(s, c.ResponseTimeout)
 	if err != nil {
 		return nil, err
 	}
-	header, err := c.header()
-	if err != nil {
-		return nil, err
-	}
-	client := &sse.Client{
-		URL:         url,
-		HTTPClient:  &http.Client{Transport: c.transport(c.ResponseTimeout)},
-		Method:      c.Method,
-		Header:      header,
-		ResumeAfter: c.LastEventID,
-		IdleTimeout: c.Idle,
-		MaxEvent:    c.MaxEvent << 20,
-	}
-	if c.Data != "" {
-		if client.GetBody, err = c.body(s.in, header); err != nil {
-			return nil, err
-		}
-	}
-	get := client.GetBody == nil && c.Method == "" || strings.EqualFold(c.Method, http.MethodGet)
-	if c.NoReconnect || !get && !c.Reconnect {
+	c.shown = target.shown
+	client := target.client()
+	client.ResumeAfter = cmp.Or(c.LastEventID, client.ResumeAfter)
+	client.IdleTimeout = c.Idle
+	client.MaxEvent = c.MaxEvent << 20
+	if c.NoReconnect || !target.get() && !c.Reconnect {
 		client.Retry = -1
 	}
 	client.RepeatPost, client.Persistent = c.Reconnect, c.Persistent
@@ -156,26 +139,6 @@ func (c *tailCommand) client(s *streams, cancel context.CancelCauseFunc) (*sse.C
 	return client, nil
 }
 
-// body returns a function that returns a new reader of the request's body.
-func (c *tailCommand) body(in io.Reader, header http.Header) (func() (io.Reader, error), error) {
-	data, err := []byte(c.Data), error(nil)
-	if c.Data == "-" {
-		data, err = io.ReadAll(in)
-	} else if name, ok := strings.CutPrefix(c.Data, "@"); ok {
-		data, err = os.ReadFile(name)
-	}
-	if err != nil {
-		return nil, usage("--data: %w", err)
-	}
-	if header.Get("Content-Type") == "" {
-		header.Set("Content-Type", "text/plain; charset=utf-8")
-		if text := bytes.TrimSpace(data); len(text) > 0 && (text[0] == '{' || text[0] == '[') {
-			header.Set("Content-Type", "application/json")
-		}
-	}
-	return func() (io.Reader, error) { return bytes.NewReader(data), nil }, nil
-}
-
 // explain adds advice to an error of the client.
 func (c *tailCommand) explain(err error) error {
 	var answer *sse.ResponseError
@@ -185,22 +148,22 @@ func (c *tailCommand) explain(err error) error {
 	case errors.Is(err, errTimeout) && c.opened > 0:
 		return nil
 	case errors.Is(err, errTimeout):
-		return fmt.Errorf("%w: no response within %v\n     to diagnose it, run: sse doctor %s", errNotOpened, c.Timeout, c.URL)
+		return fmt.Errorf("%w: no response within %v\n     to diagnose it, run: sse doctor %s", errNotOpened, c.Timeout, c.shown)
 	case errors.Is(err, sse.ErrTooLarge):
 		return fmt.Errorf("%w; --max-event raises the limit of %d MiB", err, c.MaxEvent)
 	case errors.As(err, &answer) || errors.Is(err, errNotOpened):
-		return fmt.Errorf("%w\n     to diagnose it, run: sse doctor %s", err, c.URL)
+		return fmt.Errorf("%w\n     to diagnose it, run: sse doctor %s", err, c.shown)
 	}
 	return err
 }
 
-func (c *tailCommand) printer(s *streams) printer {
+func (c *tailCommand) printer(s *streams, lastEventID string) printer {
 	w := bufio.NewWriter(s.out)
 	switch {
 	case c.JSON:
 		return &jsonPrinter{w}
 	case c.Raw:
-		return &rawPrinter{w, c.LastEventID}
+		return &rawPrinter{w, lastEventID}
 	}
 	return &prettyPrinter{w, s.palette(s.out)}
 }

@@ -20,8 +20,8 @@ _sse() {
 	local flags='-h --help --color' valued='' args='tail send bench doctor completion'
 	case $command in
 	tail)
-		flags='-h --help --color -H --header -k --insecure --json --raw -X --method --data --last-event-id --until -n --count --timeout --reconnect --no-reconnect --persistent --response-timeout --idle --max-event'
-		valued='-H --header -X --method --data --last-event-id --until -n --count --timeout --response-timeout --idle --max-event'
+		flags='-h --help --color -H --header -u --user -X --method --data --cacert --cert --key -k --insecure --unix-socket -v --verbose --json --raw --last-event-id --until -n --count --timeout --reconnect --no-reconnect --persistent --response-timeout --idle --max-event'
+		valued='-H --header -u --user -X --method --data --cacert --cert --key --unix-socket --last-event-id --until -n --count --timeout --response-timeout --idle --max-event'
 		args=''
 		;;
 	send)
@@ -30,13 +30,13 @@ _sse() {
 		args=''
 		;;
 	bench)
-		flags='-h --help --color -H --header -k --insecure -c --streams -d --duration --time-field --json --response-timeout'
-		valued='-H --header -c --streams -d --duration --time-field --response-timeout'
+		flags='-h --help --color -H --header -u --user -X --method --data --cacert --cert --key -k --insecure --unix-socket -v --verbose -c --streams -d --duration --time-field --json --response-timeout'
+		valued='-H --header -u --user -X --method --data --cacert --cert --key --unix-socket -c --streams -d --duration --time-field --response-timeout'
 		args=''
 		;;
 	doctor)
-		flags='-h --help --color -H --header -k --insecure --wait --json'
-		valued='-H --header --wait'
+		flags='-h --help --color -H --header -u --user -X --method --data --cacert --cert --key -k --insecure --unix-socket -v --verbose --wait --json'
+		valued='-H --header -u --user -X --method --data --cacert --cert --key --unix-socket --wait'
 		args=''
 		;;
 	completion)
