@@ -3,10 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -18,7 +16,7 @@ import (
 type benchCommand struct {
 	endpoint
 	Streams         int           `short:"c" default:"10" placeholder:"COUNT" help:"Number of streams to open (default: ${default})."`
-	Duration        time.Duration `short:"d" default:"10s" help:"Time to read after all streams are open."`
+	Duration        time.Duration `short:"d" default:"10s" help:"Time to read after all streams are open; with --data, after the first request."`
 	TimeField       string        `placeholder:"NAME" help:"Field of JSON data with the time of sending: RFC 3339, or a number since 1970. Separate the names of nested fields by dots (default: the first number in the data)."`
 	JSON            bool          `name:"json" help:"Print the results as JSON."`
 	ResponseTimeout time.Duration `default:"30s" help:"Time limit for the server to send its response headers."`
@@ -26,7 +24,9 @@ type benchCommand struct {
 
 // Help documents what is measured, and the exit codes.
 func (*benchCommand) Help() string {
-	return `Latency is measured from a timestamp in the event's data: a number that, as nanoseconds, microseconds or milliseconds since 1970, is within an hour of now. The clocks of both machines should agree.
+	return `A stream that ends is requested again: after the reconnection time or, with --data or a method except GET, at once, which measures the answers of a language model, for example.
+
+Latency is measured from a timestamp in the event's data: a number that, as nanoseconds, microseconds or milliseconds since 1970, is within an hour of now. The clocks of both machines should agree.
 
 Missed and repeated events are found by their ids: increasing numbers, or the ids of this library. With the latter, an event counts as missed if another stream received it.
 
@@ -68,7 +68,7 @@ func (c *benchCommand) Run(ctx context.Context, s *streams) error {
 		b.metrics = append(b.metrics, newMetrics(c.TimeField))
 	}
 	total := b.measure(ctx, s)
-	results := total.results(c.Streams)
+	results := total.results(c.Streams, b.repeats())
 	if c.JSON {
 		err = results.writeJSON(s.out)
 	} else {
@@ -80,14 +80,22 @@ func (c *benchCommand) Run(ctx context.Context, s *streams) error {
 	return err
 }
 
+// repeats reports whether a stream is requested again as soon as it ends: it is the
+// answer to a request, such as that of a language model, and not a feed.
+func (b *bench) repeats() bool { return !b.target.get() }
+
 // measure opens the streams, reads them for the duration, and returns the totals.
 func (b *bench) measure(ctx context.Context, s *streams) *metrics {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var streams sync.WaitGroup
+	began := time.Now()
+	if b.repeats() {
+		b.reading.Store(true) // responses that end soon would be over before
+	}
 	b.progress(s.err, b.Streams, "opening")
 	for i := range b.Streams {
-		streams.Go(func() { b.follow(ctx, b.metrics[i%len(b.metrics)]) })
+		streams.Go(func() { (&benchStream{bench: b, metrics: b.metrics[i%len(b.metrics)]}).follow(ctx) })
 	}
 	select {
 	case <-b.allReady:
@@ -99,12 +107,14 @@ func (b *bench) measure(ctx context.Context, s *streams) *metrics {
 		streams.Wait()
 		close(ended)
 	}()
-	select { // skip what the server sends to new clients: it is old
-	case <-time.After(settle):
-	case <-ctx.Done():
-	case <-ended:
+	if !b.repeats() {
+		select { // skip what the server sends to new clients: it is old
+		case <-time.After(settle):
+		case <-ctx.Done():
+		case <-ended:
+		}
+		began = time.Now()
 	}
-	began := time.Now()
 	b.reading.Store(true)
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
@@ -140,62 +150,6 @@ const (
 	tick   = 100 * time.Millisecond // between updates of the bar
 	settle = 250 * time.Millisecond // between opening and reading
 )
-
-var errNoMore = errors.New("the server answered with 204 No Content: no more events")
-
-// follow reads one stream until the context is canceled.
-func (b *bench) follow(ctx context.Context, m *metrics) {
-	var seq sequence
-	var requested time.Time
-	opened := false
-	ready := func() { // called once: with the response, or the failure
-		opened = true
-		<-b.opening
-		if b.step(); b.ready.Add(1) == int64(b.Streams) {
-			close(b.allReady)
-		}
-	}
-	ctx, giveUp := context.WithCancelCause(ctx)
-	defer giveUp(nil)
-	client := b.target.client()
-	set := client.OnRequest
-	client.OnRequest = func(r *http.Request) error {
-		requested = time.Now()
-		return set(r)
-	}
-	client.OnOpen = func(*http.Response) {
-		m.opened(time.Since(requested))
-		if !opened {
-			ready()
-		}
-	}
-	client.OnError = func(err error, _ time.Duration) {
-		if !opened {
-			giveUp(fmt.Errorf("%w: %w", errNotOpened, err))
-		} else {
-			m.lost()
-		}
-	}
-	select {
-	case b.opening <- struct{}{}:
-	case <-ctx.Done():
-		return
-	}
-	end := errNoMore
-	for event, err := range client.Events(ctx) {
-		if err != nil {
-			end = err
-		} else if b.reading.Load() {
-			m.event(event, &seq, time.Now())
-		}
-	}
-	if !errors.Is(end, context.Canceled) && !errors.Is(end, errInterrupted) {
-		m.fail(end)
-	}
-	if !opened {
-		ready()
-	}
-}
 
 // progress starts a new progress bar if w is a terminal.
 func (b *bench) progress(w io.Writer, steps int, description string) {

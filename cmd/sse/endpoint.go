@@ -116,6 +116,14 @@ var credentials = regexp.MustCompile(`([\w.~%+-]*):[^\s/@"']+@`)
 // masked returns text with the passwords of all URLs masked.
 func masked(text string) string { return credentials.ReplaceAllString(text, "$1:xxxxx@") }
 
+// shellWord returns text as one word of a shell's command line.
+func shellWord(text string) string {
+	if !strings.ContainsAny(text, " !\"#$&'()*;<>?[\\]^`{|}~") {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
+
 // printable returns text with control characters escaped, so that it is safe to
 // print on a terminal. Newlines and tabs stay.
 func printable(text string) string {

@@ -1,11 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
+	"errors"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"example.org/sse/internal/fetch"
@@ -65,7 +71,7 @@ func (x *examiner) try(method string) (a answer) {
 	}
 	if method == http.MethodOptions { // as before a cross-origin fetch
 		r.Header.Set("Origin", "https://sse-doctor.example")
-		r.Header.Set("Access-Control-Request-Method", http.MethodGet)
+		r.Header.Set("Access-Control-Request-Method", x.target.method)
 	}
 	response, err := x.target.http.Transport.RoundTrip(r)
 	if err != nil {
@@ -81,7 +87,9 @@ func (x *examiner) try(method string) (a answer) {
 func (x *examiner) examine(d *diagnosis) {
 	var head, options answer
 	var others sync.WaitGroup
-	others.Go(func() { head = x.try(http.MethodHead) })
+	if x.target.get() {
+		others.Go(func() { head = x.try(http.MethodHead) })
+	}
 	others.Go(func() { options = x.try(http.MethodOptions) })
 	o := x.observe(x.wait, "", isSteady)
 	others.Wait()
@@ -95,10 +103,41 @@ func (x *examiner) examine(d *diagnosis) {
 	x.findDelivery(d, o)
 	x.findHeaders(d, o)
 	findKeepAlive(d, o, x.wait)
-	findEnd(d, o)
-	findRetry(d, o)
-	x.findResumption(d, o)
-	findMethods(d, head, options)
+	x.findEnd(d, o)
+	if x.target.get() { // otherwise the client is no EventSource, which reconnects
+		findRetry(d, o)
+		x.findResumption(d, o)
+		findHead(d, head)
+	}
+	findOptions(d, options)
+}
+
+// failureOf describes a failed request. Some servers that speak TLS just close a
+// connection on which they hear plain HTTP.
+func (x *examiner) failureOf(err error) failure {
+	f := failureOf(err)
+	if (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) && x.speaksTLS() {
+		return failure{speaksTLS, "Write https:// instead of http://."}
+	}
+	return f
+}
+
+// speaksTLS reports whether the port of a URL with http:// speaks TLS.
+func (x *examiner) speaksTLS() bool {
+	u, err := url.Parse(x.target.url)
+	if err != nil || u.Scheme != "http" || x.target.dial == nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(x.ctx, delayLimit)
+	defer cancel()
+	c, err := x.target.dial(ctx, "tcp", net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "80")))
+	if err != nil {
+		return false
+	}
+	defer c.Close()                                                                  //nolint:errcheck // nothing was sent that could be lost
+	err = tls.Client(c, &tls.Config{InsecureSkipVerify: true}).HandshakeContext(ctx) //nolint:gosec // nothing is sent
+	var alert *net.OpError                                                           // of a server that refuses this handshake
+	return err == nil || errors.As(err, &alert) && alert.Op == "remote error"
 }
 
 // isStream reports whether browsers accept the response as a stream.

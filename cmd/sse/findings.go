@@ -37,7 +37,8 @@ func (x *examiner) findAnswer(d *diagnosis, o *observation) bool {
 		case o.timedOut:
 			d.add("answer", broken, fmt.Sprintf("no response within %v, not even the head", x.wait), fixBuffering)
 		default:
-			d.add("answer", broken, withoutURL(o.failure), "Check that the server is running and the URL is right.")
+			f := x.failureOf(o.failure)
+			d.add("answer", broken, f.what, f.fix)
 		}
 		if len(names) > 0 {
 			d.add("proxies", fine, strings.Join(names, ", "), "")
@@ -51,6 +52,8 @@ func (x *examiner) findAnswer(d *diagnosis, o *observation) bool {
 	switch {
 	case o.response.StatusCode == http.StatusNoContent:
 		d.add("answer", broken, status, "A 204 tells clients to stop reconnecting. If there are no events yet, answer 200 and keep the stream open.")
+	case o.response.StatusCode == http.StatusBadRequest && x.speaksTLS():
+		d.add("answer", broken, status+": "+speaksTLS, "Write https:// instead of http://.")
 	case o.response.StatusCode != http.StatusOK:
 		d.add("answer", broken, fmt.Sprintf("%s; the body begins with %.100q", status, o.start),
 			"With any status except 200 a browser gives up for good, also when it reconnects. Check the path, and whether the stream needs credentials (-H 'Authorization: …').")
@@ -64,14 +67,6 @@ func (x *examiner) findAnswer(d *diagnosis, o *observation) bool {
 		d.add("proxies", fine, strings.Join(names, ", "), "")
 	}
 	return isStream(o.response)
-}
-
-// withoutURL returns the text of an error without the URL, which the user knows.
-func withoutURL(err error) string {
-	for inner := errors.Unwrap(err); inner != nil && strings.HasPrefix(err.Error(), "Get "); inner = errors.Unwrap(err) {
-		err = inner
-	}
-	return err.Error()
 }
 
 func findProtocol(d *diagnosis, o *observation) {
@@ -166,28 +161,33 @@ func findKeepAlive(d *diagnosis, o *observation, wait time.Duration) {
 }
 
 // findEnd reports how the stream ended, if it did.
-func findEnd(d *diagnosis, o *observation) {
+func (x *examiner) findEnd(d *diagnosis, o *observation) {
 	switch err := o.failure; {
 	case err == nil || errors.Is(err, context.Canceled):
 	case errors.Is(err, sse.ErrTooLarge):
 		d.add("end", broken, err.Error(), "Clients limit the size of an event, and all later events wait for it. Send a URL instead, or several events.")
-	case err == io.EOF: //nolint:errorlint // the regular end, and nothing that wraps it
+	case err == io.EOF && !x.target.get(): //nolint:errorlint // the regular end, and nothing that wraps it
+		d.add("end", fine, "the server ended the stream after "+short(o.lasted), "")
+	case err == io.EOF: //nolint:errorlint // the same
 		d.add("end", minor, "the server ended the stream after "+short(o.lasted),
 			"Clients reconnect and begin a new stream. If the stream is complete, send a final event on which the page closes its EventSource.")
 	default:
-		d.add("end", broken, fmt.Sprintf("the stream was cut off after %s: %v", short(o.lasted), err),
+		d.add("end", broken, fmt.Sprintf("the stream was cut off after %s: %s", short(o.lasted), failureOf(err).what),
 			"Possible causes are a server's write timeout (Go: http.Server.WriteTimeout), a crash, or a proxy's limit for silent connections (nginx: proxy_read_timeout, HAProxy: timeout server). Raise the limit, or send comments more often.")
 	}
 }
 
-// findMethods checks the answers to HEAD and OPTIONS.
-func findMethods(d *diagnosis, head, options answer) {
-	switch {
-	case head.response == nil:
+// findHead checks the answer to HEAD.
+func findHead(d *diagnosis, head answer) {
+	if head.response == nil {
 		d.add("HEAD", minor, "no answer within "+short(delayLimit), "Health checks and link previews use HEAD. Answer without a body.")
-	default:
-		d.add("HEAD", fine, head.response.Status, "")
+		return
 	}
+	d.add("HEAD", fine, head.response.Status, "")
+}
+
+// findOptions checks the answer to OPTIONS.
+func findOptions(d *diagnosis, options answer) {
 	switch {
 	case options.response == nil:
 		d.add("OPTIONS", minor, "no answer within "+short(delayLimit), "Browsers wait for the answer before some cross-origin requests. Answer 204, with CORS headers if other origins may read the stream.")

@@ -13,6 +13,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -27,6 +29,8 @@ type commands struct {
 	Completion completionCommand `cmd:"" help:"Print a shell completion script."`
 
 	Color string `enum:"auto,always,never" default:"auto" help:"Colors: auto, always or never. \"auto\" uses colors on a terminal unless NO_COLOR is set."`
+
+	Version kong.VersionFlag `help:"Print the version."`
 }
 
 // Exit codes. Each command's Help documents them.
@@ -83,12 +87,27 @@ func main() {
 
 // newParser returns the parser of the command line.
 func newParser(c *commands, options ...kong.Option) *kong.Kong {
-	return kong.Must(c, append([]kong.Option{
+	return kong.Must(c, append(append([]kong.Option{
 		kong.Name("sse"),
+		kong.Vars{"version": version()},
 		kong.Description("Server-sent events from the command line."),
 		kong.Help(printHelp),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-	}, options...)...)
+	}, mappers...), options...)...)
+}
+
+// version returns the version of the module or, in a clone, the commit.
+func version() string {
+	build, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "sse, of an unknown version"
+	}
+	text := "sse " + build.Main.Version
+	i := slices.IndexFunc(build.Settings, func(s debug.BuildSetting) bool { return s.Key == "vcs.revision" })
+	if build.Main.Version == "(devel)" && i >= 0 {
+		text += " " + build.Settings[i].Value
+	}
+	return text + ", " + build.GoVersion
 }
 
 // run runs a command line and returns its exit code.

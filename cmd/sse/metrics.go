@@ -20,11 +20,13 @@ type metrics struct {
 
 	mu         sync.Mutex
 	connects   *hdrhistogram.Histogram // microseconds
+	firsts     *hdrhistogram.Histogram // microseconds, from a request to its first event
 	latencies  *hdrhistogram.Histogram // microseconds, of the events with a time
 	early      int64                   // events that arrived before their time of sending
 	failed     int64
 	failure    error // the first
 	reconnects int64
+	responses  int64 // complete ones
 	events     int64
 	bytes      int64 // of data
 	identified int64 // events whose id contains a position
@@ -37,6 +39,7 @@ type metrics struct {
 func newMetrics(timeField string) *metrics {
 	m := &metrics{
 		connects:  hdrhistogram.New(1, time.Hour.Microseconds(), 3),
+		firsts:    hdrhistogram.New(1, time.Hour.Microseconds(), 3),
 		latencies: hdrhistogram.New(1, time.Hour.Microseconds(), 3),
 		gaps:      make(map[gap]int64),
 		positions: make(map[string]map[uint64]struct{}),
@@ -52,6 +55,20 @@ func (m *metrics) opened(after time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	record(m.connects, after)
+}
+
+// first counts a first event, which arrived the given time after the request.
+func (m *metrics) first(after time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	record(m.firsts, after)
+}
+
+// completed counts a complete response.
+func (m *metrics) completed() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.responses++
 }
 
 // lost counts a reconnection.
@@ -161,11 +178,13 @@ func timeOf(text string, now time.Time) (time.Time, bool) {
 // merge adds the counts of from.
 func (m *metrics) merge(from *metrics) {
 	m.connects.Merge(from.connects)
+	m.firsts.Merge(from.firsts)
 	m.latencies.Merge(from.latencies)
 	m.early += from.early
 	m.failed += from.failed
 	m.failure = cmp.Or(m.failure, from.failure)
 	m.reconnects += from.reconnects
+	m.responses += from.responses
 	m.events += from.events
 	m.bytes += from.bytes
 	m.identified += from.identified

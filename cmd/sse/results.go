@@ -21,7 +21,9 @@ type results struct {
 	Events     int64   `json:"events"`
 	PerSecond  float64 `json:"events_per_second"`
 	Bytes      int64   `json:"data_bytes"`
+	Responses  *int64  `json:"responses,omitempty"` // complete ones, if streams are requested again at once
 	Connect    *spread `json:"connect_ms,omitempty"`
+	First      *spread `json:"first_event_ms,omitempty"` // from the request
 	Latency    *spread `json:"latency_ms,omitempty"`
 	Early      int64   `json:"early,omitempty"` // events with a negative latency: the clocks differ
 	Identified int64   `json:"identified"`      // events whose id contains a position
@@ -50,7 +52,7 @@ func spreadOf(h *hdrhistogram.Histogram) *spread {
 	return &spread{h.TotalCount(), at(50), at(90), at(99), at(99.9), float64(h.Max()) / 1000}
 }
 
-func (m *metrics) results(streams int) *results {
+func (m *metrics) results(streams int, repeats bool) *results {
 	r := &results{
 		Streams:    streams,
 		Failed:     m.failed,
@@ -60,6 +62,7 @@ func (m *metrics) results(streams int) *results {
 		PerSecond:  float64(m.events) / max(m.lasted.Seconds(), 0.001),
 		Bytes:      m.bytes,
 		Connect:    spreadOf(m.connects),
+		First:      spreadOf(m.firsts),
 		Latency:    spreadOf(m.latencies),
 		Early:      m.early,
 		Identified: m.identified,
@@ -67,6 +70,9 @@ func (m *metrics) results(streams int) *results {
 		Repeated:   m.repeated,
 		lasted:     m.lasted,
 		latencies:  m.latencies,
+	}
+	if repeats {
+		r.Responses = &m.responses
 	}
 	if m.failure != nil {
 		r.Failure = masked(m.failure.Error())
@@ -85,9 +91,16 @@ func (r *results) write(w io.Writer, p palette) error {
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(tab, name+"\t"+format+"\n", args...) //nolint:errcheck // Flush returns it
 	}
-	row("streams", "%d of %d stayed open, %s", int64(r.Streams)-r.Failed, r.Streams, plural(r.Reconnects, "reconnection"))
+	if r.Responses != nil {
+		row("streams", "%d of %d worked, %s complete", int64(r.Streams)-r.Failed, r.Streams, plural(*r.Responses, "response"))
+	} else {
+		row("streams", "%d of %d stayed open, %s", int64(r.Streams)-r.Failed, r.Streams, plural(r.Reconnects, "reconnection"))
+	}
 	if r.Connect != nil {
 		row("connect", "%s", r.Connect)
+	}
+	if r.First != nil {
+		row("first event", "%s", r.First)
 	}
 	row("events", "%d in %.1f s: %.0f/s, %.1f/s per stream, %.1f KiB/s of data",
 		r.Events, r.Seconds, r.PerSecond, r.PerSecond/float64(r.Streams), float64(r.Bytes)/1024/max(r.Seconds, 0.001))

@@ -128,11 +128,13 @@ func (c *tailCommand) client(s *streams, cancel context.CancelCauseFunc) (*sse.C
 	// first failure is reported at once, unless --persistent is set.
 	client.OnError = func(err error, wait time.Duration) {
 		if c.opened == 0 && !c.Persistent {
-			cancel(fmt.Errorf("%w: %w", errNotOpened, err))
+			cancel(fmt.Errorf("%w: %w", errNotOpened, inWords(err)))
 			return
 		}
 		if err == io.EOF { //nolint:errorlint // the regular end, and nothing that wraps it
 			err = errors.New("the stream ended")
+		} else {
+			err = inWords(err)
 		}
 		s.logf("%v; reconnecting in %v", err, wait.Round(time.Millisecond))
 	}
@@ -148,13 +150,17 @@ func (c *tailCommand) explain(err error) error {
 	case errors.Is(err, errTimeout) && c.opened > 0:
 		return nil
 	case errors.Is(err, errTimeout):
-		return fmt.Errorf("%w: no response within %v\n     to diagnose it, run: sse doctor %s", errNotOpened, c.Timeout, c.shown)
+		return fmt.Errorf("%w: no response within %v\n     to diagnose it, run: sse doctor %s", errNotOpened, c.Timeout, shellWord(c.shown))
 	case errors.Is(err, sse.ErrTooLarge):
 		return fmt.Errorf("%w; --max-event raises the limit of %d MiB", err, c.MaxEvent)
-	case errors.As(err, &answer) || errors.Is(err, errNotOpened):
-		return fmt.Errorf("%w\n     to diagnose it, run: sse doctor %s", err, c.shown)
+	case errors.Is(err, errInterrupted):
+		return err
+	case !errors.As(err, &answer) && !errors.Is(err, errNotOpened) && c.opened > 0:
+		return fmt.Errorf("the stream failed: %w", inWords(err))
+	case !errors.As(err, &answer) && !errors.Is(err, errNotOpened):
+		err = fmt.Errorf("%w: %w", errNotOpened, inWords(err))
 	}
-	return err
+	return fmt.Errorf("%w\n     to diagnose it, run: sse doctor %s", err, shellWord(c.shown))
 }
 
 func (c *tailCommand) printer(s *streams, lastEventID string) printer {

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -23,6 +24,7 @@ type target struct {
 	lastEventID string // the Last-Event-ID header of the first request
 	body        []byte // nil if the request has none
 	http        *http.Client
+	dial        func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 // target returns the stream. A request fails if its response headers do not arrive
@@ -56,7 +58,7 @@ func (e *endpoint) target(s *streams, timeout time.Duration) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.http = &http.Client{Transport: transport}
+	t.http, t.dial = &http.Client{Transport: transport}, transport.DialContext
 	return t, nil
 }
 

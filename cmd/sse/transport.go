@@ -1,13 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"time"
+
+	"golang.org/x/net/http/httpproxy"
 )
 
 // transport returns a new transport that opens a connection for each request. A
@@ -21,6 +25,9 @@ func (e *endpoint) transport(timeout time.Duration) (*http.Transport, error) {
 	if t.TLSClientConfig, err = e.tls(); err != nil {
 		return nil, err
 	}
+	if t.Proxy, err = proxies(); err != nil {
+		return nil, err
+	}
 	if e.UnixSocket != "" {
 		t.Proxy = nil
 		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -28,6 +35,37 @@ func (e *endpoint) transport(timeout time.Duration) (*http.Transport, error) {
 		}
 	}
 	return t, nil
+}
+
+// proxies returns the transport's Proxy: what the environment variables HTTP_PROXY,
+// HTTPS_PROXY, NO_PROXY and, as in curl, ALL_PROXY say.
+func proxies() (func(*http.Request) (*url.URL, error), error) {
+	config := httpproxy.FromEnvironment()
+	all := cmp.Or(os.Getenv("ALL_PROXY"), os.Getenv("all_proxy"))
+	config.HTTPProxy, config.HTTPSProxy = cmp.Or(config.HTTPProxy, all), cmp.Or(config.HTTPSProxy, all)
+	for _, proxy := range []struct{ name, text string }{
+		{"HTTP_PROXY", config.HTTPProxy},
+		{"HTTPS_PROXY", config.HTTPSProxy},
+	} {
+		name, text := proxy.name, proxy.text
+		if text == all {
+			name = "ALL_PROXY"
+		}
+		if text != "" && !scheme.MatchString(text) {
+			text = "http://" + text
+		}
+		u, err := url.Parse(text)
+		if err != nil {
+			return nil, usage("%s: %q is not a valid URL", name, maskInvalid(text))
+		}
+		switch u.Scheme {
+		case "", "http", "https", "socks5", "socks5h":
+		default:
+			return nil, usage("%s: the proxy %q is not an http, https, socks5 or socks5h URL", name, redacted(u))
+		}
+	}
+	proxy := config.ProxyFunc()
+	return func(r *http.Request) (*url.URL, error) { return proxy(r.URL) }, nil
 }
 
 // tls returns the configuration for TLS.

@@ -17,30 +17,30 @@ _sse() {
 			;;
 		esac
 	done
-	local flags='-h --help --color' valued='' args='tail send bench doctor completion'
+	local flags='-h --help --color --version' valued='' args='tail send bench doctor completion'
 	case $command in
 	tail)
-		flags='-h --help --color -H --header -u --user -X --method --data --cacert --cert --key -k --insecure --unix-socket -v --verbose --json --raw --last-event-id --until -n --count --timeout --reconnect --no-reconnect --persistent --response-timeout --idle --max-event'
+		flags='-h --help --color --version -H --header -u --user -X --method --data --cacert --cert --key -k --insecure --unix-socket -v --verbose --json --raw --last-event-id --until -n --count --timeout --reconnect --no-reconnect --persistent --response-timeout --idle --max-event'
 		valued='-H --header -u --user -X --method --data --cacert --cert --key --unix-socket --last-event-id --until -n --count --timeout --response-timeout --idle --max-event'
 		args=''
 		;;
 	send)
-		flags='-h --help --color --json --type --history --cors --wait --exit --keep-alive'
+		flags='-h --help --color --version --json --type --history --cors --wait --exit --keep-alive'
 		valued='--type --history --cors --wait --keep-alive'
 		args=''
 		;;
 	bench)
-		flags='-h --help --color -H --header -u --user -X --method --data --cacert --cert --key -k --insecure --unix-socket -v --verbose -c --streams -d --duration --time-field --json --response-timeout'
+		flags='-h --help --color --version -H --header -u --user -X --method --data --cacert --cert --key -k --insecure --unix-socket -v --verbose -c --streams -d --duration --time-field --json --response-timeout'
 		valued='-H --header -u --user -X --method --data --cacert --cert --key --unix-socket -c --streams -d --duration --time-field --response-timeout'
 		args=''
 		;;
 	doctor)
-		flags='-h --help --color -H --header -u --user -X --method --data --cacert --cert --key -k --insecure --unix-socket -v --verbose --wait --json'
+		flags='-h --help --color --version -H --header -u --user -X --method --data --cacert --cert --key -k --insecure --unix-socket -v --verbose --wait --json'
 		valued='-H --header -u --user -X --method --data --cacert --cert --key --unix-socket --wait'
 		args=''
 		;;
 	completion)
-		flags='-h --help --color'
+		flags='-h --help --color --version'
 		valued=''
 		args='bash zsh fish'
 		;;

@@ -4,6 +4,7 @@
 complete -c sse -f
 complete -c sse -s h -l help -d 'Show context-sensitive help.'
 complete -c sse -l color -x -a 'auto always never' -d 'Colors: auto, always or never. "auto" uses colors on a terminal unless NO_COLOR is set.'
+complete -c sse -l version -d 'Print the version.'
 
 complete -c sse -n 'not __fish_seen_subcommand_from tail send bench doctor completion' -a tail -d 'Print a stream'\''s events as they arrive.'
 complete -c sse -n 'not __fish_seen_subcommand_from tail send bench doctor completion' -a send -d 'Serve the lines of standard input as a stream.'
@@ -51,7 +52,7 @@ complete -c sse -n '__fish_seen_subcommand_from bench' -s k -l insecure -d 'Do n
 complete -c sse -n '__fish_seen_subcommand_from bench' -l unix-socket -x -d 'Connect to this Unix socket instead of the URL'\''s host.'
 complete -c sse -n '__fish_seen_subcommand_from bench' -s v -l verbose -d 'Print the heads of requests and responses on standard error, without passwords, cookies and keys.'
 complete -c sse -n '__fish_seen_subcommand_from bench' -s c -l streams -x -d 'Number of streams to open (default: 10).'
-complete -c sse -n '__fish_seen_subcommand_from bench' -s d -l duration -x -d 'Time to read after all streams are open.'
+complete -c sse -n '__fish_seen_subcommand_from bench' -s d -l duration -x -d 'Time to read after all streams are open; with --data, after the first request.'
 complete -c sse -n '__fish_seen_subcommand_from bench' -l time-field -x -d 'Field of JSON data with the time of sending: RFC 3339, or a number since 1970. Separate the names of nested fields by dots (default: the first number in the data).'
 complete -c sse -n '__fish_seen_subcommand_from bench' -l json -d 'Print the results as JSON.'
 complete -c sse -n '__fish_seen_subcommand_from bench' -l response-timeout -x -d 'Time limit for the server to send its response headers.'

@@ -7,6 +7,7 @@ _sse() {
 	local -a common=(
 		'(-h --help)'{-h,--help}'[Show context-sensitive help.]'
 		'--color=[Colors\: auto, always or never. "auto" uses colors on a terminal unless NO_COLOR is set.]:color:(auto always never)'
+		'--version[Print the version.]'
 	)
 	_arguments -C $common '1:command:->command' '*::argument:->argument'
 	case $state in
@@ -75,7 +76,7 @@ _sse() {
 				'--unix-socket=[Connect to this Unix socket instead of the URL'\''s host.]:PATH: '
 				'(-v --verbose)'{-v,--verbose}'[Print the heads of requests and responses on standard error, without passwords, cookies and keys.]'
 				'(-c --streams)'{-c+,--streams=}'[Number of streams to open (default\: 10).]:COUNT: '
-				'(-d --duration)'{-d+,--duration=}'[Time to read after all streams are open.]:10s: '
+				'(-d --duration)'{-d+,--duration=}'[Time to read after all streams are open; with --data, after the first request.]:10s: '
 				'--time-field=[Field of JSON data with the time of sending\: RFC 3339, or a number since 1970. Separate the names of nested fields by dots (default\: the first number in the data).]:NAME: '
 				'--json[Print the results as JSON.]'
 				'--response-timeout=[Time limit for the server to send its response headers.]:30s: '
