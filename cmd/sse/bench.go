@@ -54,7 +54,7 @@ func (c *benchCommand) Run(ctx context.Context, s *streams) error {
 	if c.Streams < 1 || c.Duration <= 0 {
 		return usage("-c and -d must be positive")
 	}
-	target, err := c.target(s, c.ResponseTimeout)
+	target, err := c.target(s, c.ResponseTimeout, true)
 	if err != nil {
 		return err
 	}

@@ -56,7 +56,7 @@ func (c *doctorCommand) Run(ctx context.Context, s *streams) error {
 	if c.Wait <= 0 {
 		return usage("--wait must be positive")
 	}
-	target, err := c.target(s, 0)
+	target, err := c.target(s, 0, false)
 	if err != nil {
 		return err
 	}

@@ -106,7 +106,7 @@ func (c *tailCommand) goal() string {
 // client returns the client that reads the stream. It calls cancel if it cannot
 // open the first one.
 func (c *tailCommand) client(s *streams, cancel context.CancelCauseFunc) (*sse.Client, error) {
-	target, err := c.target(s, c.ResponseTimeout)
+	target, err := c.target(s, c.ResponseTimeout, false)
 	if err != nil {
 		return nil, err
 	}

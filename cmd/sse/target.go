@@ -28,8 +28,8 @@ type target struct {
 }
 
 // target returns the stream. A request fails if its response headers do not arrive
-// within timeout; 0 means no limit.
-func (e *endpoint) target(s *streams, timeout time.Duration) (*target, error) {
+// within timeout; 0 means no limit. first limits -v to the first request.
+func (e *endpoint) target(s *streams, timeout time.Duration, first bool) (*target, error) {
 	u, err := e.url()
 	if err != nil {
 		return nil, err
@@ -59,6 +59,9 @@ func (e *endpoint) target(s *streams, timeout time.Duration) (*target, error) {
 		return nil, err
 	}
 	t.http, t.dial = &http.Client{Transport: transport}, transport.DialContext
+	if e.Verbose {
+		t.http.Transport = &tracer{next: transport, w: s.err, first: first}
+	}
 	return t, nil
 }
 
