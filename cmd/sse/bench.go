@@ -28,7 +28,7 @@ func (*benchCommand) Help() string {
 
 Latency is measured from a timestamp in the event's data: a number that, as nanoseconds, microseconds or milliseconds since 1970, is within an hour of now. The clocks of both machines should agree.
 
-Missed and repeated events are found by their ids: increasing numbers, or the ids of this library. With the latter, an event counts as missed if another stream received it.
+Missed and repeated events are found by their ids: consecutive numbers, or the ids of this library. With the latter, an event counts as missed if another stream received it. With other ids, such as times, missed events are unknown.
 
 Exit codes: 0 if all streams stayed open; 1 if a stream could not be opened, or failed; 2 if the command line is invalid. An interrupt ends the measurement early.`
 }

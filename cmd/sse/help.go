@@ -10,7 +10,7 @@ import (
 // The examples that end each command's --help.
 var examples = map[string]string{
 	"tail": `sse tail --until done https://example.org/events
-  sse tail --json localhost:8080/events | jq .data
+  sse tail --json localhost:8080/events | jq "select(.type).data"
   sse tail -H "Authorization: Bearer $KEY" --data @prompt.json https://llm.example/v1/chat`,
 	"send": `tail -f access.log | sse send :8080
   jq -c '{type: .level, data: .message}' log.json | sse send --json --exit :8080`,

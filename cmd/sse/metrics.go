@@ -31,6 +31,8 @@ type metrics struct {
 	bytes      int64 // of data
 	identified int64 // events whose id contains a position
 	repeated   int64
+	plain      steps // of ids that are numbers
+	ours       steps // of this library's ids
 	gaps       map[gap]int64
 	positions  map[string]map[uint64]struct{} // by epoch; of this library's ids only
 	lasted     time.Duration
@@ -90,6 +92,7 @@ func (m *metrics) fail(err error) {
 func (m *metrics) event(e sse.Event, s *sequence, now time.Time) {
 	sent, timed := m.sent(e.Data, now)
 	_, n, identified := parseID(e.ID)
+	before := s.steps
 	repeated, g := s.next(e)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -105,6 +108,11 @@ func (m *metrics) event(e sse.Event, s *sequence, now time.Time) {
 		return
 	}
 	m.identified++
+	count := &m.plain
+	if s.epoch != "" {
+		count = &m.ours
+	}
+	count.add(steps{s.steps.next - before.next, s.jumps - before.jumps, s.turns - before.turns})
 	if repeated {
 		m.repeated++
 	}
@@ -189,6 +197,8 @@ func (m *metrics) merge(from *metrics) {
 	m.bytes += from.bytes
 	m.identified += from.identified
 	m.repeated += from.repeated
+	m.plain.add(from.plain)
+	m.ours.add(from.ours)
 	for g, n := range from.gaps {
 		m.gaps[g] += n
 	}
@@ -203,11 +213,16 @@ func (m *metrics) merge(from *metrics) {
 	}
 }
 
-// missed returns the number of events that streams did not receive. Plain
-// numbers are assumed to increase by one. This library's numbers also count
-// events of other sets, so an event counts as missed only if another stream
-// received it.
-func (m *metrics) missed() (missed int64) {
+// missed returns the number of events that streams did not receive, if the ids show
+// it. Plain numbers must be consecutive, except for a gap now and then: they may be
+// times, or count something else. This library's numbers also count events of other
+// sets, so an event counts as missed only if another stream received it.
+func (m *metrics) missed(streams int) (missed int64, known bool) {
+	plain := m.plain.next > 0 && m.plain.next >= m.plain.jumps
+	ours := m.ours.next+m.ours.jumps > m.ours.turns && (streams > 1 || m.ours.jumps == 0)
+	if m.plain.jumps > 0 && !plain || !plain && !ours {
+		return 0, false
+	}
 	sorted := make(map[string][]uint64)
 	for epoch, positions := range m.positions {
 		for n := range positions {
@@ -215,14 +230,14 @@ func (m *metrics) missed() (missed int64) {
 		}
 		slices.Sort(sorted[epoch])
 	}
-	for g, streams := range m.gaps {
+	for g, count := range m.gaps {
 		between := g.to - g.from - 1
 		if g.epoch != "" {
 			from, _ := slices.BinarySearch(sorted[g.epoch], g.from+1)
 			to, _ := slices.BinarySearch(sorted[g.epoch], g.to)
 			between = uint64(to - from)
 		}
-		missed += streams * int64(between)
+		missed += count * int64(between)
 	}
-	return missed
+	return missed, true
 }

@@ -14,6 +14,8 @@ import (
 type printer interface {
 	event(sse.Event) error
 	comment(string)
+	reconnecting(reason string, wait time.Duration) // after a stream has ended
+	reconnected()
 }
 
 // A prettyPrinter prints events for people to read.
@@ -40,9 +42,12 @@ func (p *prettyPrinter) event(e sse.Event) error {
 	return p.w.Flush()
 }
 
-func (*prettyPrinter) comment(string) {}
+func (*prettyPrinter) comment(string)                     {}
+func (*prettyPrinter) reconnecting(string, time.Duration) {}
+func (*prettyPrinter) reconnected()                       {}
 
-// A jsonPrinter prints each event as a line of JSON.
+// A jsonPrinter prints each event as a line of JSON, and comments and reconnections
+// as lines without a type.
 type jsonPrinter struct{ w *bufio.Writer }
 
 // An eventJSON is an event as tail prints it.
@@ -54,17 +59,46 @@ type eventJSON struct {
 	Retry int64     `json:"retry,omitempty"` // milliseconds
 }
 
-func (p *jsonPrinter) event(e sse.Event) error {
+// A commentJSON is a comment as tail prints it.
+type commentJSON struct {
+	Time    time.Time `json:"time"`
+	Comment string    `json:"comment"`
+}
+
+// A stateJSON is a reconnection as tail prints it.
+type stateJSON struct {
+	Time   time.Time `json:"time"`
+	State  string    `json:"state"` // "reconnecting", then "open"
+	Reason string    `json:"reason,omitempty"`
+	Wait   int64     `json:"wait,omitempty"` // milliseconds
+}
+
+func (p *jsonPrinter) line(v any) error {
 	encoder := json.NewEncoder(p.w)
 	encoder.SetEscapeHTML(false)
-	err := encoder.Encode(eventJSON{time.Now(), e.Type, e.ID, e.Data, e.Retry.Milliseconds()})
-	if err != nil {
+	if err := encoder.Encode(v); err != nil {
 		return err
 	}
 	return p.w.Flush()
 }
 
-func (*jsonPrinter) comment(string) {}
+func (p *jsonPrinter) event(e sse.Event) error {
+	return p.line(eventJSON{time.Now(), e.Type, e.ID, e.Data, e.Retry.Milliseconds()})
+}
+
+// The next event's line returns the error of these as well.
+
+func (p *jsonPrinter) comment(text string) {
+	p.line(commentJSON{time.Now(), text}) //nolint:errcheck // see above
+}
+
+func (p *jsonPrinter) reconnecting(reason string, wait time.Duration) {
+	p.line(stateJSON{time.Now(), "reconnecting", masked(reason), wait.Milliseconds()}) //nolint:errcheck // see above
+}
+
+func (p *jsonPrinter) reconnected() {
+	p.line(stateJSON{Time: time.Now(), State: "open"}) //nolint:errcheck // see above
+}
 
 // A rawPrinter prints events in event stream format. It prints an id only when
 // the id changes, so that it adds no id that was not sent.
@@ -99,3 +133,6 @@ func (p *rawPrinter) comment(text string) {
 	p.w.WriteString(":" + text + "\n") //nolint:errcheck // Flush returns it
 	p.w.Flush()                        //nolint:errcheck // the next event's Flush returns it too
 }
+
+func (*rawPrinter) reconnecting(string, time.Duration) {}
+func (*rawPrinter) reconnected()                       {}

@@ -27,7 +27,7 @@ type results struct {
 	Latency    *spread `json:"latency_ms,omitempty"`
 	Early      int64   `json:"early,omitempty"` // events with a negative latency: the clocks differ
 	Identified int64   `json:"identified"`      // events whose id contains a position
-	Missed     int64   `json:"missed"`
+	Missed     *int64  `json:"missed"`          // nil if unknown
 	Repeated   int64   `json:"repeated"`
 
 	lasted    time.Duration
@@ -66,10 +66,12 @@ func (m *metrics) results(streams int, repeats bool) *results {
 		Latency:    spreadOf(m.latencies),
 		Early:      m.early,
 		Identified: m.identified,
-		Missed:     m.missed(),
 		Repeated:   m.repeated,
 		lasted:     m.lasted,
 		latencies:  m.latencies,
+	}
+	if missed, known := m.missed(streams); known {
+		r.Missed = &missed
 	}
 	if repeats {
 		r.Responses = &m.responses
@@ -111,8 +113,10 @@ func (r *results) write(w io.Writer, p palette) error {
 		row("latency", "unknown: the events contain no time of sending; set --time-field to the field that does")
 	}
 	switch {
+	case r.Identified > 0 && r.Missed == nil:
+		row("ids", "not consecutive, so missed events are unknown; %d repeated, of %s", r.Repeated, plural(r.Identified, "event"))
 	case r.Identified > 0:
-		row("ids", "%d missed, %d repeated, of %s", r.Missed, r.Repeated, plural(r.Identified, "event"))
+		row("ids", "%d missed, %d repeated, of %s", *r.Missed, r.Repeated, plural(r.Identified, "event"))
 	case r.Events > 0:
 		row("ids", "not numbered, so missed and repeated events are unknown")
 	}

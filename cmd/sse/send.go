@@ -10,7 +10,9 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"reflect"
 	"strings"
+	"syscall"
 	"time"
 
 	"example.org/sse"
@@ -30,7 +32,9 @@ type sendCommand struct {
 
 // Help documents what is served, and the exit codes.
 func (*sendCommand) Help() string {
-	return `The stream is served at /events, and a page that shows it at /. An interrupt ends all streams after the lines that were read.
+	return `The stream is served at /events, and a page that shows it at /. A client that is too slow is disconnected, and resumes when it reconnects; send reports the lines that it missed.
+
+An interrupt ends all streams after the lines that were read.
 
 Exit codes: 0 after an interrupt or, with --exit, at the end of the input; 1 if the address cannot be served or the input cannot be read; 2 if the command line is invalid.`
 }
@@ -43,7 +47,7 @@ var page []byte
 
 // Run serves the lines of standard input.
 func (c *sendCommand) Run(ctx context.Context, s *streams) error {
-	events, shown, err := c.sets()
+	events, shown, err := c.sets(s)
 	if err != nil {
 		return err
 	}
@@ -54,8 +58,8 @@ func (c *sendCommand) Run(ctx context.Context, s *streams) error {
 	srv := &http.Server{Handler: c.handler(events, shown), ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(sse.Listener(l)) }()
-	port := l.Addr().(*net.TCPAddr).Port
-	s.logf("serving http://localhost:%d/events; open http://localhost:%[1]d/ to watch it", port)
+	origin := c.origin(l.Addr())
+	s.logf("serving %s/events; open %[1]s/ to watch it", origin)
 
 	// Nothing waits for this goroutine: a read of standard input cannot be
 	// canceled.
@@ -89,27 +93,52 @@ func (c *sendCommand) Run(ctx context.Context, s *streams) error {
 }
 
 // sets returns the set of /events and the set of the page.
-func (c *sendCommand) sets() (events, shown *historySet, err error) {
+func (c *sendCommand) sets(s *streams) (events, shown *historySet, err error) {
 	if c.History < 0 || c.Wait < 0 {
 		return nil, nil, usage("--history and --wait must not be negative")
 	}
 	o := &sse.AcceptOptions{KeepAlive: c.KeepAlive}
-	events, shown = newHistorySet(c.History, o), newHistorySet(c.History, o)
+	events, shown = newHistorySet(c.History, o, s.logf), newHistorySet(c.History, o, s.logf)
 	if err := errors.Join(events.begin(c.Type), shown.begin("")); err != nil {
-		return nil, nil, usage("--type: %w", err)
+		return nil, nil, usage("--type: %s", plain(err))
 	}
 	return events, shown, nil
 }
 
 func (c *sendCommand) listen() (net.Listener, error) {
-	if !strings.Contains(c.Addr, ":") {
-		return nil, usage("%q is not a valid address; write it like :8080 or localhost:8080", c.Addr)
+	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
+		return nil, usage("%q is not a valid address; write it like :8080, localhost:8080 or [::1]:8080", c.Addr)
 	}
 	l, err := net.Listen("tcp", c.Addr)
-	if err != nil {
-		return nil, fmt.Errorf("%w; choose another port, or :0 for a free one", err)
+	if err == nil {
+		return l, nil
 	}
-	return l, nil
+	why := failureOf(err).what
+	_, invalid := errors.AsType[*net.AddrError](err)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		why = "another program does; choose another port, or 0 for a free one"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		why = "it is not an address of this machine"
+	case errors.Is(err, syscall.EACCES):
+		why = "only root may; choose a port from 1024"
+	case invalid:
+		why = "its port is not a number from 0 to 65535"
+	}
+	return nil, fmt.Errorf("cannot listen on %s: %s", c.Addr, why)
+}
+
+// origin returns the origin of the URLs that a client on this machine can use.
+func (c *sendCommand) origin(addr net.Addr) string {
+	host, _, err := net.SplitHostPort(c.Addr)
+	_, port, err2 := net.SplitHostPort(addr.String())
+	if err != nil || err2 != nil {
+		return "http://" + addr.String()
+	}
+	if ip := net.ParseIP(host); host == "" || ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return "http://" + net.JoinHostPort(host, port)
 }
 
 func (c *sendCommand) handler(events, shown http.Handler) http.Handler {
@@ -150,7 +179,7 @@ func (c *sendCommand) read(lines *bufio.Scanner, events, shown *historySet) erro
 		}
 		e, err := events.dispatch(e)
 		if err != nil {
-			return fmt.Errorf("line %d: %w", n, err)
+			return fmt.Errorf("line %d: %s", n, plain(err))
 		}
 		copied, err := sse.JSON(map[string]string{"type": cmp.Or(e.Type, "message"), "id": e.ID, "data": e.Data})
 		if err != nil {
@@ -168,6 +197,27 @@ func (c *sendCommand) read(lines *bufio.Scanner, events, shown *historySet) erro
 	return nil
 }
 
+// jsonError describes why a line of JSON is not an event.
+func jsonError(err error) string {
+	const wanted = `not a JSON object such as {"type": "note", "data": "hello"}: `
+	wrong, ok := errors.AsType[*json.UnmarshalTypeError](err)
+	if !ok {
+		return wanted + err.Error()
+	}
+	article := "a "
+	if strings.HasPrefix(wrong.Value, "array") || strings.HasPrefix(wrong.Value, "object") {
+		article = "an "
+	}
+	kind := "a whole number"
+	switch {
+	case wrong.Field == "":
+		return wanted + "it is " + article + wrong.Value
+	case wrong.Type.Kind() == reflect.String:
+		kind = "a string"
+	}
+	return fmt.Sprintf("%s is %s%s, not %s", wrong.Field, article, wrong.Value, kind)
+}
+
 // parse returns the event that a line of JSON describes.
 func (c *sendCommand) parse(line []byte) (sse.Event, error) {
 	var fields struct {
@@ -177,7 +227,7 @@ func (c *sendCommand) parse(line []byte) (sse.Event, error) {
 		Retry int64           `json:"retry"`
 	}
 	if err := json.Unmarshal(line, &fields); err != nil {
-		return sse.Event{}, fmt.Errorf("not a JSON object such as {\"type\": \"note\", \"data\": \"hello\"}: %w", err)
+		return sse.Event{}, errors.New(jsonError(err))
 	}
 	e := sse.Event{
 		Type:  cmp.Or(fields.Type, c.Type),

@@ -14,9 +14,9 @@ func serve(t *testing.T, in io.Reader, args ...string) (p *process, origin strin
 	t.Helper()
 	p = start(t, in, append([]string{"send", "127.0.0.1:0"}, args...)...)
 	eventually(t, "the server is ready", func() bool {
-		m := regexp.MustCompile(`serving (http://localhost:\d+)/events`).FindStringSubmatch(p.err.String())
+		m := regexp.MustCompile(`serving (http://127.0.0.1:\d+)/events`).FindStringSubmatch(p.err.String())
 		if m != nil {
-			origin = strings.Replace(m[1], "localhost", "127.0.0.1", 1)
+			origin = m[1]
 		}
 		return m != nil
 	})
@@ -114,8 +114,8 @@ func TestSendFailures(t *testing.T) {
 	}{
 		{"end", "--exit 127.0.0.1:0", "a\n", 0, "serving"},
 		{"not JSON", "--json 127.0.0.1:0", "{}\nhello\n", 1, "line 2: not a JSON object"},
-		{"bad type", "--json 127.0.0.1:0", `{"type":"a\nb"}`, 1, "line 1: sse: invalid event: Type"},
-		{"bad flag", "--type \x01 127.0.0.1:0", "", 2, "--type: sse: invalid event: Type"},
+		{"bad type", "--json 127.0.0.1:0", `{"type":"a\nb"}`, 1, "line 1: invalid event: Type"},
+		{"bad flag", "--type \x01 127.0.0.1:0", "", 2, "--type: invalid event: Type"},
 		{"long", "127.0.0.1:0", strings.Repeat("x", maxLine+1), 1, "line 1 is longer than 16 MiB"},
 		{"taken", l.Addr().String(), "", 1, "choose another port"},
 	} {

@@ -15,7 +15,7 @@ import (
 
 type tailCommand struct {
 	endpoint
-	JSON bool `name:"json" xor:"format" help:"Print each event as a JSON object on one line: time, type, id, data, retry."`
+	JSON bool `name:"json" xor:"format" help:"Print each event as a JSON object on one line: time, type, id, data, retry. Comments and reconnections are lines without a type."`
 	Raw  bool `xor:"format" help:"Print fields and comments in event stream format."`
 
 	LastEventID string `name:"last-event-id" placeholder:"ID" help:"Resume after the event with this id."`
@@ -31,13 +31,14 @@ type tailCommand struct {
 	Idle            time.Duration `placeholder:"DURATION" help:"Reconnect if the server sends nothing for this time (default: never)."`
 	MaxEvent        int           `default:"16" placeholder:"MIB" help:"Maximum size of an event in MiB (default: ${default})."`
 
-	opened int    // streams so far
-	shown  string // the URL
+	opened  int    // streams so far
+	shown   string // the URL
+	printer printer
 }
 
 // Help documents reconnecting and the exit codes.
 func (*tailCommand) Help() string {
-	return `When the stream ends, tail reconnects and resumes after the last event. Only a GET request is repeated, unless --reconnect is set. --persistent is for a server that restarts or is too busy: tail then waits as long as its Retry-After says.
+	return `When the stream ends, tail reconnects and resumes after the last event. Only a GET request is repeated, unless --reconnect is set. --persistent is for a server that restarts or is too busy: tail then waits as long as its Retry-After says. If ids were consecutive so far, tail reports those that are missing.
 
 Exit codes:
 
@@ -73,24 +74,39 @@ func (c *tailCommand) Run(ctx context.Context, s *streams) error {
 	if err != nil {
 		return err
 	}
-	printer := c.printer(s, client.ResumeAfter)
-	client.OnComment = printer.comment
-	seen := 0
+	c.printer = c.newPrinter(s, client.ResumeAfter)
+	client.OnComment = c.printer.comment
+	seen, ids := 0, new(sequence)
 	for event, err := range client.Events(ctx) {
 		if err != nil {
 			return c.explain(err)
 		}
-		if err := printer.event(event); err != nil {
+		if err := c.printer.event(event); err != nil {
 			return err
 		}
+		reportJump(s, ids, event)
 		if seen++; seen == c.Count || c.Until != "" && event.Type == c.Until {
 			return nil
 		}
+	}
+	if c.opened == 0 || client.Retry >= 0 { // otherwise it is the end of the only stream
+		s.logf("%v", errNoMore)
 	}
 	if c.hasGoal() {
 		return fmt.Errorf("the stream ended before %s", c.goal())
 	}
 	return nil
+}
+
+// reportJump reports ids that are missing before an event, if all but a few ids so far
+// were consecutive.
+func reportJump(s *streams, ids *sequence, e sse.Event) {
+	const mostly = 20
+	before := ids.steps
+	_, g := ids.next(e)
+	if g != (gap{}) && before.next > mostly*(before.jumps+before.turns) {
+		s.logf("the ids jump from %s to %s: %s may have been missed", g.id(g.from), g.id(g.to), plural(int64(g.to-g.from-1), "event"))
+	}
 }
 
 // hasGoal reports whether tail waits for a certain event.
@@ -122,6 +138,7 @@ func (c *tailCommand) client(s *streams, cancel context.CancelCauseFunc) (*sse.C
 	client.OnOpen = func(*http.Response) {
 		if c.opened++; c.opened > 1 {
 			s.logf("reconnected")
+			c.printer.reconnected()
 		}
 	}
 	// A browser retries forever. Here a wrong URL is more likely, so that the
@@ -137,6 +154,7 @@ func (c *tailCommand) client(s *streams, cancel context.CancelCauseFunc) (*sse.C
 			err = inWords(err)
 		}
 		s.logf("%v; reconnecting in %v", err, wait.Round(time.Millisecond))
+		c.printer.reconnecting(err.Error(), wait)
 	}
 	return client, nil
 }
@@ -163,7 +181,7 @@ func (c *tailCommand) explain(err error) error {
 	return fmt.Errorf("%w\n     to diagnose it, run: sse doctor %s", err, shellWord(c.shown))
 }
 
-func (c *tailCommand) printer(s *streams, lastEventID string) printer {
+func (c *tailCommand) newPrinter(s *streams, lastEventID string) printer {
 	w := bufio.NewWriter(s.out)
 	switch {
 	case c.JSON:

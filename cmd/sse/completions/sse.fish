@@ -22,7 +22,7 @@ complete -c sse -n '__fish_seen_subcommand_from tail' -l key -x -d 'Private key 
 complete -c sse -n '__fish_seen_subcommand_from tail' -s k -l insecure -d 'Do not verify TLS certificates.'
 complete -c sse -n '__fish_seen_subcommand_from tail' -l unix-socket -x -d 'Connect to this Unix socket instead of the URL'\''s host.'
 complete -c sse -n '__fish_seen_subcommand_from tail' -s v -l verbose -d 'Print the heads of requests and responses on standard error, without passwords, cookies and keys.'
-complete -c sse -n '__fish_seen_subcommand_from tail' -l json -d 'Print each event as a JSON object on one line: time, type, id, data, retry.'
+complete -c sse -n '__fish_seen_subcommand_from tail' -l json -d 'Print each event as a JSON object on one line: time, type, id, data, retry. Comments and reconnections are lines without a type.'
 complete -c sse -n '__fish_seen_subcommand_from tail' -l raw -d 'Print fields and comments in event stream format.'
 complete -c sse -n '__fish_seen_subcommand_from tail' -l last-event-id -x -d 'Resume after the event with this id.'
 complete -c sse -n '__fish_seen_subcommand_from tail' -l until -x -d 'Stop after an event of this type.'

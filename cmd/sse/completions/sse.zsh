@@ -36,7 +36,7 @@ _sse() {
 				'(-k --insecure)'{-k,--insecure}'[Do not verify TLS certificates.]'
 				'--unix-socket=[Connect to this Unix socket instead of the URL'\''s host.]:PATH: '
 				'(-v --verbose)'{-v,--verbose}'[Print the heads of requests and responses on standard error, without passwords, cookies and keys.]'
-				'--json[Print each event as a JSON object on one line\: time, type, id, data, retry.]'
+				'--json[Print each event as a JSON object on one line\: time, type, id, data, retry. Comments and reconnections are lines without a type.]'
 				'--raw[Print fields and comments in event stream format.]'
 				'--last-event-id=[Resume after the event with this id.]:ID: '
 				'--until=[Stop after an event of this type.]:TYPE: '
