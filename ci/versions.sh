@@ -21,6 +21,8 @@ nginx:nginx-light:./cmd/sse
 haproxy:haproxy:./internal/e2e
 caddy:caddy:./internal/e2e
 haproxy:haproxy:./cmd/sse
+lighttpd:lighttpd:./cmd/sse
+apache2:apache2-bin:./cmd/sse
 zsh:zsh:./cmd/sse
 fish:fish:./cmd/sse
 redis-server:redis-server:./internal/e2e

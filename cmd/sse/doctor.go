@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 type doctorCommand struct {
@@ -75,7 +76,7 @@ func (c *doctorCommand) Run(ctx context.Context, s *streams) error {
 		encoder.SetIndent("", "  ")
 		err = encoder.Encode(d)
 	} else {
-		err = d.write(s.out, s.palette(s.out))
+		err = d.write(s.out, s.palette(s.out), widthOf(s.out))
 	}
 	if err == nil && !d.OK {
 		err = errReported
@@ -83,7 +84,10 @@ func (c *doctorCommand) Run(ctx context.Context, s *streams) error {
 	return err
 }
 
-func (d *diagnosis) write(w io.Writer, p palette) error {
+// write prints the findings in lines of at most the given width.
+func (d *diagnosis) write(w io.Writer, p palette, width int) error {
+	const indent = 15 // of the texts
+	width = max(width, 50)
 	var b strings.Builder
 	count := make(map[level]int)
 	for _, f := range d.Findings {
@@ -95,9 +99,10 @@ func (d *diagnosis) write(w io.Writer, p palette) error {
 		case broken:
 			mark, paint = "✗", p.bad
 		}
-		fmt.Fprintf(&b, "%s %-12s %s\n", paint(mark), f.Check, printable(f.Seen))
+		seen := strings.TrimLeft(wrap(printable(f.Seen), indent, width), " ")
+		fmt.Fprintf(&b, "%s %-*s %s", paint(mark), indent-3, f.Check, seen)
 		if f.Fix != "" {
-			b.WriteString(p.dim(wrap(f.Fix, 15, 90)))
+			b.WriteString(p.dim(wrap(f.Fix, indent, width)))
 		}
 	}
 	fmt.Fprintf(&b, "\n%d ✓  %d !  %d ✗\n", count[fine], count[minor], count[broken])
@@ -110,16 +115,17 @@ func wrap(text string, indent, width int) string {
 	var b strings.Builder
 	column := 0
 	for word := range strings.FieldsSeq(text) {
+		length := utf8.RuneCountInString(word)
 		switch {
-		case column == 0 || column+1+len(word) > width:
+		case column == 0 || column+1+length > width:
 			if column > 0 {
 				b.WriteByte('\n')
 			}
 			b.WriteString(strings.Repeat(" ", indent) + word)
-			column = indent + len(word)
+			column = indent + length
 		default:
 			b.WriteString(" " + word)
-			column += 1 + len(word)
+			column += 1 + length
 		}
 	}
 	return b.String() + "\n"

@@ -6,9 +6,11 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"unicode/utf8"
 )
 
 // examine runs sse doctor and returns its findings.
@@ -167,4 +169,49 @@ func testDoctorOfABuffer(t *testing.T) {
 	findings, _ := examine(t, buffering.URL, "5s")
 	has(t, findings, "delivery", broken, "events at once")
 	has(t, findings, "delivery", broken, "X-Accel-Buffering: no")
+}
+
+// TestDoctorWidth checks that no line is wider than the terminal, unless a word is.
+func TestDoctorWidth(t *testing.T) {
+	var d diagnosis
+	d.add("answer", broken, "404 Not Found; the body begins with \"404 page not found, and much more that is said\"", strings.Repeat("Ünïcode wörds … ", 20))
+	d.add("proxies", fine, "Server: nginx, Via: 1.1 "+strings.Repeat("x", 30)+", X-Cache: MISS", "")
+	for _, width := range []int{10, 50, 80, 120} {
+		var b strings.Builder
+		if err := d.write(&b, (&streams{}).palette(&b), width); err != nil {
+			t.Fatal(err)
+		}
+		longest := 0
+		for line := range strings.Lines(b.String()) {
+			longest = max(longest, utf8.RuneCountInString(strings.TrimSuffix(line, "\n")))
+		}
+		if width = max(width, 50); longest > width || longest < width-15 {
+			t.Errorf("width %d: the longest line has %d:\n%s", width, longest, b.String())
+		}
+	}
+}
+
+// TestWidth checks what the width is without a terminal.
+func TestWidth(t *testing.T) {
+	file, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for _, row := range []struct {
+		w       io.Writer
+		columns string
+		want    int
+	}{
+		{io.Discard, "", 80},
+		{file, "", 80},
+		{file, "100", 100},
+		{file, "x", 80},
+		{file, "-5", 80},
+	} {
+		t.Setenv("COLUMNS", row.columns)
+		if got := widthOf(row.w); got != row.want {
+			t.Errorf("COLUMNS=%s: got %d, want %d", row.columns, got, row.want)
+		}
+	}
 }

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -34,34 +33,13 @@ func (x *examiner) addHeader(h http.Header) {
 	x.headers = append(x.headers, h)
 }
 
-// proxies returns the headers that identify servers and proxies, and whether one
-// of them is nginx.
-func (x *examiner) proxies() (names []string, nginx bool) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	seen := make(map[string]bool)
-	for _, h := range x.headers {
-		server := strings.ToLower(h.Get("Server"))
-		nginx = nginx || strings.Contains(server, "nginx") || strings.Contains(server, "openresty")
-		for _, name := range []string{"Server", "Via", "X-Served-By", "X-Cache", "CF-Ray", "X-Amz-Cf-Id", "X-Envoy-Upstream-Service-Time"} {
-			value := h.Get(name)
-			if value == "" || seen[name] {
-				continue
-			}
-			seen[name] = true
-			names = append(names, name+": "+value)
-		}
-	}
-	return names, nginx
-}
-
-// An answer is the response to a HEAD, OPTIONS or TRACE request.
+// An answer is the response to another request than the stream's.
 type answer struct {
 	response *http.Response // nil if there was none
 	endless  bool           // its body did not end in time
 }
 
-// try makes a HEAD, OPTIONS or TRACE request.
+// try makes a HEAD, OPTIONS or TRACE request, or one of an unknown method.
 func (x *examiner) try(method string) (a answer) {
 	ctx, cancel := context.WithTimeout(x.ctx, min(x.wait, delayLimit))
 	defer cancel()
@@ -93,8 +71,12 @@ func (x *examiner) examine(d *diagnosis) {
 	others.Go(func() { options = x.try(http.MethodOptions) })
 	o := x.observe(x.wait, "", isSteady)
 	others.Wait()
-	if _, nginx := x.proxies(); o.response == nil && !nginx && o.timedOut {
-		x.try(http.MethodTrace) // proxies answer it themselves, which identifies them
+	// Servers answer these themselves, which identifies them: most TRACE, and
+	// lighttpd an unknown method.
+	for _, method := range []string{http.MethodTrace, "UNKNOWN"} {
+		if o.response == nil && o.timedOut && x.server() == nil {
+			x.try(method)
+		}
 	}
 	if !x.findAnswer(d, o) {
 		return

@@ -12,14 +12,6 @@ import (
 	"example.org/sse"
 )
 
-const (
-	fixNginx = "nginx buffers responses by default. Send the header 'X-Accel-Buffering: no' with the stream, " +
-		"or set 'proxy_buffering off;' in its location block."
-	fixBuffering = "The server may send nothing before the first event, or buffer its output: flush the head and a comment at once, and flush after each event. " +
-		"Or a proxy may buffer: 'X-Accel-Buffering: no' (or 'proxy_buffering off;') turns that off in nginx, and 'Cache-Control: no-cache, no-transform' in proxies that compress."
-	fixCaching = "A cache may store or delay the stream. Send 'Cache-Control: no-cache, no-transform'."
-)
-
 func short(d time.Duration) string {
 	if d < 10*time.Millisecond {
 		return d.Round(10 * time.Microsecond).String()
@@ -29,13 +21,11 @@ func short(d time.Duration) string {
 
 // findAnswer reports whether there is a stream to examine further.
 func (x *examiner) findAnswer(d *diagnosis, o *observation) bool {
-	names, nginx := x.proxies()
+	names := x.proxies()
 	if o.response == nil {
 		switch {
-		case o.timedOut && nginx:
-			d.add("answer", broken, fmt.Sprintf("no response within %v, not even the head", x.wait), fixNginx)
 		case o.timedOut:
-			d.add("answer", broken, fmt.Sprintf("no response within %v, not even the head", x.wait), fixBuffering)
+			d.add("answer", broken, fmt.Sprintf("no response within %v, not even the head", x.wait), x.fixBuffering())
 		default:
 			f := x.failureOf(o.failure)
 			d.add("answer", broken, f.what, f.fix)
@@ -80,11 +70,7 @@ func findProtocol(d *diagnosis, o *observation) {
 
 // findDelivery reports whether events arrive when they are sent.
 func (x *examiner) findDelivery(d *diagnosis, o *observation) {
-	_, nginx := x.proxies()
-	fix := fixBuffering
-	if nginx {
-		fix = fixNginx
-	}
+	fix := x.fixBuffering()
 	i, b := o.buffered()
 	switch encoding := o.response.Header.Get("Content-Encoding"); {
 	case len(o.bursts) == 0:
@@ -92,7 +78,7 @@ func (x *examiner) findDelivery(d *diagnosis, o *observation) {
 			"Firefox fires open only at the first byte: send a comment with the head. If the server did send something, it is being held back: "+fix)
 	case encoding != "" && o.events+o.comments == 0 && o.timedOut:
 		d.add("delivery", broken, fmt.Sprintf("%d compressed bytes that cannot be decoded yet", o.bytes),
-			"The compressor does not flush after each event. Do not compress streams; 'Cache-Control: no-cache, no-transform' tells proxies not to.")
+			"The compressor does not flush after each event. "+x.fixCompression(o.response.Header))
 	case i == 0:
 		d.add("delivery", broken, fmt.Sprintf("nothing for %s, then %d events at once: something holds them back", short(b.after), b.events), fix)
 	case i > 0:
@@ -113,7 +99,7 @@ func (x *examiner) findDelivery(d *diagnosis, o *observation) {
 func (x *examiner) findHeaders(d *diagnosis, o *observation) {
 	h := o.response.Header
 	if encoding := h.Get("Content-Encoding"); encoding != "" {
-		d.add("compression", minor, encoding, "This works only if the server and every proxy flush after each event. 'Cache-Control: no-transform' tells proxies not to compress.")
+		d.add("compression", minor, encoding, "This works only if the server and every proxy flush after each event. "+x.fixCompression(h))
 	} else {
 		d.add("compression", fine, "none", "")
 	}
@@ -128,12 +114,12 @@ func (x *examiner) findHeaders(d *diagnosis, o *observation) {
 	default:
 		d.add("caching", fine, control, "")
 	}
-	_, nginx := x.proxies()
+	s := x.server()
 	switch buffering := h.Get("X-Accel-Buffering"); {
 	case strings.EqualFold(buffering, "no"):
 		d.add("buffering", fine, "X-Accel-Buffering: no", "")
-	case nginx: // which removes the header
-		d.add("buffering", fine, "nginx passes the stream on", "")
+	case s != nil && s.passesOn != "":
+		d.add("buffering", fine, s.passesOn, "")
 	default:
 		d.add("buffering", minor, "no X-Accel-Buffering", "If nginx is ever put in front of the server, it will buffer events. Send 'X-Accel-Buffering: no'.")
 	}

@@ -110,7 +110,7 @@ func (r *results) write(w io.Writer, p palette) error {
 	case r.Latency != nil:
 		row("latency", "%s, of %s", r.Latency, plural(r.Latency.Count, "event"))
 	case r.Events > 0:
-		row("latency", "unknown: the events contain no time of sending; set --time-field to the field that does")
+		row("latency", "unknown; set --time-field to the field with the time of sending")
 	}
 	switch {
 	case r.Identified > 0 && r.Missed == nil:
@@ -133,7 +133,7 @@ func (r *results) write(w io.Writer, p palette) error {
 }
 
 func (s *spread) String() string {
-	return fmt.Sprintf("p50 %s   p90 %s   p99 %s   p99.9 %s   max %s", ms(s.P50), ms(s.P90), ms(s.P99), ms(s.P999), ms(s.Max))
+	return fmt.Sprintf("p50 %s  p90 %s  p99 %s  p99.9 %s  max %s", ms(s.P50), ms(s.P90), ms(s.P99), ms(s.P999), ms(s.Max))
 }
 
 func ms(x float64) string {
@@ -176,13 +176,12 @@ func writeHistogram(w io.Writer, h *hdrhistogram.Histogram, p palette) {
 	for _, n := range counts {
 		most = max(most, n)
 	}
-	began := false
+	began, width := false, int64(min(max(widthOf(w)-24, 10), 50))
 	fmt.Fprintln(w) //nolint:errcheck // the results are written
 	for i, n := range counts {
 		if began = began || n > 0; !began {
 			continue
 		}
-		const width = 50
 		bar := strings.Repeat("█", int((n*width+most-1)/most))
 		label := "≤ " + ms(float64(int64(1)<<i)/1000)
 		fmt.Fprintf(w, "%12s  %s %s\n", label, p.name(bar), p.dim(fmt.Sprintf("%.1f %%", 100*float64(n)/float64(h.TotalCount())))) //nolint:errcheck // the same
