@@ -30,7 +30,7 @@ Latency is measured from a timestamp in the event's data: a number that, as nano
 
 Missed and repeated events are found by their ids: consecutive numbers, or the ids of this library. With the latter, an event counts as missed if another stream received it. With other ids, such as times, missed events are unknown.
 
-Exit codes: 0 if all streams stayed open; 1 if a stream could not be opened, or failed; 2 if the command line is invalid. An interrupt ends the measurement early.`
+Exit codes: 0 if all streams stayed open; 1 if a stream could not be opened, or failed; 2 if the command line is invalid. An interrupt ends the measurement early.` + helpOfRequests
 }
 
 // maxOpening is the number of streams that are opened at once. Opening all would
@@ -51,8 +51,11 @@ type bench struct {
 
 // Run measures.
 func (c *benchCommand) Run(ctx context.Context, s *streams) error {
-	if c.Streams < 1 || c.Duration <= 0 {
-		return usage("-c and -d must be positive")
+	if c.Streams < 1 || c.Streams > 1_000_000 {
+		return usage("-c must be from 1 to 1000000")
+	}
+	if c.Duration <= 0 {
+		return usage("-d must be positive")
 	}
 	target, err := c.target(s, c.ResponseTimeout, true)
 	if err != nil {

@@ -1,13 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // An endpoint is the URL of a stream and how to request it: the argument and the
@@ -42,7 +46,10 @@ func (e *endpoint) url() (*url.URL, error) {
 	if u.Hostname() == "" && u.Port() != "" {
 		u.Host = "localhost" + u.Host
 	}
+	port, err := strconv.Atoi(cmp.Or(u.Port(), "1"))
 	switch {
+	case err != nil || port < 1 || port > 65535:
+		return nil, usage("%q has an invalid port; it must be from 1 to 65535", redacted(u))
 	case u.Scheme != "http" && u.Scheme != "https":
 		return nil, usage("%q is not an http or https URL", redacted(u))
 	case u.Hostname() == "" || strings.ContainsFunc(u.Host, unicode.IsSpace):
@@ -90,6 +97,10 @@ func (e *endpoint) header(u *url.URL) (http.Header, error) {
 		switch {
 		case !ok || name == "": // not printed, since it may be a secret
 			return nil, usage("header %d has no name; write it like -H 'Name: value'", i+1)
+		case !httpguts.ValidHeaderFieldName(name):
+			return nil, usage("-H: %q is not a valid name of a header", name)
+		case !httpguts.ValidHeaderFieldValue(value):
+			return nil, usage("-H: the value of %s contains a control character", name)
 		case name == "Content-Length" || name == "Transfer-Encoding" || name == "Trailer":
 			return nil, usage("-H cannot set %s, which follows from the request body", name)
 		}

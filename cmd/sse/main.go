@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -110,6 +111,9 @@ func version() string {
 	return text + ", " + build.GoVersion
 }
 
+// noValue matches how kong says that a flag has no value.
+var noValue = regexp.MustCompile(`expected (\S+ )?value but got "[^"]*" \([^)]*\)`)
+
 // run runs a command line and returns its exit code.
 func run(ctx context.Context, args []string, s *streams) (code int) {
 	type exited struct{ code int } // how kong exits after --help
@@ -130,7 +134,7 @@ func run(ctx context.Context, args []string, s *streams) (code int) {
 		kong.Bind(s),
 	).Parse(args)
 	if err != nil {
-		s.logf("%v", err)
+		s.logf("%s", noValue.ReplaceAllString(err.Error(), "needs a value"))
 		s.logf("run 'sse --help' for the commands, or 'sse tail --help' for a command's flags")
 		return exitUsage
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 // A lockedBuffer can be written by a command while the test reads it.
@@ -127,7 +128,9 @@ func TestUsage(t *testing.T) {
 		{"tail -n -1 x", 2, "=", ""},
 		{"tail --data @/nowhere x", 2, "=", "--data: open /nowhere"},
 		{"bench ftp://x", 2, "=", "is not an http or https URL"},
-		{"bench -c 0 x", 2, "=", "positive"},
+		{"bench -c 0 x", 2, "=", "-c must be from 1 to 1000000"},
+		{"bench -c 99999999999 x", 2, "=", "-c must be from 1 to 1000000"},
+		{"bench -d 0 x", 2, "=", "-d must be positive"},
 		{"doctor ftp://x", 2, "=", "is not an http or https URL"},
 		{"send", 2, "=", "<addr>"},
 		{"send 8080", 2, "=", "write it like :8080"},
@@ -137,6 +140,19 @@ func TestUsage(t *testing.T) {
 		t.Run(row.args, func(t *testing.T) {
 			command(t, "", strings.Fields(row.args)...).check(t, row.code, row.out, row.err)
 		})
+	}
+}
+
+// TestHelpWidth checks that each command's help fits a terminal of 80 columns.
+func TestHelpWidth(t *testing.T) {
+	t.Setenv("COLUMNS", "80")
+	for _, name := range []string{"", "tail", "send", "bench", "doctor", "completion"} {
+		p := command(t, "", append(strings.Fields(name), "--help")...)
+		for line := range strings.Lines(p.out.String()) {
+			if line = strings.TrimSuffix(line, "\n"); utf8.RuneCountInString(line) > 80 {
+				t.Errorf("%s: %s", name, line)
+			}
+		}
 	}
 }
 

@@ -48,7 +48,7 @@ Exit codes:
        was met
   2    the command line is invalid
   3    --timeout passed before --until or -n was met
-  130  interrupted`
+  130  interrupted` + helpOfRequests
 }
 
 var (

@@ -93,7 +93,7 @@ func (e *endpoint) tls() (*tls.Config, error) {
 	}
 	certificate, err := tls.LoadX509KeyPair(e.Cert, key)
 	if err != nil {
-		return nil, usage("--cert: %w", err)
+		return nil, usage("--cert: %s", plain(err))
 	}
 	config.Certificates = []tls.Certificate{certificate}
 	return config, nil
