@@ -74,7 +74,7 @@ func (x *examiner) examine(d *diagnosis) {
 	// Servers answer these themselves, which identifies them: most TRACE, and
 	// lighttpd an unknown method.
 	for _, method := range []string{http.MethodTrace, "UNKNOWN"} {
-		if o.response == nil && o.timedOut && x.server() == nil {
+		if o.timedOut && o.connected && o.response == nil && x.server() == nil {
 			x.try(method)
 		}
 	}

@@ -141,3 +141,22 @@ func TestFailureTexts(t *testing.T) {
 		}
 	}
 }
+
+// TestDoctorWithoutAConnection checks that the doctor does not suspect a buffer where
+// there is no connection that could have one.
+func TestDoctorWithoutAConnection(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // nobody accepts its connections
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	for _, row := range []struct{ url, what, fix string }{
+		{"http://" + memory.host + ":9/", "no connection within 2s", "firewall"},
+		{"https://" + silent.Addr().String(), "the server did not finish the TLS handshake within 2s", "speaks TLS"},
+		{"http://" + silent.Addr().String(), "no response within 2s, not even the head", "buffer"},
+	} {
+		findings, _ := examine(t, row.url, "2s")
+		has(t, findings, "answer", broken, row.what)
+		has(t, findings, "answer", broken, row.fix)
+	}
+}

@@ -24,6 +24,10 @@ func (x *examiner) findAnswer(d *diagnosis, o *observation) bool {
 	names := x.proxies()
 	if o.response == nil {
 		switch {
+		case o.timedOut && !o.connected && o.shook:
+			d.add("answer", broken, fmt.Sprintf("the server did not finish the TLS handshake within %v", x.wait), "Check that the port speaks TLS, and that the server is not overloaded.")
+		case o.timedOut && !o.connected:
+			d.add("answer", broken, fmt.Sprintf("no connection within %v", x.wait), "Check the address; a firewall may drop the packets.")
 		case o.timedOut:
 			d.add("answer", broken, fmt.Sprintf("no response within %v, not even the head", x.wait), x.fixBuffering())
 		default:

@@ -16,19 +16,24 @@ import (
 )
 
 // memory is a network in memory, for tests in fake time: its addresses are those of
-// a host that nothing else uses, and those without a server refuse connections.
+// a host that nothing else uses, and those without a server refuse connections, or
+// never answer: port 9.
 var memory = struct {
 	host string
 
 	mu        sync.Mutex
 	listeners map[string]*memhttp.Listener // by address
-	ports     int
-}{host: "127.0.0.2", listeners: make(map[string]*memhttp.Listener), ports: 1}
+	ports     int                          // the last that is in use
+}{host: "127.0.0.2", listeners: make(map[string]*memhttp.Listener), ports: 9}
 
 // dialMemory is the commands' DialContext in tests.
 func dialMemory(ctx context.Context, network, addr string) (net.Conn, error) {
 	if !strings.HasPrefix(addr, memory.host+":") {
 		return new(net.Dialer).DialContext(ctx, network, addr)
+	}
+	if addr == memory.host+":9" { // as if a firewall dropped the packets
+		<-ctx.Done()
+		return nil, ctx.Err()
 	}
 	memory.mu.Lock()
 	l := memory.listeners[addr]

@@ -5,6 +5,8 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
 	"time"
 
 	"example.org/sse"
@@ -25,6 +27,9 @@ type observation struct {
 	start    string         // of the body, if it is not a stream
 	failure  error          // why there was no response, or why the stream ended; nil if the examiner left
 	timedOut bool           // the examiner left because the time was up
+
+	shook     bool // the TLS handshake began
+	connected bool // there was a connection, with TLS if the URL says so
 
 	requested time.Time
 	head      time.Duration // from the request to the head of the response
@@ -61,7 +66,13 @@ func (x *examiner) observe(wait time.Duration, id string, enough func(*observati
 			o.silence = max(o.silence, time.Since(o.lastByte))
 		}
 	}()
-	r, err := x.target.request(ctx, x.target.method)
+	var shook, connected atomic.Bool
+	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		TLSHandshakeStart: func() { shook.Store(true) },
+		GotConn:           func(httptrace.GotConnInfo) { connected.Store(true) },
+	})
+	defer func() { o.shook, o.connected = shook.Load(), connected.Load() }()
+	r, err := x.target.request(traced, x.target.method)
 	if err != nil {
 		o.failure = err
 		return o
