@@ -110,7 +110,7 @@ func (x *examiner) speaksTLS() bool {
 	if err != nil || u.Scheme != "http" || x.target.dial == nil {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(x.ctx, delayLimit)
+	ctx, cancel := context.WithTimeout(x.ctx, x.wait)
 	defer cancel()
 	c, err := x.target.dial(ctx, "tcp", net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "80")))
 	if err != nil {

@@ -79,7 +79,7 @@ func TestFailuresInWords(t *testing.T) {
 		{"http://" + closing, "closed the connection without an answer", "log"},
 		{refused(t), "nothing listens there (connection refused)", "Check that the server is running"},
 	} {
-		for _, name := range []string{"doctor --wait 1", "tail -n 1", "bench -c 1 -d 1ms"} {
+		for _, name := range []string{"doctor --wait 1m", "tail -n 1", "bench -c 1 -d 1ms"} {
 			p := command(t, "", strings.Fields(name+" "+row.args)...)
 			got := p.out.String() + p.err.String()
 			words := strings.Join(strings.Fields(got), " ")

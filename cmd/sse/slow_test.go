@@ -52,6 +52,10 @@ func TestSendToASlowClient(t *testing.T) {
 	if want := "the client at " + c.LocalAddr().String() + " is too slow"; !strings.Contains(p.err.String(), want) {
 		t.Errorf("got %s, want %s", p.err.String(), want)
 	}
+	eventually(t, "the last line has been read", func() bool {
+		p := command(t, "", "tail", "--raw", "-n", "10", "--timeout", "2m", origin+"/events")
+		return strings.Contains(p.out.String(), fmt.Sprintf("data: %0100d\n", written))
+	})
 	again := command(t, "", "tail", "--raw", "-n", "10", "--timeout", "2m", "--last-event-id", id, origin+"/events")
 	again.check(t, 0, fmt.Sprintf("data: %0100d\n", written), "=")
 	missed := fmt.Sprintf("missed %d lines; a --history of more than 10 keeps more", written-1-10)
