@@ -95,7 +95,7 @@ func TestToolCall(t *testing.T) {
 			client := runScript(t, "mcp.mjs", "http://"+site.addr)
 			client.say("dig")
 			call := <-server.calls
-			awaitMembers(t, &server.answer, 1)
+			awaitMember(t, &server.answer)
 			server.progress(call, 1)
 			client.want("progress 1")
 			test.interrupt(site, server)

@@ -95,7 +95,7 @@ func TestPageClients(t *testing.T) {
 				t.Helper()
 				b.await(soon, "Array.from(document.querySelectorAll('#list li'), e => e.textContent.trim()).join() === '"+texts+"'")
 			}
-			awaitMembers(t, &group, 1)
+			awaitMember(t, &group)
 			group.DispatchEvent(test.event("one"))
 			shows("one")
 			site.shutdown()
@@ -106,7 +106,7 @@ func TestPageClients(t *testing.T) {
 				b.do("setTimeout(() => " + test.again + ")")
 				before = ""
 			}
-			awaitMembers(t, &group, 1)
+			awaitMember(t, &group)
 			group.DispatchEvent(test.event("three"))
 			shows(strings.TrimPrefix(before+",three", ","))
 			site.wantResumed(test.resumed)
