@@ -1,0 +1,29 @@
+// Cors serves streams to pages of another origin, with github.com/rs/cors.
+package main
+
+import (
+	"context"
+	"log"
+	"net/http"
+
+	"github.com/rs/cors"
+
+	"example.org/sse"
+	"example.org/sse/examples/internal/app"
+)
+
+func main() {
+	srv := &http.Server{Addr: "localhost:8080", Handler: routes(new(sse.Set), app.Parrot)}
+	if err := sse.ListenAndServe(context.Background(), srv); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func routes(news *sse.Set, model app.Model) http.Handler {
+	return cors.New(cors.Options{
+		AllowedOrigins: []string{"https://example.org"},
+		// A script that reconnects by itself, with fetch, sends it; some values of it
+		// make a browser ask before an EventSource does.
+		AllowedHeaders: []string{"Last-Event-ID"},
+	}).Handler(app.Routes(news, model))
+}

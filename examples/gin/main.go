@@ -1,0 +1,44 @@
+// Gin serves streams with github.com/gin-gonic/gin.
+package main
+
+import (
+	"context"
+	"log"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"example.org/sse"
+	"example.org/sse/examples/internal/app"
+)
+
+func main() {
+	// Not Engine.Run, which neither detaches streams nor shuts down.
+	srv := &http.Server{Addr: "localhost:8080", Handler: routes(new(sse.Set), app.Parrot)}
+	if err := sse.ListenAndServe(context.Background(), srv); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func routes(news *sse.Set, model app.Model) http.Handler {
+	r := gin.New()
+	r.Use(gin.Logger(), gin.Recovery())
+	r.GET("/news", gin.WrapH(news))
+	r.POST("/news", func(c *gin.Context) { news.Dispatch("", c.PostForm("text")) })
+	r.GET("/answer", func(c *gin.Context) {
+		source, err := sse.Accept(c.Writer, c.Request, nil)
+		if err != nil {
+			return // the request has been answered
+		}
+		defer source.Close()
+		ctx, cancel := context.WithCancel(c.Request.Context())
+		source.AfterFunc(cancel) // a shutdown ends the stream, not the request
+		for word := range model(ctx, c.Query("prompt")) {
+			if source.Dispatch("", word) != nil {
+				return // the client left
+			}
+		}
+		source.Dispatch("done", "")
+	})
+	return r
+}
