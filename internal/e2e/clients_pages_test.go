@@ -113,3 +113,28 @@ func TestPageClients(t *testing.T) {
 		})
 	}
 }
+
+// htmx 4 takes a reconnection time only with an event: that of the options, which comes
+// with the first one, and not that of a shutdown, which is the last line of a stream.
+func TestRetryOfHTMX4(t *testing.T) {
+	needChromium(t)
+	needPackages(t)
+	group := sse.Set{AcceptOptions: strict}
+	site := startRestartable(t, pagesOf(`<script>
+const set = setTimeout, delays = []
+setTimeout = (f, delay, ...rest) => { delays.push(delay); return set(f, delay, ...rest) }
+</script>`+htmx4Page, &group), false)
+	b := open(t, "http://"+site.addr)
+	b.expect("ERR_CONNECTION_REFUSED")
+	awaitMember(t, &group)
+	group.DispatchEvent(item("one"))
+	b.await(soon, "document.querySelector('#list li') !== null")
+	site.shutdown()
+	site.start()
+	awaitMember(t, &group)
+	// It varies the time by 30 %, and limits a request to 60 s. Its default is 500 ms.
+	got := eval[float64](b, "delays.find(delay => delay >= 50 && delay < 60000)")
+	if got < 70 || got > 130 {
+		t.Errorf("it reconnects after %v ms, want 70 to 130", got)
+	}
+}
