@@ -109,6 +109,13 @@ func optional(d, byDefault time.Duration) time.Duration {
 // A browser reconnects whenever a stream ends. To end one for good, dispatch an
 // event at which the page closes its EventSource.
 //
+// A shutdown ends the stream, but not the request's context, and then waits for the
+// handler. A handler that waits for something other than the stream, such as a model's
+// next token, should stop when the stream ends:
+//
+//	ctx, cancel := context.WithCancel(r.Context())
+//	source.AfterFunc(cancel)
+//
 // The handler must not return before it has called [EventSource.Close] or
 // [EventSource.Wait]: until then the source may be writing to w, which belongs to
 // the next request once the handler is gone.

@@ -21,7 +21,9 @@
 //			return // the request has been answered
 //		}
 //		defer source.Close()
-//		for token := range tokens(r.Context()) {
+//		ctx, cancel := context.WithCancel(r.Context())
+//		source.AfterFunc(cancel) // a shutdown ends the stream, not the request
+//		for token := range tokens(ctx) {
 //			if source.Dispatch("token", token) != nil {
 //				return // the client left
 //			}
@@ -139,8 +141,14 @@
 // sent what was dispatched before, a reconnection time that differs from client to
 // client, and a clean end. A client that takes nothing holds this up for 5 seconds
 // at most. Shutdown waits for streams whose handlers wait, as for all handlers, and
-// for detached ones, since a [Listener] makes it wait. [ListenAndServe] calls it on
-// SIGTERM and interrupt, for programs that do not handle signals.
+// for detached ones, since a [Listener] makes it wait. A handler that waits for
+// something other than its stream delays a shutdown, unless it stops when the stream
+// ends; see [Accept]. [ListenAndServe] calls Shutdown on SIGTERM and interrupt, for
+// programs that do not handle signals.
+//
+// htmx 4 takes a reconnection time only from a block with data or event: the Retry of
+// [AcceptOptions], with the first event, but not a shutdown's. It reconnects after that
+// Retry, or 0.5 s without one, give or take 30 %.
 //
 // # Proxies
 //

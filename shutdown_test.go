@@ -105,6 +105,32 @@ func TestShutdownOfLoops(t *testing.T) {
 	})
 }
 
+// A handler that waits for something else stops by a context that the stream's end
+// cancels.
+func TestShutdownOfGenerators(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		site := tr.serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			source, err := sse.Accept(w, r, nil)
+			if err != nil {
+				return
+			}
+			defer source.Close()
+			ctx, cancel := context.WithCancel(r.Context())
+			source.AfterFunc(cancel)
+			source.Dispatch("", "first")
+			<-ctx.Done() // as a slow generator
+			if err := source.Dispatch("", "second"); !errors.Is(err, sse.ErrShutdown) {
+				t.Errorf("Dispatch: %v", err)
+			}
+		}))
+		st := site.open()
+		st.want("message|first")
+		site.shutdown()
+		st.wantEnd()
+		st.wantRetry(time.Second, 5*time.Second)
+	})
+}
+
 // While the server shuts down, a request that is already there is told to come
 // back; also if it is the first that the package sees of that server.
 func TestAcceptDuringShutdown(t *testing.T) {
