@@ -79,7 +79,7 @@ func TestPageClients(t *testing.T) {
 		{"sse.js", sseJSPage, message, "", 1, nil},
 		{"Turbo", turboPage, turboItem, "", 1, nil},
 		{"Datastar", datastarPage, datastarItem, "location.reload()", 0, nil},
-		{"htmx 4", htmx4Page, item, "", 1, nil},
+		{"htmx 4", htmx4Page, item, "", 1, []string{"Failed to fetch"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -125,7 +125,7 @@ const set = setTimeout, delays = []
 setTimeout = (f, delay, ...rest) => { delays.push(delay); return set(f, delay, ...rest) }
 </script>`+htmx4Page, &group), false)
 	b := open(t, "http://"+site.addr)
-	b.expect("ERR_CONNECTION_REFUSED")
+	b.expect("ERR_CONNECTION_REFUSED", "Failed to fetch")
 	awaitMember(t, &group)
 	group.DispatchEvent(item("one"))
 	b.await(soon, "document.querySelector('#list li') !== null")
