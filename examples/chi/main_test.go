@@ -20,16 +20,14 @@ func TestStreams(t *testing.T) {
 	})
 }
 
-// Behind it a stream ends when the time is over.
+// Behind it a stream ends when the time is over, in the middle of a write too.
 func TestBehindTimeout(t *testing.T) {
 	var news sse.Set
 	behind := middleware.Timeout(time.Millisecond)(routes(&news, app.Parrot, 0))
 	server := ssetest.NewServer(behind)
 	defer server.Close()
 	page := server.Open(t, "/answer?prompt=never")
-	if err := page.End(); err != nil {
-		t.Error(err)
-	}
+	page.End()
 	if got := page.Events(); len(got) > 1 || len(got) == 1 && got[0].Type != "done" {
 		t.Errorf("got %+v", got)
 	}
