@@ -34,7 +34,9 @@ func answer(w http.ResponseWriter, r *http.Request) {
 		return // the request has been answered
 	}
 	defer source.Close()
-	for token := range tokens(r.Context()) {
+	ctx, cancel := context.WithCancel(r.Context())
+	source.AfterFunc(cancel) // a shutdown ends the stream, not the request
+	for token := range tokens(ctx) {
 		if source.Dispatch("token", token) != nil {
 			return // the client disconnected
 		}
