@@ -23,7 +23,7 @@ func TestTailPersistent(t *testing.T) {
 		{"--persistent -n 1 --data x --reconnect URL", 0, "ready", "503 Service Unavailable", 10 * time.Second},
 		{"--persistent -n 1 --data x URL", 1, "=", "503 Service Unavailable", 0},
 		{"--persistent --no-reconnect URL", 2, "=", "can't be used together", 0},
-		{"--persistent -n 1 --timeout 10s " + refused(t), 3, "=", "connection refused; reconnecting in", 10 * time.Second},
+		{"--persistent -n 1 --timeout 10s " + refused(t), 3, "=", "(connection refused); reconnecting in", 10 * time.Second},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			requests := 0
@@ -40,8 +40,8 @@ func TestTailPersistent(t *testing.T) {
 			began := time.Now()
 			args := strings.Fields("tail " + strings.ReplaceAll(row.args, "URL", server.URL))
 			command(t, "", args...).check(t, row.code, row.out, row.err)
-			if took := time.Since(began); took < row.took || row.took == 0 && took > time.Second {
-				t.Errorf("%s: took %v, want %v", row.args, took, row.took)
+			if took := time.Since(began); took < row.took {
+				t.Errorf("%s: took %v, want at least %v", row.args, took, row.took)
 			}
 		})
 	}
