@@ -111,10 +111,7 @@ func optional(d, byDefault time.Duration) time.Duration {
 //
 // A shutdown ends the stream, but not the request's context, and then waits for the
 // handler. A handler that waits for something other than the stream, such as a model's
-// next token, should stop when the stream ends:
-//
-//	ctx, cancel := context.WithCancel(r.Context())
-//	source.AfterFunc(cancel)
+// next token, should do that with [EventSource.Context].
 //
 // The handler must not return before it has called [EventSource.Close] or
 // [EventSource.Wait]: until then the source may be writing to w, which belongs to

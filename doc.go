@@ -21,9 +21,7 @@
 //			return // the request has been answered
 //		}
 //		defer source.Close()
-//		ctx, cancel := context.WithCancel(r.Context())
-//		source.AfterFunc(cancel) // a shutdown ends the stream, not the request
-//		for token := range tokens(ctx) {
+//		for token := range tokens(source.Context()) {
 //			if source.Dispatch("token", token) != nil {
 //				return // the client left
 //			}

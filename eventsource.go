@@ -1,6 +1,7 @@
 package sse
 
 import (
+	"context"
 	"sync/atomic"
 	"time"
 
@@ -156,6 +157,20 @@ var closed = func() <-chan struct{} {
 	close(c)
 	return c
 }()
+
+// Context returns a context that is done when the stream has ended, for whatever
+// reason; [context.Cause] then returns [EventSource.Err]. It has the values of the
+// request's context, unless the stream was detached before. Pass it to what a handler
+// waits for besides the stream, such as a language model: unlike the request's context
+// it ends at a shutdown too. Each call returns a context of its own.
+func (s *EventSource) Context() context.Context {
+	if !s.accepted() {
+		ctx, cancel := context.WithCancelCause(context.Background())
+		cancel(ErrClosed)
+		return ctx
+	}
+	return s.stream.Context()
+}
 
 // Err returns nil until Done is closed, and then why the stream ended:
 // [ErrClosed], [ErrGone], [ErrSlow], [ErrShutdown], the error of a [Set]'s

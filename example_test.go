@@ -84,10 +84,8 @@ func ExampleEventSource_Dispatch() {
 			return // Accept has answered the request
 		}
 		defer source.Close()
-		ctx, cancel := context.WithCancel(r.Context())
-		source.AfterFunc(cancel) // a shutdown ends the stream, not the request
 
-		for token := range generate(ctx, prompt) {
+		for token := range generate(source.Context(), prompt) {
 			if err := source.Dispatch("token", token); err != nil {
 				return // the client has left
 			}

@@ -115,10 +115,8 @@ func TestShutdownOfGenerators(t *testing.T) {
 				return
 			}
 			defer source.Close()
-			ctx, cancel := context.WithCancel(r.Context())
-			source.AfterFunc(cancel)
 			source.Dispatch("", "first")
-			<-ctx.Done() // as a slow generator
+			<-source.Context().Done() // as a slow generator
 			if err := source.Dispatch("", "second"); !errors.Is(err, sse.ErrShutdown) {
 				t.Errorf("Dispatch: %v", err)
 			}

@@ -35,9 +35,7 @@ func routes(news *sse.Set, model app.Model) http.Handler {
 			return nil // the request has been answered
 		}
 		defer source.Close()
-		ctx, cancel := context.WithCancel(c.Request().Context())
-		source.AfterFunc(cancel) // a shutdown ends the stream, not the request
-		for word := range model(ctx, c.QueryParam("prompt")) {
+		for word := range model(source.Context(), c.QueryParam("prompt")) {
 			if source.Dispatch("", word) != nil {
 				return nil // the client left
 			}

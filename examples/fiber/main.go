@@ -46,9 +46,7 @@ func routes(news *sse.Set, model app.Model, o *sse.AcceptOptions) *fiber.App {
 		}
 		defer source.Close()
 		answers.Add(source)
-		ctx, cancel := context.WithCancel(r.Context())
-		source.AfterFunc(cancel) // the client's leaving ends the stream, not the request
-		for word := range model(ctx, r.FormValue("prompt")) {
+		for word := range model(source.Context(), r.FormValue("prompt")) {
 			if source.Dispatch("", word) != nil {
 				return // the client left
 			}

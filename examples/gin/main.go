@@ -31,9 +31,7 @@ func routes(news *sse.Set, model app.Model) http.Handler {
 			return // the request has been answered
 		}
 		defer source.Close()
-		ctx, cancel := context.WithCancel(c.Request.Context())
-		source.AfterFunc(cancel) // a shutdown ends the stream, not the request
-		for word := range model(ctx, c.Query("prompt")) {
+		for word := range model(source.Context(), c.Query("prompt")) {
 			if source.Dispatch("", word) != nil {
 				return // the client left
 			}

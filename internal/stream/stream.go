@@ -240,6 +240,19 @@ type afterFunc struct {
 	next *afterFunc
 }
 
+// Context returns a context that is done once the stream has ended, with its reason as
+// the cause. The request's context is over as soon as the handler has returned, so that
+// only its values are used.
+func (s *Stream) Context() context.Context {
+	parent := context.Background()
+	if a, _ := s.way(); a != nil {
+		parent = context.WithoutCancel(a.ctx)
+	}
+	ctx, cancel := context.WithCancelCause(parent)
+	s.AfterFunc(func() { cancel(s.Err()) })
+	return ctx
+}
+
 // AfterFunc arranges to call f in its own goroutine once the stream has ended. It
 // has the form of [context.AfterFunc].
 func (s *Stream) AfterFunc(f func()) (stop func() bool) {

@@ -44,9 +44,7 @@ func Routes(news *sse.Set, model Model) http.Handler {
 			return // the request has been answered
 		}
 		defer source.Close()
-		ctx, cancel := context.WithCancel(r.Context())
-		source.AfterFunc(cancel) // a shutdown ends the stream, not the request
-		for word := range model(ctx, r.FormValue("prompt")) {
+		for word := range model(source.Context(), r.FormValue("prompt")) {
 			if source.Dispatch("", word) != nil {
 				return // the client left
 			}
