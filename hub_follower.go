@@ -3,6 +3,8 @@ package sse
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -208,7 +210,7 @@ func (f *follower) dispatch(ctx context.Context, key, name string, e Event) erro
 	}
 	id := "0/" + f.ids + strconv.FormatUint(f.next.Add(1), 36)
 	if key != "" {
-		id = "1/" + key
+		id = onceID(name, key)
 	}
 	c, err := f.source.Append(ctx, id, data)
 	if err != nil {
@@ -218,4 +220,11 @@ func (f *follower) dispatch(ctx context.Context, key, name string, e Event) erro
 		return fmt.Errorf("sse: the log took the event, which has not come back yet: %w: %w", backplane.ErrIndeterminate, err)
 	}
 	return nil
+}
+
+// onceID returns the id of the entry that an idempotency key stands for. The key belongs to
+// its set, and both can be longer than an id.
+func onceID(name, key string) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d/%s%s", len(name), name, key))
+	return "1/" + base64.RawURLEncoding.EncodeToString(sum[:])
 }

@@ -201,7 +201,8 @@ func TestSharedDispatchErrors(t *testing.T) {
 	})
 }
 
-// What is dispatched again under the same name comes once, from whichever process.
+// What is dispatched again under the same key comes once, from whichever process. The key
+// belongs to its set.
 func TestDispatchOnce(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {
 		log := new(backplane.Memory)
@@ -212,12 +213,15 @@ func TestDispatchOnce(t *testing.T) {
 			list := nodes(t, tr, 1, open)
 			st := list[0].openURL(at("a"))
 			synctest.Wait()
-			for _, name := range []string{"x", "y", "x", "", ""} {
-				if _, err := list[0].hub.Set("a").DispatchOnce(t.Context(), name, sse.Event{Data: name}); err != nil {
-					t.Error(err)
+			long := strings.Repeat("x", 1000)
+			for _, key := range []string{"x", "y", "x", "", "", long, long} {
+				for _, set := range []string{"b", "a"} {
+					if _, err := list[0].hub.Set(set).DispatchOnce(t.Context(), key, sse.Event{Data: key}); err != nil {
+						t.Error(err)
+					}
 				}
 			}
-			st.want("message|x", "message|y", "message|", "message|")
+			st.want("message|x", "message|y", "message|", "message|", "message|"+long)
 			list[0].hub.Set("a").CloseAll()
 			st.wantEnd()
 		}
