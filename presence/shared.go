@@ -63,10 +63,8 @@ func (t *Tracker) start() {
 	if t.Store == nil {
 		return
 	}
+	t.check()
 	t.begin.Do(func() {
-		if len(t.Name) > MaxName {
-			panic(fmt.Sprintf("presence: a Tracker's Name is %d bytes long, limit %d", len(t.Name), MaxName))
-		}
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		id := make([]byte, pageBytes)
@@ -84,6 +82,17 @@ func (t *Tracker) start() {
 		t.running.Go(t.keepLease)
 		t.running.Go(t.watchStore)
 	})
+}
+
+// check panics if the tracker's fields contradict each other. It is called each time, since
+// net/http recovers the panic of a request, and a sync.Once does not run again.
+func (t *Tracker) check() {
+	switch {
+	case t.Store != nil && len(t.Key) == 0:
+		panic("presence: a Tracker with a Store needs a Key, the same in all processes")
+	case len(t.Name) > MaxName:
+		panic(fmt.Sprintf("presence: a Tracker's Name is %d bytes long, limit %d", len(t.Name), MaxName))
+	}
 }
 
 // keyOf returns the key of this process's record of a session. It contains a hash of the

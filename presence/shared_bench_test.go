@@ -20,7 +20,7 @@ func BenchmarkShared(b *testing.B) {
 		var store backplane.Memory
 		var trackers [3]*presence.Tracker
 		for i := range trackers {
-			trackers[i] = &presence.Tracker{Store: &store}
+			trackers[i] = &presence.Tracker{Key: []byte("one"), Store: &store}
 			for !trackers[i].Leased() {
 				runtime.Gosched()
 			}

@@ -117,7 +117,7 @@ func TestCloseTells(t *testing.T) {
 			t.Error(err)
 		}
 		// One that was never used has nothing to do.
-		if err := (&presence.Tracker{Store: all[0].wire}).Close(); err != nil {
+		if err := (&presence.Tracker{Key: []byte("one"), Store: all[0].wire}).Close(); err != nil {
 			t.Error(err)
 		}
 		if err := new(presence.Tracker).Close(); err != nil {

@@ -89,17 +89,21 @@ func (t *Tracker) Session(r *http.Request) (Session, error) {
 
 // sign returns the signature of the rest of a token.
 func (t *Tracker) sign(rest []byte) []byte {
-	t.once.Do(func() {
-		if t.key = t.Key; len(t.key) == 0 {
-			if t.Store != nil {
-				panic("presence: a Tracker with a Store needs a Key, the same in all processes")
-			}
-			t.key = make([]byte, sha256.Size)
-			rand.Read(t.key) // never fails
-		}
-	})
-	h := hmac.New(sha256.New, t.key)
+	h := hmac.New(sha256.New, t.secret())
 	h.Write([]byte("sse presence\x00")) // the key may be used for other purposes too
 	h.Write(rest)
 	return h.Sum(nil)[:sumBytes]
+}
+
+// secret returns the key, which is never empty.
+func (t *Tracker) secret() []byte {
+	if len(t.Key) > 0 {
+		return t.Key
+	}
+	t.check()
+	t.once.Do(func() {
+		t.random = make([]byte, sha256.Size)
+		rand.Read(t.random) // never fails
+	})
+	return t.random
 }

@@ -2,12 +2,14 @@ package presence_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
 
+	"example.org/sse/backplane"
 	"example.org/sse/presence"
 )
 
@@ -54,6 +56,29 @@ func TestKey(t *testing.T) {
 		if s, err := tr.Session(request(token)); !errors.Is(err, presence.ErrInvalidToken) || s != (presence.Session{}) {
 			t.Errorf("another key: %+v, %v", s, err)
 		}
+	}
+}
+
+// A tracker with a Store and without a Key is refused each time, and no secret is empty:
+// net/http recovers the panic of a request.
+func TestNoKey(t *testing.T) {
+	var empty presence.Tracker
+	tr := presence.Tracker{Store: new(backplane.Memory)}
+	refused := func(f func()) {
+		t.Helper()
+		defer func() {
+			if r := recover(); r == nil || !strings.Contains(fmt.Sprint(r), "needs a Key") {
+				t.Errorf("got panic %v, want one about the Key", r)
+			}
+		}()
+		f()
+	}
+	forged := request(empty.Token("ann"))
+	for range 3 {
+		refused(func() { tr.Token("ann") })
+		refused(func() { tr.Session(forged) })
+		refused(func() { tr.Present(presence.Session{Page: "x"}) })
+		refused(func() { tr.Leave(presence.Session{Page: "x"}) })
 	}
 }
 

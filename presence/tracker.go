@@ -97,8 +97,8 @@ type Tracker struct {
 	// present at the others; 0: 10 s. The store measures it, in whole seconds.
 	Lease time.Duration
 
-	once sync.Once
-	key  []byte // assigned by once
+	once   sync.Once
+	random []byte // assigned by once; the key if the program sets none
 
 	mu        sync.Mutex // taken before the mutexes of sources
 	sessions  map[Session]*session
@@ -120,7 +120,7 @@ type Tracker struct {
 // that are too long; [ErrClosed]; or the reason why the source has already ended. Then
 // nothing has changed.
 func (t *Tracker) Connect(source *sse.EventSource, s Session, places ...string) error {
-	if err := check(s, places); err != nil {
+	if err := checkSession(s, places); err != nil {
 		return err
 	}
 	if source.ReadyState() != sse.Open {
@@ -163,8 +163,8 @@ func (t *Tracker) Connect(source *sse.EventSource, s Session, places ...string) 
 	return nil
 }
 
-// check returns an error if a session or a list of places is invalid.
-func check(s Session, places []string) error {
+// checkSession returns an error if a session or a list of places is invalid.
+func checkSession(s Session, places []string) error {
 	switch {
 	case s.Page == "":
 		return fmt.Errorf("%w: session without a page", ErrInvalidToken)
