@@ -1,22 +1,30 @@
 package locks_test
 
 import (
+	"crypto/rand"
 	"fmt"
 	"net/http/httptest"
 	"runtime"
 	"testing"
 
 	"example.org/sse"
+	"example.org/sse/backplane"
 	"example.org/sse/locks"
 	"example.org/sse/presence"
 )
 
 // present returns a tracker with n sessions present.
 func present(tb testing.TB, n int) (*presence.Tracker, []presence.Session) {
-	tracker := new(presence.Tracker)
+	return presentOn(tb, nil, n)
+}
+
+// presentOn is like present, for a tracker with a store, unless that is nil.
+func presentOn(tb testing.TB, store backplane.Store, n int) (*presence.Tracker, []presence.Session) {
+	tracker := &presence.Tracker{Key: []byte("key"), Store: store}
+	tb.Cleanup(func() { tracker.Close() })
 	sessions := make([]presence.Session, n)
 	for i := range sessions {
-		sessions[i] = presence.Session{User: fmt.Sprint("user", i), Page: fmt.Sprint("page", i)}
+		sessions[i] = presence.Session{User: fmt.Sprint("user", i), Page: rand.Text()}
 		source, err := sse.Accept(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil), nil)
 		if err != nil {
 			tb.Fatal(err)

@@ -51,12 +51,12 @@
 //
 // A change takes effect first and is then reported: by an event to the set, and by
 // a call of the function Changed. All changes are reported in one order, the order
-// in which they were made. A page that joins the set is sent the whole table,
+// in which they were made; with a Store it is the store's, in every process. A page that joins the set is sent the whole table,
 // followed by the changes since; the table may already contain some of them. A page
 // that resumes gets the changes it missed. So no page is left with an outdated icon.
 //
-// A method may return before its change has been reported, if another goroutine is
-// reporting one at that moment. Queued sessions get the lock in the order in which
+// A method may return before its change has been reported: if another goroutine is
+// reporting one at that moment, and with a Store, whose watch reports all. Queued sessions get the lock in the order in which
 // they queued.
 //
 // # Saving
@@ -87,13 +87,13 @@
 //
 // # Several processes
 //
-// Tables with the same Name on one [backplane.Store], as in packages natslog and
-// redislog, act as one table across processes. Their trackers must use the store
-// as well:
+// A table keeps its locks in the [backplane.Store] of its tracker, if that has one, as
+// in packages natslog and redislog. Tables with the same Name then act as one table
+// across processes:
 //
 //	people := presence.Tracker{Store: store, Key: key}
 //	icons := sse.Set{History: -1}
-//	cards := locks.Table[int]{Presence: &people, Store: store, Name: "cards", Hub: &hub, Set: &icons, …}
+//	cards := locks.Table[int]{Presence: &people, Name: "cards", Hub: &hub, Set: &icons, …}
 //	icons.Snapshot = cards.Snapshot
 //
 // Each process watches the store and sends the changes that it sees there to its own

@@ -2,9 +2,11 @@ package locks
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	"example.org/sse/backplane"
@@ -14,11 +16,16 @@ import (
 // An entry is what the table knows about a lock.
 type entry[K comparable] struct {
 	state
-	key    K
-	rev    uint64 // of the newest record seen
-	absent bool   // the store has no record
-	until  time.Time
-	timer  *time.Timer // nil if the lock does not expire
+	key   K
+	until time.Time
+	timer *time.Timer // nil if the lock does not expire
+
+	// With a store.
+	rev     uint64 // of the newest record seen
+	absent  bool   // the store has no record
+	watch   int    // the newest watch that has passed it on, or during which it was swapped
+	told    state  // as last reported
+	toldRev uint64
 }
 
 func (e *entry[K]) stop() {
@@ -35,10 +42,74 @@ func lockOf[K comparable](key K, s state) Lock[K] {
 	return l
 }
 
-func (e *entry[K]) lock() Lock[K] {
-	l := lockOf(e.key, e.state)
-	l.Until = e.until
+func (e *entry[K]) lock() Lock[K] { return e.lockOf(e.state) }
+
+// lockOf returns the lock in a state that the entry has, or had.
+func (e *entry[K]) lockOf(s state) Lock[K] {
+	l := lockOf(e.key, s)
+	if s.Fence == e.Fence && s.Renewed == e.Renewed {
+		l.Until = e.until
+	}
 	return l
+}
+
+// lock returns the lock in the state after a step.
+func (t *Table[K]) lock(name string, key K, s state) Lock[K] {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if e := t.entries[name]; e != nil {
+		return e.lockOf(s)
+	}
+	return lockOf(key, s)
+}
+
+// changeMemory applies a step to a lock of a table without a store. The step and what the
+// table makes of it are one, so that no goroutine can be late.
+func (t *Table[K]) changeMemory(name string, key K, do step) (Lock[K], error) {
+	after := t.cursor()
+	l, changed, err := func() (Lock[K], bool, error) {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if t.closed {
+			return Lock[K]{Key: key}, false, ErrClosed
+		}
+		e := t.entries[name]
+		if e == nil {
+			e = &entry[K]{key: key}
+		}
+		next, changed, err := do(e.state)
+		if err != nil || !changed {
+			return e.lock(), false, err
+		}
+		next.After = after
+		if next.Holder != nobody && next.Fence == 0 {
+			t.fence = max(t.fence+1, uint64(time.Now().UnixMicro())) //nolint:gosec // after 1970
+			next.Fence = t.fence
+		}
+		before := e.state
+		t.setLocked(name, e, next)
+		t.noteLocked(e, before, next)
+		return e.lock(), true, nil
+	}()
+	if changed {
+		t.notify()
+	}
+	return l, err
+}
+
+// setLocked gives an entry a new state. An entry without a record, which is free, is
+// removed, if nothing older can follow.
+func (t *Table[K]) setLocked(name string, e *entry[K], now state) {
+	before := e.state
+	e.state = now
+	t.reindexLocked(name, before, now)
+	t.setTimerLocked(name, e, before)
+	_, ahead := t.ahead[name]
+	if now.Holder == nobody && (t.store == nil || e.absent && !ahead) {
+		delete(t.entries, name)
+	} else {
+		t.entries[name] = e
+	}
 }
 
 // current returns a lock's state and the revision that a change must replace.
@@ -52,35 +123,102 @@ func (t *Table[K]) current(name string) (state, uint64) {
 	return e.state, e.rev
 }
 
-// apply updates the entry from a record, unless the table already knows a newer one.
-// It returns the state with its fence. If final is set, nothing older can follow a
-// missing record, and the entry is removed.
-func (t *Table[K]) apply(key K, rec backplane.Record, now state, final bool) state {
-	if now.Holder != nobody && now.Fence == 0 {
-		now.Fence = rec.Rev
-	}
-	absent := rec.Value == nil
+// applySwap updates the entry from the record that a swap has returned, which may come
+// later than newer ones. old is the revision that the swap should have replaced. The
+// change is reported when the watch passes it on, in the order of all changes.
+func (t *Table[K]) applySwap(key K, rec backplane.Record, now state, old uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	e := t.entries[rec.Key]
+	switch {
+	case t.closed:
+	case rec.Value == nil:
+		// Without a record there is no revision by which to see what is newer. But what
+		// the swap should have replaced is no more.
+		if e != nil && e.rev == old && !e.absent {
+			e.absent = true
+			t.setLocked(rec.Key, e, now)
+		}
+	case e == nil && rec.Rev <= t.seen: // the watch has passed on its deletion
+	case e == nil || rec.Rev > e.rev:
+		if e == nil {
+			e = &entry[K]{key: key}
+		}
+		e.rev, e.absent, e.watch = rec.Rev, false, t.watches
+		if rec.Rev > t.seen {
+			t.ahead[rec.Key] = struct{}{}
+		}
+		t.setLocked(rec.Key, e, now)
+	}
+}
+
+// applyBatch updates entries from records that the watch has passed on. If listed is set,
+// the watch has passed on all records that there were at its beginning.
+func (t *Table[K]) applyBatch(batch []backplane.Record, listed bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, rec := range batch {
+		t.seen = max(t.seen, rec.Rev)
+		var key K
+		now, err := decode(rec)
+		if err == nil {
+			err = json.Unmarshal([]byte(strings.TrimPrefix(rec.Key, t.prefix)), &key)
+		}
+		if err == nil { // otherwise the record is not a table's
+			t.applyLocked(key, rec, now)
+		}
+	}
+	free := state{Cause: Expired}
+	for name := range t.ahead {
+		if e := t.entries[name]; e.rev <= t.seen { // it was deleted before it was passed on
+			delete(t.ahead, name)
+			e.absent = true
+			t.setLocked(name, e, free)
+		}
+	}
+	if !listed {
+		return
+	}
+	for name, e := range t.entries {
+		if e.watch != t.watches { // it was deleted before this watch began
+			delete(t.ahead, name)
+			t.tellLocked(e, free, e.toldRev)
+			e.absent = true
+			t.setLocked(name, e, free)
+		}
+	}
+}
+
+// applyLocked updates an entry from a record that the watch has passed on.
+func (t *Table[K]) applyLocked(key K, rec backplane.Record, now state) {
+	absent := rec.Value == nil
+	e := t.entries[rec.Key]
 	if e == nil {
 		if absent || t.closed {
-			return now
+			return
 		}
 		e = &entry[K]{key: key}
-		t.entries[rec.Key] = e
-	} else if rec.Rev != 0 && (rec.Rev < e.rev || rec.Rev == e.rev && !absent) {
-		return now // a missing record has no revision, or the last one
 	}
-	before := e.state
-	e.state, e.absent, e.rev = now, absent, max(rec.Rev, e.rev)
-	if absent && final {
-		delete(t.entries, rec.Key)
+	again := e.watch == t.watches && rec.Rev != 0 && rec.Rev <= e.toldRev && !absent
+	if e.watch = t.watches; again { // after an interruption
+		return
 	}
-	t.reindexLocked(rec.Key, before, now)
-	t.setTimerLocked(rec.Key, e, before)
-	t.noteLocked(e, before)
-	return now
+	_, ahead := t.ahead[rec.Key]
+	if newer := rec.Rev > e.rev; newer || !ahead || rec.Rev == e.rev {
+		delete(t.ahead, rec.Key)
+		if e.absent = absent; !absent {
+			e.rev = rec.Rev
+		}
+		t.setLocked(rec.Key, e, now)
+	}
+	t.tellLocked(e, now, rec.Rev)
+}
+
+// tellLocked notes a change for the report, from what was reported before.
+func (t *Table[K]) tellLocked(e *entry[K], now state, rev uint64) {
+	before := e.told
+	e.told, e.toldRev = now, rev
+	t.noteLocked(e, before, now)
 }
 
 // reindexLocked updates t.parts after an entry has changed.
@@ -183,7 +321,7 @@ func (t *Table[K]) changeAlone(name string, key K, do step) {
 		defer t.running.Done()
 		for {
 			ctx, cancel := context.WithTimeout(t.ctx, storeTimeout)
-			_, err := t.changeRecord(ctx, name, key, do)
+			_, err := t.changeEntry(ctx, name, key, do)
 			cancel()
 			if err == nil || errors.Is(err, ErrNotHeld) || t.ctx.Err() != nil {
 				return
@@ -191,7 +329,7 @@ func (t *Table[K]) changeAlone(name string, key K, do step) {
 			t.pause()
 		}
 	}
-	if t.Store == nil {
+	if t.store == nil {
 		retry() // memory does not block
 	} else {
 		go retry()

@@ -84,7 +84,7 @@ func ExampleTable_Guard() {
 	ann, token := open(&people, "Ann")
 	lock, _ := cards.Take(context.Background(), ann, 7)
 	post := func() {
-		url := fmt.Sprintf("/save?page=%s&card=7&lock=%d", token, lock.Fence)
+		url := fmt.Sprintf("/save?page=%s&card=7&fence=%d", token, lock.Fence)
 		w := httptest.NewRecorder()
 		save.ServeHTTP(w, httptest.NewRequest("POST", url, nil))
 		fmt.Println(w.Code, w.Body)

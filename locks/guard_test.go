@@ -37,17 +37,16 @@ func TestGuard(t *testing.T) {
 		})
 		text := func(fence uint64) string { return strconv.FormatUint(fence, 10) }
 		for _, tt := range []struct {
-			name              string
-			page              *page
-			card, lock, match string
-			want              int
+			name                string
+			page                *page
+			card, fence, header string
+			want                int
 		}{
 			{"the holder", ann, "7", text(now.Fence), "", http.StatusOK},
-			{"the holder, by precondition", ann, "7", "", `"` + text(now.Fence) + `"`, http.StatusOK},
+			{"the holder, by the header", ann, "7", "", text(now.Fence), http.StatusOK},
 			{"an old fence", ann, "7", text(old.Fence), "", http.StatusConflict},
-			{"an old fence as precondition", ann, "7", "", `"` + text(old.Fence) + `"`, http.StatusPreconditionFailed},
-			{"the precondition counts", ann, "7", text(now.Fence), `"` + text(old.Fence) + `"`, http.StatusPreconditionFailed},
-			{"any version", ann, "7", "", "*", http.StatusPreconditionFailed},
+			{"an old fence in the header", ann, "7", "", text(old.Fence), http.StatusConflict},
+			{"the header counts", ann, "7", text(now.Fence), text(old.Fence), http.StatusConflict},
 			{"another lock's fence", ann, "7", text(other.Fence), "", http.StatusConflict},
 			{"another page", bob, "7", text(now.Fence), "", http.StatusConflict},
 			{"a free lock", ann, "9", text(now.Fence), "", http.StatusConflict},
@@ -60,13 +59,14 @@ func TestGuard(t *testing.T) {
 		} {
 			saved = 0
 			form := url.Values{"card": {tt.card}}
-			if tt.lock != "" {
-				form.Set("lock", tt.lock)
+			if tt.fence != "" {
+				form.Set("fence", tt.fence)
 			}
 			r := httptest.NewRequest("POST", "/save?page="+tt.page.token, strings.NewReader(form.Encode()))
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-			if tt.match != "" {
-				r.Header.Set("If-Match", tt.match)
+			r.Header.Set("If-Match", `"of the resource"`) // which is not the lock's
+			if tt.header != "" {
+				r.Header.Set("Lock-Fence", tt.header)
 			}
 			w := httptest.NewRecorder()
 			guard.ServeHTTP(w, r)

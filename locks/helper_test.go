@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"example.org/sse"
+	"example.org/sse/backplane"
 	"example.org/sse/locks"
 	"example.org/sse/presence"
 	"example.org/sse/ssetest"
@@ -24,8 +25,9 @@ type site struct {
 	server  *ssetest.Server
 }
 
-func newSite(t *testing.T) *site {
-	s := &site{t: t, tracker: &presence.Tracker{Grace: grace}}
+// newSite returns a site whose tracker has a store, unless that is nil.
+func newSite(t *testing.T, store backplane.Store) *site {
+	s := &site{t: t, tracker: &presence.Tracker{Grace: grace, Key: []byte("key"), Store: store}}
 	s.server = ssetest.NewMemoryServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		session, err := s.tracker.Session(r)
 		if err != nil {
@@ -99,8 +101,14 @@ func countHeld[K comparable](table *locks.Table[K]) (n int) {
 // bubble runs a test in fake time, with a table of integer keys that sends its changes
 // to the site's pages as lines.
 func bubble(t *testing.T, test func(t *testing.T, s *site, table *locks.Table[int])) {
+	bubbleOn(t, nil, test)
+}
+
+// bubbleOn is like bubble, with a store.
+func bubbleOn(t *testing.T, store backplane.Store, test func(t *testing.T, s *site, table *locks.Table[int])) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t)
+		s := newSite(t, store)
+		defer s.tracker.Close()
 		table := &locks.Table[int]{
 			Presence:    s.tracker,
 			Set:         &s.group,

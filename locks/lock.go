@@ -60,11 +60,12 @@ var (
 	// page has no stream. It cannot take a lock, because nothing would release it.
 	ErrAbsent = errors.New("locks: session not present: its page has no stream")
 
-	// ErrQueueFull means that [Table.MaxQueue] sessions are already waiting.
+	// ErrQueueFull means that [Table.MaxQueue] sessions are already waiting, or as many
+	// as a record in the Store can hold.
 	ErrQueueFull = errors.New("locks: queue full")
 
 	// ErrInvalidKey means that a key cannot be encoded as JSON, does not survive the
-	// round trip, or is longer than 384 bytes as JSON.
+	// round trip, contains a floating-point number, or is longer than 384 bytes as JSON.
 	ErrInvalidKey = errors.New("locks: invalid key")
 
 	// ErrCutOff means that this process has not reached the store for so long that

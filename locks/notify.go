@@ -14,11 +14,11 @@ type notice[K comparable] struct {
 	after  string // the hub's cursor to wait for first
 }
 
-// noteLocked adds an entry's change to the notices.
-func (t *Table[K]) noteLocked(e *entry[K], before state) {
-	c := Change[K]{Lock: e.lock(), Cause: e.Cause, Reason: e.Reason}
+// noteLocked adds a change of an entry to the notices.
+func (t *Table[K]) noteLocked(e *entry[K], before, now state) {
+	c := Change[K]{Lock: e.lockOf(now), Cause: now.Cause, Reason: now.Reason}
 	switch {
-	case e.Fence != before.Fence:
+	case now.Fence != before.Fence:
 		c.From = before.Holder
 		// A store may skip the states between two changes.
 		switch {
@@ -27,13 +27,13 @@ func (t *Table[K]) noteLocked(e *entry[K], before state) {
 		case c.Cause == Taken || c.Cause == Queued:
 			c.Cause = Released
 		}
-	case slices.Equal(e.Queue, before.Queue):
+	case slices.Equal(now.Queue, before.Queue):
 		return // renewed
 	}
 	if !t.closed && (t.Changed != nil || t.Set != nil && t.ChangeEvent != nil) {
 		n := notice[K]{change: c}
 		if t.Hub != nil {
-			n.after = e.After
+			n.after = now.After
 		}
 		t.notices = append(t.notices, n)
 	}

@@ -21,10 +21,10 @@ func TestAtOnce(t *testing.T) {
 		store backplane.Store
 	}{{"one table", nil}, {"two tables on a store", new(backplane.Memory)}} {
 		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, s *site, _ *locks.Table[int]) {
-				tables := []*locks.Table[int]{{Store: tt.store, Name: "cards"}}
+			bubbleOn(t, tt.store, func(t *testing.T, s *site, _ *locks.Table[int]) {
+				tables := []*locks.Table[int]{{Name: "cards"}}
 				if tt.store != nil {
-					tables = append(tables, &locks.Table[int]{Store: tt.store, Name: "cards"})
+					tables = append(tables, &locks.Table[int]{Name: "cards"})
 				}
 				judges := make([]judge, len(tables))
 				for i, table := range tables {

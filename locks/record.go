@@ -6,7 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
+	"net/url"
+	"reflect"
 	"time"
 
 	"example.org/sse/backplane"
@@ -37,18 +38,21 @@ const (
 )
 
 func (t *Table[K]) init() {
+	if t.Presence == nil {
+		panic("locks: a Table needs a Presence")
+	}
+	t.Presence.Leased() // panics each time, not only the first, if the tracker lacks its Key
 	t.once.Do(func() {
-		if t.Presence == nil {
-			panic("locks: a Table needs a Presence")
-		}
 		t.entries = make(map[string]*entry[K])
 		t.parts = make(map[presence.Session][]string)
-		t.prefix = "lock/" + t.Name + "/"
+		t.ahead = make(map[string]struct{})
+		t.turns = make(map[string]*turn)
+		t.store = t.Presence.Store
+		t.prefix = "lock/" + t.Presence.Name + "/" + t.Name + "/"
 		t.live = make(chan struct{})
 		t.ctx, t.cancel = context.WithCancel(context.Background())
 		t.unsubscribe = t.Presence.OnLeave(t.removeSession)
-		if t.store = t.Store; t.store == nil {
-			t.store = new(backplane.Memory)
+		if t.store == nil {
 			close(t.live)
 			return
 		}
@@ -59,6 +63,9 @@ func (t *Table[K]) init() {
 
 // recordKey returns the key of a lock's record.
 func (t *Table[K]) recordKey(key K) (string, error) {
+	if hasFloat(reflect.ValueOf(&key).Elem()) {
+		return "", fmt.Errorf("%w: contains a floating-point number, and 0 and -0 are one key in Go", ErrInvalidKey)
+	}
 	var back K
 	b, err := json.Marshal(key)
 	if err == nil {
@@ -75,13 +82,32 @@ func (t *Table[K]) recordKey(key K) (string, error) {
 	return t.prefix + string(b), nil
 }
 
-// encode returns the record's value and how long the store keeps it. The table's own
-// store keeps no record of a free lock, since no other process has to see it.
-func (t *Table[K]) encode(s state) ([]byte, time.Duration) {
-	if s.Holder == nobody && t.Store == nil {
-		return nil, 0
+// hasFloat reports whether a key contains a floating-point number.
+func hasFloat(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.Float32, reflect.Float64, reflect.Complex64, reflect.Complex128:
+		return true
+	case reflect.Interface:
+		return hasFloat(v.Elem())
+	case reflect.Array:
+		for i := range v.Len() {
+			if hasFloat(v.Index(i)) {
+				return true
+			}
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if hasFloat(v.Field(i)) {
+				return true
+			}
+		}
 	}
-	b, err := json.Marshal(s)
+	return false
+}
+
+// encode returns the record's value and how long the store keeps it.
+func encode(s state) ([]byte, time.Duration) {
+	b, err := json.Marshal(s.escape(url.QueryEscape))
 	if err != nil {
 		panic(err) // a state is plain data
 	}
@@ -99,62 +125,105 @@ func decode(rec backplane.Record) (s state, err error) {
 	if err := json.Unmarshal(rec.Value, &s); err != nil {
 		return state{}, fmt.Errorf("locks: record %.100q: %w", rec.Key, err)
 	}
-	return s, nil
+	return s.escape(unescape).withFence(rec.Rev), nil
 }
 
-// changeRecord applies a step, retrying on conflicts.
+// unescape reverses the escaping of a name. It returns the empty string for other text.
+func unescape(s string) string {
+	s, _ = url.QueryUnescape(s)
+	return s
+}
+
+// changeRecord applies a step to a lock in the store, retrying on conflicts.
 func (t *Table[K]) changeRecord(ctx context.Context, name string, key K, do step) (Lock[K], error) {
 	select {
 	case <-t.live:
 	case <-ctx.Done():
 		return Lock[K]{Key: key}, context.Cause(ctx)
 	}
+	leave, err := t.awaitTurn(ctx, name)
+	if err != nil {
+		return Lock[K]{Key: key}, err
+	}
+	defer leave()
+	now, rev := t.current(name)
 	for t.ctx.Err() == nil {
-		now, rev := t.current(name)
 		next, changed, err := do(now)
 		if err != nil || !changed {
-			return lockOf(key, now), err
+			return t.lock(name, key, now), err
 		}
-		if t.Hub != nil {
-			next.After = cursorText(t.Hub.Cursor())
-		}
-		value, ttl := t.encode(next)
+		next.After = t.cursor()
+		value, ttl := encode(next)
 		rec, err := t.store.Swap(ctx, name, rev, value, ttl)
 		switch {
 		case err == nil:
-			next = t.apply(key, rec, next, t.Store == nil)
-			t.notify()
-			return lockOf(key, next), nil
-		case errors.Is(err, backplane.ErrConflict):
-			if next, err = decode(rec); err == nil {
-				t.apply(key, rec, next, t.Store == nil)
-				t.notify()
-				continue
-			}
+			next = next.withFence(rec.Rev)
+			t.applySwap(key, rec, next, rev)
+			return t.lock(name, key, next), nil
+		case errors.Is(err, backplane.ErrSize) && len(next.Queue) > len(now.Queue):
+			return t.lock(name, key, now), ErrQueueFull
+		case !errors.Is(err, backplane.ErrConflict):
+			return t.lock(name, key, now), err
 		}
-		return lockOf(key, now), err
+		if now, err = decode(rec); err != nil {
+			return Lock[K]{Key: key}, err
+		}
+		t.applySwap(key, rec, now, rev)
+		rev = rec.Rev
 	}
 	return Lock[K]{Key: key}, ErrClosed
 }
 
+// A turn lets the goroutines of this process change a lock one after the other. Those that
+// change it at one time would all conflict but for one, again and again.
+type turn struct {
+	taken chan struct{} // of capacity 1
+	users int
+}
+
+// awaitTurn waits for the turn to change a lock. The caller calls leave afterwards.
+func (t *Table[K]) awaitTurn(ctx context.Context, name string) (leave func(), err error) {
+	t.mu.Lock()
+	o := t.turns[name]
+	if o == nil {
+		o = &turn{taken: make(chan struct{}, 1)}
+		t.turns[name] = o
+	}
+	o.users++
+	t.mu.Unlock()
+	select {
+	case o.taken <- struct{}{}:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	leave = func() {
+		if err == nil {
+			<-o.taken
+		}
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if o.users--; o.users == 0 {
+			delete(t.turns, name)
+		}
+	}
+	if err != nil {
+		leave()
+	}
+	return leave, err
+}
+
 // watch keeps the table in step with the store until the table is closed.
 func (t *Table[K]) watch() {
-	ready := false
 	for t.ctx.Err() == nil {
+		t.mu.Lock()
+		t.watches++
+		t.mu.Unlock()
+		listed := false
 		err := t.store.Watch(t.ctx, t.prefix, func(batch []backplane.Record, live bool) error {
-			for _, rec := range batch {
-				var key K
-				s, err := decode(rec)
-				if err == nil {
-					err = json.Unmarshal([]byte(strings.TrimPrefix(rec.Key, t.prefix)), &key)
-				}
-				if err == nil { // otherwise the record is not a table's
-					t.apply(key, rec, s, true)
-				}
-			}
+			t.applyBatch(batch, live && !listed)
+			listed = listed || live
 			t.notify()
-			if live && !ready {
-				ready = true
+			if live && !t.isLive() {
 				close(t.live)
 			}
 			return nil
@@ -202,8 +271,12 @@ func (t *Table[K]) pause() {
 	}
 }
 
-// cursorText returns the cursor as it is stored, empty for the zero Cursor.
-func cursorText(c backplane.Cursor) string {
+// cursor returns the hub's cursor as it is stored, empty if there is none.
+func (t *Table[K]) cursor() string {
+	if t.Hub == nil {
+		return ""
+	}
+	c := t.Hub.Cursor()
 	if c.Seq == 0 {
 		return ""
 	}

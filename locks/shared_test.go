@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -40,11 +41,10 @@ func (t *recorder) all() []string {
 // Two processes report the same changes in the same order; the one that starts later
 // knows which locks are held.
 func TestTwoProcesses(t *testing.T) {
-	bubble(t, func(t *testing.T, s *site, _ *locks.Table[int]) {
+	bubbleOn(t, new(backplane.Memory), func(t *testing.T, s *site, _ *locks.Table[int]) {
 		ctx := t.Context()
-		store := new(backplane.Memory)
 		var first, second recorder
-		here := locks.Table[int]{Presence: s.tracker, Store: store, Changed: first.changed}
+		here := locks.Table[int]{Presence: s.tracker, Changed: first.changed}
 		defer here.Close()
 		ann, bob := s.open("ann"), s.open("bob")
 		step := func(_ locks.Lock[int], err error) {
@@ -55,7 +55,7 @@ func TestTwoProcesses(t *testing.T) {
 			synctest.Wait() // the other process has seen it
 		}
 		step(here.Take(ctx, ann.Session, 7))
-		there := locks.Table[int]{Presence: s.tracker, Store: store, Changed: second.changed}
+		there := locks.Table[int]{Presence: s.tracker, Changed: second.changed}
 		defer there.Close()
 		if _, err := there.Take(ctx, bob.Session, 7); err == nil {
 			t.Error("Take succeeded at two processes")
@@ -98,16 +98,16 @@ func TestTwoProcesses(t *testing.T) {
 // A release that follows an edit is reported after the edit, even if the edit's event
 // comes late.
 func TestReleaseAfterEdit(t *testing.T) {
-	bubble(t, func(t *testing.T, s *site, _ *locks.Table[int]) {
+	memory := new(backplane.Memory)
+	bubbleOn(t, memory, func(t *testing.T, s *site, _ *locks.Table[int]) {
 		ctx := t.Context()
-		memory := new(backplane.Memory)
 		here, there := sse.Hub{Log: memory}, sse.Hub{Log: slowLog{memory}}
 		defer here.Close()
 		defer there.Close()
 		var seen recorder
 		tables := []*locks.Table[int]{
-			{Presence: s.tracker, Store: memory, Hub: &here},
-			{Presence: s.tracker, Store: memory, Hub: &there, Changed: func(c locks.Change[int]) {
+			{Presence: s.tracker, Hub: &here},
+			{Presence: s.tracker, Hub: &there, Changed: func(c locks.Change[int]) {
 				seen.changed(c)
 				seen.add("at " + there.Cursor().String())
 			}},
@@ -149,17 +149,19 @@ func (l slowLog) Follow(ctx context.Context, after backplane.Cursor, fn func([]b
 
 // A lock whose holder was never present at this process is released after some seconds.
 func TestUnseenHolder(t *testing.T) {
-	bubble(t, func(t *testing.T, s *site, _ *locks.Table[int]) {
-		store := new(backplane.Memory)
-		there := newSite(t)
+	store := new(backplane.Memory)
+	bubbleOn(t, store, func(t *testing.T, s *site, _ *locks.Table[int]) {
+		there := newSite(t, store)
 		defer there.server.Close()
-		table := locks.Table[int]{Presence: there.tracker, Store: store}
+		table := locks.Table[int]{Presence: there.tracker}
 		ann := there.open("ann")
 		if _, err := table.Take(t.Context(), ann.Session, 7); err != nil {
 			t.Fatal(err)
 		}
 		table.Close() // its process is gone
-		here := locks.Table[int]{Presence: s.tracker, Store: store}
+		there.tracker.Leave(ann.Session)
+		there.tracker.Close()
+		here := locks.Table[int]{Presence: s.tracker}
 		defer here.Close()
 		here.Load(0) // begin
 		synctest.Wait()
@@ -176,10 +178,10 @@ func TestUnseenHolder(t *testing.T) {
 
 // A session that ends while it takes a lock does not keep it.
 func TestLeavesMeanwhile(t *testing.T) {
-	bubble(t, func(t *testing.T, s *site, _ *locks.Table[int]) {
+	store := &hookedStore{Store: new(backplane.Memory)}
+	bubbleOn(t, store, func(t *testing.T, s *site, _ *locks.Table[int]) {
 		ann := s.open("ann")
-		store := &hookedStore{Store: new(backplane.Memory)}
-		table := locks.Table[int]{Presence: s.tracker, Store: store}
+		table := locks.Table[int]{Presence: s.tracker}
 		defer table.Close()
 		store.before = func() { s.tracker.Leave(ann.Session) }
 		if l, err := table.Take(t.Context(), ann.Session, 7); !errors.Is(err, locks.ErrAbsent) {
@@ -194,10 +196,10 @@ func TestLeavesMeanwhile(t *testing.T) {
 
 // The store keeps no records of locks that have been free for a while.
 func TestRecordsGo(t *testing.T) {
-	bubble(t, func(t *testing.T, s *site, _ *locks.Table[int]) {
+	store := new(backplane.Memory)
+	bubbleOn(t, store, func(t *testing.T, s *site, _ *locks.Table[int]) {
 		ann := s.open("ann")
-		store := new(backplane.Memory)
-		table := locks.Table[int]{Presence: s.tracker, Store: store}
+		table := locks.Table[int]{Presence: s.tracker}
 		defer table.Close()
 		for key := range 10 {
 			table.Take(t.Context(), ann.Session, key)
@@ -205,7 +207,7 @@ func TestRecordsGo(t *testing.T) {
 		}
 		time.Sleep(2 * time.Minute) // fake
 		done := errors.New("done")
-		err := store.Watch(t.Context(), "", func(batch []backplane.Record, _ bool) error {
+		err := store.Watch(t.Context(), "lock/", func(batch []backplane.Record, _ bool) error {
 			if len(batch) > 0 {
 				t.Errorf("got %d records, %s among them; want none", len(batch), batch[0].Key)
 			}
@@ -224,7 +226,7 @@ type hookedStore struct {
 }
 
 func (h *hookedStore) Swap(ctx context.Context, key string, old uint64, value []byte, ttl time.Duration) (backplane.Record, error) {
-	if before := h.before; before != nil {
+	if before := h.before; before != nil && strings.HasPrefix(key, "lock/") {
 		h.before = nil
 		before()
 	}

@@ -26,6 +26,27 @@ type state struct {
 
 var nobody presence.Session
 
+// withFence returns the state with its fence. A record from which it is missing has a new
+// holder.
+func (s state) withFence(rev uint64) state {
+	if s.Holder != nobody && s.Fence == 0 {
+		s.Fence = rev
+	}
+	return s
+}
+
+// escape returns the state with all names changed by f. They may contain bytes that JSON
+// cannot represent.
+func (s state) escape(f func(string) string) state {
+	one := func(s presence.Session) presence.Session { return presence.Session{User: f(s.User), Page: f(s.Page)} }
+	s.Holder, s.From, s.Reason = one(s.Holder), one(s.From), f(s.Reason)
+	s.Queue = slices.Clone(s.Queue)
+	for i := range s.Queue {
+		s.Queue[i] = one(s.Queue[i])
+	}
+	return s
+}
+
 // grant makes the session the holder.
 func (s state) grant(to presence.Session, cause Cause) state {
 	s.From, s.Holder = s.Holder, to

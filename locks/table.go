@@ -18,8 +18,10 @@ import (
 // not be changed after first use. Its methods may be called from any goroutine.
 type Table[K comparable] struct {
 	// Presence knows which sessions are present. A lock is released when its holder's
-	// session ends. Presence must not be nil. If the table has a Store, the tracker
-	// needs one too.
+	// session ends. Presence must not be nil. If the tracker has a Store, the locks are
+	// kept there too, and tables of the same Name in several processes act as one; see
+	// "Several processes" above. Otherwise they are kept in the table's memory, and are
+	// free after a restart of the process.
 	Presence *presence.Tracker
 
 	// Set, ChangeEvent and SnapshotEvent send changes to pages. The event that
@@ -41,13 +43,8 @@ type Table[K comparable] struct {
 	// MaxQueue is the number of sessions that may wait for a lock. 0: 100.
 	MaxQueue int
 
-	// Store keeps the locks. Nil: the table's own [backplane.Memory], so that the locks
-	// are free after a restart of the process. Tables in several processes that share a
-	// store and a name act as one table; see "Several processes" above.
-	Store backplane.Store
-
-	// Name separates the table's records from others in the same store. It must fit
-	// into a record's key together with a lock's key.
+	// Name separates the table's records in the tracker's Store from those of other
+	// tables. It must fit into a record's key together with a lock's key.
 	Name string
 
 	// Hub, if not nil, carries the changes of what is locked. A process does not report
@@ -56,7 +53,7 @@ type Table[K comparable] struct {
 	Hub *sse.Hub
 
 	once        sync.Once
-	store       backplane.Store
+	store       backplane.Store // Presence's; nil: the locks are in entries alone
 	prefix      string          // of all records' keys
 	live        chan struct{}   // closed when the table has read the store
 	ctx         context.Context // done when the table is closed
@@ -64,12 +61,19 @@ type Table[K comparable] struct {
 	unsubscribe func()         // ends Presence's calls
 	running     sync.WaitGroup // the table's own goroutines
 
-	mu        sync.Mutex
+	mu        sync.Mutex // taken before the tracker's
 	closed    bool
+	fence     uint64                        // the newest, without a store
 	entries   map[string]*entry[K]          // by the record's key
 	parts     map[presence.Session][]string // the records of locks that a session holds or waits for
 	notices   []notice[K]                   // not reported yet
 	notifying bool                          // a goroutine is reporting them
+
+	// With a store.
+	watches int                 // number of calls of Watch
+	seen    uint64              // the newest revision that the watch has passed on
+	ahead   map[string]struct{} // entries from swaps that the watch has not passed on yet
+	turns   map[string]*turn    // by the record's key
 }
 
 // Take makes the session the lock's holder if the lock is free, and returns the lock.
@@ -133,13 +137,43 @@ func (t *Table[K]) Renew(ctx context.Context, by presence.Session, key K) (Lock[
 // after the check: where a write must not come late, make it conditional on the fence,
 // as in "UPDATE … WHERE lock_fence <= ?".
 func (t *Table[K]) Check(by presence.Session, key K, fence uint64) error {
-	if l, _ := t.Load(key); l.Holder != by || l.Fence != fence || by == nobody {
-		return ErrNotHeld
+	_, err := t.check(by, key, fence)
+	return err
+}
+
+// check is like Check, and returns the lock that it has looked at.
+func (t *Table[K]) check(by presence.Session, key K, fence uint64) (Lock[K], error) {
+	l, _ := t.Load(key)
+	switch {
+	case !t.isLive() || !t.Presence.Leased():
+		return l, ErrCutOff
+	case l.Holder != by || l.Fence != fence || by == nobody:
+		return l, ErrNotHeld
 	}
-	if !t.Presence.Leased() {
-		return ErrCutOff
+	return l, nil
+}
+
+// WaitReady waits until the table knows the locks that are held, which takes a moment if
+// they are kept in a Store. The error is the context's, or [ErrClosed].
+func (t *Table[K]) WaitReady(ctx context.Context) error {
+	t.init()
+	select {
+	case <-t.live:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.ctx.Done():
+		return ErrClosed
 	}
-	return nil
+}
+
+func (t *Table[K]) isLive() bool {
+	select {
+	case <-t.live:
+		return true
+	default:
+		return false
+	}
 }
 
 // Load returns the lock; held is false if it is free.
@@ -201,8 +235,7 @@ func (t *Table[K]) Snapshot(*sse.EventSource) ([]sse.Event, error) {
 }
 
 // Close stops the table's own work, and waits for work in progress: locks no longer
-// expire and are no longer released when a session ends. Locks in a Store that the
-// program has set stay as they are.
+// expire and are no longer released when a session ends. Locks in a Store stay as they are.
 func (t *Table[K]) Close() error {
 	t.init()
 	t.mu.Lock()
@@ -238,7 +271,7 @@ func (t *Table[K]) enter(ctx context.Context, by presence.Session, key K, do ste
 // awaitPresent reports whether the session is present. If its stream has just started at
 // another process, this one may not know yet, so awaitPresent waits a moment.
 func (t *Table[K]) awaitPresent(ctx context.Context, s presence.Session) bool {
-	if t.Store == nil || t.Presence.Present(s) {
+	if t.store == nil || t.Presence.Present(s) {
 		return t.Presence.Present(s)
 	}
 	tick := time.NewTicker(arrivalTick)
@@ -265,6 +298,14 @@ func (t *Table[K]) change(ctx context.Context, key K, do step) (Lock[K], error) 
 	name, err := t.recordKey(key)
 	if err != nil {
 		return Lock[K]{Key: key}, err
+	}
+	return t.changeEntry(ctx, name, key, do)
+}
+
+// changeEntry applies a step to a lock, in the store if there is one.
+func (t *Table[K]) changeEntry(ctx context.Context, name string, key K, do step) (Lock[K], error) {
+	if t.store == nil {
+		return t.changeMemory(name, key, do)
 	}
 	return t.changeRecord(ctx, name, key, do)
 }

@@ -273,6 +273,8 @@ func TestKeys(t *testing.T) {
 			{"struct", takeOne(t, s, ann, pair{"card", 7}), nil},
 			{"no UTF-8", takeOne(t, s, ann, "\xff"), locks.ErrInvalidKey},
 			{"unexported", takeOne(t, s, ann, hidden{7}), locks.ErrInvalidKey},
+			{"0.0", takeOne(t, s, ann, 0.0), locks.ErrInvalidKey},
+			{"any of a float", takeOne(t, s, ann, any(struct{ X [2]any }{[2]any{1, -0.5}})), locks.ErrInvalidKey},
 			{"channel", takeOne(t, s, ann, make(chan int)), locks.ErrInvalidKey},
 			{"382 bytes", takeOne(t, s, ann, strings.Repeat("x", 382)), nil},
 			{"383 bytes", takeOne(t, s, ann, strings.Repeat("x", 383)), locks.ErrInvalidKey},

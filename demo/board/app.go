@@ -64,7 +64,7 @@ func (a *App) Share(node string, l backplane.Log, s backplane.Store) {
 	a.streams.node = node
 	a.streams.shared.Log = l                    // the board: sent to the pages of all nodes, in one order
 	a.people.Store, a.people.Name = s, "people" // the people who are here
-	a.locks.Store, a.locks.Name = s, "cards"    // the cards that are being edited
+	a.locks.Name = "cards"                      // the cards that are being edited, in the same store
 	a.locks.Hub = &a.streams.shared             // pages get a saved card before they see its lock free
 }
 

@@ -76,7 +76,7 @@ func TestRoundTrip(t *testing.T) {
 	byName.until("board", want, "card changed")
 	partial.until("", `<hx-partial hx-target="#board">`, want)
 
-	var lock string
+	var fence string
 	for _, step := range []struct{ path, form, region, want string }{
 		{"lock", "how=take", "locks", "is editing"},
 		{"edit", "revision=1&text=edited", "board", "<b>edited</b>"},
@@ -86,13 +86,13 @@ func TestRoundTrip(t *testing.T) {
 	} {
 		form, _ := url.ParseQuery(step.form)
 		form.Set("id", "7") // the first six cards are those of a new board
-		form.Set("lock", lock)
+		form.Set("fence", fence)
 		status, body := send(t, base+"/cards/"+step.path, form, "Page-Token", token, "Cookie", "visitor=a")
 		if status != 204 && step.path != "lock" {
 			t.Fatalf("%s: %d %s", step.path, status, body)
 		}
-		if _, rest, ok := strings.Cut(body, `"lock":"`); ok {
-			lock, _, _ = strings.Cut(rest, `"`)
+		if _, rest, ok := strings.Cut(body, `"fence":"`); ok {
+			fence, _, _ = strings.Cut(rest, `"`)
 		}
 		byName.until(step.region, step.want)
 		partial.until("", `"#`+step.region+`"`, step.want)
@@ -190,7 +190,7 @@ func TestPeople(t *testing.T) {
 // A page's token is valid for its visitor only.
 func TestForeignPage(t *testing.T) {
 	a, base := serve(t)
-	for _, path := range []string{"/events?page=", "/cards/lock?how=take&id=1&page=", "/cards/edit?id=1&lock=1&page=", "/page.js?state=gone&page="} {
+	for _, path := range []string{"/events?page=", "/cards/lock?how=take&id=1&page=", "/cards/edit?id=1&fence=1&page=", "/page.js?state=gone&page="} {
 		url := base + path + a.people.Token("a")
 		method := "POST"
 		if strings.HasPrefix(path, "/events") {

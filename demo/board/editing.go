@@ -23,7 +23,7 @@ type answer struct {
 	Holder   string `json:"holder,omitempty"`
 	Since    string `json:"since,omitempty"`
 	Place    int    `json:"place,omitempty"` // in the queue, from 1; 0 means not queued
-	Lock     string `json:"lock,omitempty"`  // if the page holds the lock: the token that a save must send
+	Fence    string `json:"fence,omitempty"` // if the page holds the lock: what a save must send
 	Text     string `json:"text,omitempty"`
 	Revision int64  `json:"revision,omitempty"`
 }
@@ -102,7 +102,7 @@ func (a *App) answer(ctx context.Context, s presence.Session, l locks.Lock[int64
 		return reply, nil
 	}
 	c, err := a.store.card(ctx, l.Key) // now nobody else can change it
-	reply.Lock, reply.Text, reply.Revision = strconv.FormatUint(l.Fence, 10), c.Text, c.Revision
+	reply.Fence, reply.Text, reply.Revision = strconv.FormatUint(l.Fence, 10), c.Text, c.Revision
 	return reply, err
 }
 

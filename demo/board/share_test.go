@@ -63,12 +63,12 @@ func TestShare(t *testing.T) {
 		}
 		return body
 	}
-	_, lock, _ := strings.Cut(post(bases[1], "/cards/lock", "id=1&how=take"), `"lock":"`)
-	lock, _, _ = strings.Cut(lock, `"`)
+	_, fence, _ := strings.Cut(post(bases[1], "/cards/lock", "id=1&how=take"), `"fence":"`)
+	fence, _, _ = strings.Cut(fence, `"`)
 	for _, r := range readers {
 		r.until("locks", `data-of="1"`)
 	}
-	post(bases[2], "/cards/edit", "id=1&revision=1&text=edited&lock="+lock)
+	post(bases[2], "/cards/edit", "id=1&revision=1&text=edited&fence="+fence)
 	for _, r := range readers {
 		r.until("board", "<b>edited</b>")
 	}
@@ -130,7 +130,7 @@ func (m *moody) Append(ctx context.Context, id string, data []byte) (backplane.C
 // had it already.
 func TestLate(t *testing.T) {
 	for _, deaf := range []bool{false, true} {
-		a := newApp(newStore(t), nil, "")
+		a := newApp(newStore(t), []byte("key"), "")
 		var log moody
 		log.set(false, false)
 		a.Share("A", &log, &log)

@@ -52,23 +52,23 @@ func (d *demo) enter() *visitor {
 	return v
 }
 
-// lock takes, queues for, steals or releases a card's lock, and returns its token.
+// lock takes, queues for, steals or releases a card's lock, and returns its fence.
 func (v *visitor) lock(id, how string) string {
 	v.d.t.Helper()
 	body := v.post("/cards/lock", url.Values{"id": {id}, "how": {how}})
-	var reply struct{ Lock string }
+	var reply struct{ Fence string }
 	if how != "release" {
 		if err := json.Unmarshal([]byte(body), &reply); err != nil {
 			v.d.t.Fatalf("%v: %s", err, body)
 		}
 	}
-	return reply.Lock
+	return reply.Fence
 }
 
 // edit changes a card's text.
 func (v *visitor) edit(id, revision, text string) {
 	v.d.t.Helper()
-	v.post("/cards/edit", url.Values{"id": {id}, "lock": {v.lock(id, "take")}, "revision": {revision}, "text": {text}})
+	v.post("/cards/edit", url.Values{"id": {id}, "fence": {v.lock(id, "take")}, "revision": {revision}, "text": {text}})
 	v.lock(id, "release")
 }
 

@@ -54,7 +54,7 @@ func playLocks(config []byte, in *bufio.Scanner, out *output) error {
 	tracker := &presence.Tracker{Key: []byte("one"), Store: store, Lease: c.Lease, Grace: time.Second}
 	defer tracker.Close()
 	n := &lockNode{out: out, self: presence.Session{User: c.Name, Page: "1"}}
-	n.table = &locks.Table[string]{Presence: tracker, Store: store, Name: "table"}
+	n.table = &locks.Table[string]{Presence: tracker, Name: "table"}
 	defer n.table.Close()
 	source, err := sse.Accept(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, "GET", "/", nil), nil)
 	if err != nil {

@@ -30,7 +30,7 @@ async function ask(how) {
   const id = card, open = editor.open
   const reply = await lock(how, id)
   if (card === id && editor.open === open) return reply
-  if (reply?.lock || reply?.place) lock('release', id)
+  if (reply?.fence || reply?.place) lock('release', id)
 }
 
 // lock asks the server to take, queue for, steal or release a card's lock.
@@ -49,8 +49,8 @@ const noticeOf = () => !editor.open ? $('#notice')
 function show(reply) {
   if (!reply) return
   page = reply.page
-  if (reply.lock) {
-    for (const name of ['lock', 'revision', 'text']) form.elements[name].value = reply[name] ?? ''
+  if (reply.fence) {
+    for (const name of ['fence', 'revision', 'text']) form.elements[name].value = reply[name] ?? ''
     form.elements.id.value = card
     form.elements.text.readOnly = false
     form.querySelector('output').replaceChildren()
@@ -61,7 +61,7 @@ function show(reply) {
     place(reply.place)
   }
   if (!editor.open) editor.showModal()
-  if (reply.lock) form.elements.text.focus()
+  if (reply.fence) form.elements.text.focus()
 }
 
 function place(n) {
@@ -95,7 +95,7 @@ async function look() {
   if (editor.dataset.state === 'mine' && holder !== page) {
     const reply = await ask('take') // this page may still hold it, for example after a restart
     if (!reply && (!editor.open || $(`[data-card="${card}"]`))) return // the editor was closed, or the server cannot be reached
-    if (reply?.lock && reply.revision == form.elements.revision.value) form.elements.lock.value = reply.lock
+    if (reply?.fence && reply.revision == form.elements.revision.value) form.elements.fence.value = reply.fence
     else lose(reply?.holder)
   } else if (editor.dataset.state === 'waiting' || editor.dataset.state === 'held') {
     if (!holder || holder === page) show(await ask('take'))
