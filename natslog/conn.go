@@ -16,7 +16,8 @@ import (
 // ConnOptions returns the options that a connection should have. Pass them to nats.Connect
 // together with your own:
 //
-//   - The connection reconnects forever, even if there is no server at first.
+//   - The connection reconnects forever, even if there is no server at first, and even if
+//     the login was refused: by default two refusals in a row close it for good.
 //   - A write fails at once while there is no server; by default it would be kept and
 //     sent minutes later.
 //   - A silent server is detected after 15 s; by default that takes minutes. Pings are
@@ -25,6 +26,7 @@ func ConnOptions() []nats.Option {
 	return []nats.Option{
 		nats.MaxReconnects(-1),
 		nats.RetryOnFailedConnect(true),
+		nats.IgnoreAuthErrorAbort(),
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.ReconnectJitter(250*time.Millisecond, 250*time.Millisecond),
 		nats.ReconnectBufSize(-1),
