@@ -144,7 +144,7 @@ func (t *Table[K]) applySwap(key K, rec backplane.Record, now state, old uint64)
 		if e == nil {
 			e = &entry[K]{key: key}
 		}
-		e.rev, e.absent, e.watch = rec.Rev, false, t.watches
+		e.rev, e.absent, e.watch = rec.Rev, false, t.watch
 		if rec.Rev > t.seen {
 			t.ahead[rec.Key] = struct{}{}
 		}
@@ -152,11 +152,13 @@ func (t *Table[K]) applySwap(key K, rec backplane.Record, now state, old uint64)
 	}
 }
 
-// applyBatch updates entries from records that the watch has passed on. If listed is set,
-// the watch has passed on all records that there were at its beginning.
-func (t *Table[K]) applyBatch(batch []backplane.Record, listed bool) {
+// applyBatch updates entries from records that a watch has passed on. If listed is set, the
+// watch has passed on all records that there were at its beginning. It returns sessions
+// that hold a lock, or wait for one, and that the tracker has not heard of.
+func (t *Table[K]) applyBatch(batch []backplane.Record, watch int, listed bool) (unknown []presence.Session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.watch = watch
 	for _, rec := range batch {
 		t.seen = max(t.seen, rec.Rev)
 		var key K
@@ -166,6 +168,11 @@ func (t *Table[K]) applyBatch(batch []backplane.Record, listed bool) {
 		}
 		if err == nil { // otherwise the record is not a table's
 			t.applyLocked(key, rec, now)
+			for s := range now.sessions() {
+				if !t.Presence.Present(s) {
+					unknown = append(unknown, s)
+				}
+			}
 		}
 	}
 	free := state{Cause: Expired}
@@ -177,16 +184,17 @@ func (t *Table[K]) applyBatch(batch []backplane.Record, listed bool) {
 		}
 	}
 	if !listed {
-		return
+		return unknown
 	}
 	for name, e := range t.entries {
-		if e.watch != t.watches { // it was deleted before this watch began
+		if e.watch != t.watch { // it was deleted before this watch began
 			delete(t.ahead, name)
 			t.tellLocked(e, free, e.toldRev)
 			e.absent = true
 			t.setLocked(name, e, free)
 		}
 	}
+	return unknown
 }
 
 // applyLocked updates an entry from a record that the watch has passed on.
@@ -199,8 +207,8 @@ func (t *Table[K]) applyLocked(key K, rec backplane.Record, now state) {
 		}
 		e = &entry[K]{key: key}
 	}
-	again := e.watch == t.watches && rec.Rev != 0 && rec.Rev <= e.toldRev && !absent
-	if e.watch = t.watches; again { // after an interruption
+	again := e.watch == t.watch && rec.Rev != 0 && rec.Rev <= e.toldRev && !absent
+	if e.watch = t.watch; again { // after an interruption
 		return
 	}
 	_, ahead := t.ahead[rec.Key]

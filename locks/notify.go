@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"time"
 
 	"example.org/sse/backplane"
 )
@@ -12,6 +13,7 @@ import (
 type notice[K comparable] struct {
 	change Change[K]
 	after  string // the hub's cursor to wait for first
+	late   time.Time
 }
 
 // noteLocked adds a change of an entry to the notices.
@@ -32,8 +34,8 @@ func (t *Table[K]) noteLocked(e *entry[K], before, now state) {
 	}
 	if !t.closed && (t.Changed != nil || t.Set != nil && t.ChangeEvent != nil) {
 		n := notice[K]{change: c}
-		if t.Hub != nil {
-			n.after = now.After
+		if t.Hub != nil && t.isLive() { // what was there before is no news that could be early
+			n.after, n.late = now.After, time.Now().Add(hubTimeout)
 		}
 		t.notices = append(t.notices, n)
 	}
@@ -48,7 +50,7 @@ func (t *Table[K]) notify() {
 		return
 	}
 	t.notifying = true
-	if t.Hub != nil { // reporting may block, and callers should not
+	if t.Hub != nil || t.store != nil { // reporting may block, and callers should not
 		t.running.Go(t.notifyAll)
 		t.mu.Unlock()
 		return
@@ -84,7 +86,7 @@ func (t *Table[K]) notifyAll() {
 // report dispatches a change and calls Changed.
 func (t *Table[K]) report(n notice[K]) {
 	if c, ok := backplane.ParseCursor(n.after); ok {
-		ctx, cancel := context.WithTimeout(t.ctx, hubTimeout)
+		ctx, cancel := context.WithDeadline(t.ctx, n.late)
 		defer cancel()
 		// Reporting too early is better than never: the save of a user who edits an
 		// outdated version is refused.

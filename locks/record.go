@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/url"
 	"reflect"
 	"time"
@@ -26,15 +25,14 @@ const (
 	storeTimeout = 5 * time.Second
 	retryDelay   = time.Second
 
-	// sweepInterval is how often a shared table looks for locks that were not
-	// released, and hubTimeout how long it waits for the hub to report a change.
-	sweepInterval = 2 * time.Second
-	hubTimeout    = 5 * time.Second
-
-	// arrivalTimeout is how long to wait for a session that may have just connected
-	// to another process, and arrivalTick how often to look for it.
+	// hubTimeout is how long a change waits for the hub before it is reported, and
+	// arrivalTimeout how long to wait for a session that may have just connected to
+	// another process.
+	hubTimeout     = 5 * time.Second
 	arrivalTimeout = time.Second
-	arrivalTick    = 10 * time.Millisecond
+
+	// confirmTimeout limits each attempt to find out whether a session is gone.
+	confirmTimeout = time.Minute
 )
 
 func (t *Table[K]) init() {
@@ -47,17 +45,14 @@ func (t *Table[K]) init() {
 		t.parts = make(map[presence.Session][]string)
 		t.ahead = make(map[string]struct{})
 		t.turns = make(map[string]*turn)
+		t.confirming = make(map[presence.Session]bool)
 		t.store = t.Presence.Store
-		t.prefix = "lock/" + t.Presence.Name + "/" + t.Name + "/"
 		t.live = make(chan struct{})
 		t.ctx, t.cancel = context.WithCancel(context.Background())
-		t.unsubscribe = t.Presence.OnLeave(t.removeSession)
 		if t.store == nil {
 			close(t.live)
-			return
 		}
-		t.running.Go(t.watch)
-		t.running.Go(t.sweep)
+		t.prefix, t.detach = t.Presence.Attach("lock/"+t.Name, follower[K]{t})
 	})
 }
 
@@ -210,57 +205,6 @@ func (t *Table[K]) awaitTurn(ctx context.Context, name string) (leave func(), er
 		leave()
 	}
 	return leave, err
-}
-
-// watch keeps the table in step with the store until the table is closed.
-func (t *Table[K]) watch() {
-	for t.ctx.Err() == nil {
-		t.mu.Lock()
-		t.watches++
-		t.mu.Unlock()
-		listed := false
-		err := t.store.Watch(t.ctx, t.prefix, func(batch []backplane.Record, live bool) error {
-			t.applyBatch(batch, live && !listed)
-			listed = listed || live
-			t.notify()
-			if live && !t.isLive() {
-				close(t.live)
-			}
-			return nil
-		})
-		if err != nil && t.ctx.Err() == nil {
-			slog.Warn("locks: watching the store failed; retrying", "table", t.Name, "error", err)
-			t.pause()
-		}
-	}
-}
-
-// sweep releases locks of sessions that are not present. It is for sessions whose end
-// the table saw before it saw their lock: the two are reported in different ways.
-func (t *Table[K]) sweep() {
-	tick := time.NewTicker(sweepInterval)
-	defer tick.Stop()
-	absent := make(map[presence.Session]bool) // at the last tick as well
-	for {
-		select {
-		case <-tick.C:
-		case <-t.ctx.Done():
-			return
-		}
-		if !t.Presence.Leased() {
-			continue // what the tracker knows may be outdated
-		}
-		before := absent
-		absent = make(map[presence.Session]bool)
-		for _, s := range t.sessions() {
-			if !t.Presence.Present(s) {
-				absent[s] = true
-				if before[s] {
-					t.removeSession(s)
-				}
-			}
-		}
-	}
 }
 
 // pause waits before the next attempt to reach the store.

@@ -147,7 +147,7 @@ func (l slowLog) Follow(ctx context.Context, after backplane.Cursor, fn func([]b
 	})
 }
 
-// A lock whose holder was never present at this process is released after some seconds.
+// A lock whose holder this process has never heard of is released.
 func TestUnseenHolder(t *testing.T) {
 	store := new(backplane.Memory)
 	bubbleOn(t, store, func(t *testing.T, s *site, _ *locks.Table[int]) {
@@ -163,11 +163,7 @@ func TestUnseenHolder(t *testing.T) {
 		there.tracker.Close()
 		here := locks.Table[int]{Presence: s.tracker}
 		defer here.Close()
-		here.Load(0) // begin
-		synctest.Wait()
-		if _, held := here.Load(7); !held {
-			t.Fatal("the lock is not held at first, want it held")
-		}
+		here.Load(0)                // begin
 		time.Sleep(5 * time.Second) // fake
 		synctest.Wait()
 		if l, held := here.Load(7); held {
@@ -207,7 +203,7 @@ func TestRecordsGo(t *testing.T) {
 		}
 		time.Sleep(2 * time.Minute) // fake
 		done := errors.New("done")
-		err := store.Watch(t.Context(), "lock/", func(batch []backplane.Record, _ bool) error {
+		err := store.Watch(t.Context(), "presence//with/lock/", func(batch []backplane.Record, _ bool) error {
 			if len(batch) > 0 {
 				t.Errorf("got %d records, %s among them; want none", len(batch), batch[0].Key)
 			}
@@ -226,7 +222,7 @@ type hookedStore struct {
 }
 
 func (h *hookedStore) Swap(ctx context.Context, key string, old uint64, value []byte, ttl time.Duration) (backplane.Record, error) {
-	if before := h.before; before != nil && strings.HasPrefix(key, "lock/") {
+	if before := h.before; before != nil && strings.Contains(key, "/lock/") {
 		h.before = nil
 		before()
 	}

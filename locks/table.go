@@ -1,10 +1,9 @@
 package locks
 
 import (
+	"cmp"
 	"context"
 	"iter"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -52,14 +51,14 @@ type Table[K comparable] struct {
 	// hub, in any process, before the lock was released.
 	Hub *sse.Hub
 
-	once        sync.Once
-	store       backplane.Store // Presence's; nil: the locks are in entries alone
-	prefix      string          // of all records' keys
-	live        chan struct{}   // closed when the table has read the store
-	ctx         context.Context // done when the table is closed
-	cancel      context.CancelFunc
-	unsubscribe func()         // ends Presence's calls
-	running     sync.WaitGroup // the table's own goroutines
+	once    sync.Once
+	store   backplane.Store // Presence's; nil: the locks are in entries alone
+	prefix  string          // of all records' keys
+	live    chan struct{}   // closed when the table has read the store
+	ctx     context.Context // done when the table is closed
+	cancel  context.CancelFunc
+	detach  func()         // ends Presence's calls
+	running sync.WaitGroup // the table's own goroutines
 
 	mu        sync.Mutex // taken before the tracker's
 	closed    bool
@@ -70,19 +69,20 @@ type Table[K comparable] struct {
 	notifying bool                          // a goroutine is reporting them
 
 	// With a store.
-	watches int                 // number of calls of Watch
-	seen    uint64              // the newest revision that the watch has passed on
-	ahead   map[string]struct{} // entries from swaps that the watch has not passed on yet
-	turns   map[string]*turn    // by the record's key
+	watch      int                       // the number of the tracker's newest watch
+	seen       uint64                    // the newest revision that it has passed on
+	ahead      map[string]struct{}       // entries from swaps that it has not passed on yet
+	turns      map[string]*turn          // by the record's key
+	confirming map[presence.Session]bool // sessions that may be gone; true: ask once more
 }
 
 // Take makes the session the lock's holder if the lock is free, and returns the lock.
 // If the session already holds it, the lock is returned unchanged.
 //
 // The error is [ErrHeld] if another session holds the lock, which is returned as well,
-// and [ErrAbsent] if the session is not present. With a Store, Take waits up to a
-// second for an absent session, since its stream may have just started at another
-// process.
+// and [ErrAbsent] if the session is not present. With a Store, Take waits until the
+// session's record is stored, and up to a second for a session that this process has not
+// heard of, since its stream may have just started at another one.
 func (t *Table[K]) Take(ctx context.Context, by presence.Session, key K) (Lock[K], error) {
 	return t.enter(ctx, by, key, take(by))
 }
@@ -217,13 +217,6 @@ func (t *Table[K]) list() []Lock[K] {
 	return list
 }
 
-// sessions returns the sessions that hold a lock or wait for one.
-func (t *Table[K]) sessions() []presence.Session {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return slices.Collect(maps.Keys(t.parts))
-}
-
 // Snapshot returns the event that SnapshotEvent makes of all locks that are held, or
 // nothing if SnapshotEvent is nil. It is meant for [sse.Set.Snapshot]: a page then knows
 // every lock from the start, even if it has missed changes.
@@ -245,51 +238,55 @@ func (t *Table[K]) Close() error {
 	}
 	t.mu.Unlock()
 	t.cancel()
-	t.unsubscribe()
+	t.detach()
 	t.running.Wait()
 	return nil
 }
 
 // enter is like change, for a step that makes the session hold the lock or wait for
-// it: the session must be present.
+// it: the session must be present, and every process must hear so before it hears of the
+// lock.
 func (t *Table[K]) enter(ctx context.Context, by presence.Session, key K, do step) (Lock[K], error) {
 	t.init()
-	if by == nobody || !t.awaitPresent(ctx, by) {
+	present, err := by != nobody, error(nil)
+	if present {
+		present, err = t.confirm(ctx, by)
+	}
+	if err != nil || !present {
 		l, _ := t.Load(key)
-		return l, ErrAbsent
+		return l, cmp.Or(err, ErrAbsent)
 	}
 	l, err := t.change(ctx, key, do)
-	if err == nil && !t.Presence.Present(by) {
-		// The session has ended in the meantime, perhaps before there was a lock to release.
-		t.removeSession(by)
-		l, _ = t.Load(key)
-		return l, ErrAbsent
+	if err != nil || t.Presence.Present(by) {
+		return l, err
 	}
-	return l, err
+	// The session has ended in the meantime, perhaps before there was a lock to release.
+	if present, err := t.confirm(ctx, by); present && err == nil {
+		return l, nil
+	}
+	t.removeSession(by)
+	l, _ = t.Load(key)
+	return l, ErrAbsent
 }
 
-// awaitPresent reports whether the session is present. If its stream has just started at
-// another process, this one may not know yet, so awaitPresent waits a moment.
-func (t *Table[K]) awaitPresent(ctx context.Context, s presence.Session) bool {
-	if t.store == nil || t.Presence.Present(s) {
-		return t.Presence.Present(s)
+// confirm reports whether a session is present. One that this process has not heard of may
+// have just connected to another, which takes a moment to find out.
+func (t *Table[K]) confirm(ctx context.Context, s presence.Session) (bool, error) {
+	if t.store == nil {
+		return t.Presence.Present(s), nil
 	}
-	tick := time.NewTicker(arrivalTick)
-	defer tick.Stop()
-	late := time.NewTimer(arrivalTimeout)
-	defer late.Stop()
-	for {
-		select {
-		case <-tick.C:
-			if t.Presence.Present(s) {
-				return true
-			}
-		case <-late.C:
-			return false
-		case <-ctx.Done():
-			return false
-		}
+	heard := t.Presence.Present(s)
+	within := ctx
+	if !heard {
+		var cancel context.CancelFunc
+		within, cancel = context.WithTimeout(ctx, arrivalTimeout)
+		defer cancel()
 	}
+	present, err := t.Presence.Confirm(within, s)
+	if err != nil && !heard && ctx.Err() == nil && within.Err() != nil {
+		return false, nil // and no process has told of it
+	}
+	return present, err
 }
 
 // change applies a step to a lock.

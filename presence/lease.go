@@ -2,9 +2,11 @@ package presence
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"example.org/sse/backplane"
@@ -31,7 +33,10 @@ func (t *Tracker) Leased() bool {
 }
 
 // leasedLocked is like Leased, without the start.
-func (t *Tracker) leasedLocked() bool { return time.Now().Before(t.until) }
+//
+// A process that was cut off and is back has not heard yet what others did meanwhile, until
+// its watch has passed its own new lease.
+func (t *Tracker) leasedLocked() bool { return time.Now().Before(t.until) && t.seen >= t.granted }
 
 func (t *Tracker) lease() time.Duration {
 	if t.Lease <= 0 {
@@ -59,8 +64,16 @@ func (t *Tracker) leaseKey() string { return t.prefix + "node/" + t.node }
 func (t *Tracker) renewLease() time.Duration {
 	begin := time.Now()
 	lease := t.lease()
+	t.mu.Lock()
+	says := t.leaseLocked()
+	asking := len(t.asking)
+	t.mu.Unlock()
+	value, err := json.Marshal(says)
+	if err != nil {
+		panic(err) // plain data
+	}
 	ctx, cancel := context.WithTimeout(t.ctx, lease/6)
-	rec, err := t.Store.Swap(ctx, t.leaseKey(), t.rev, []byte("{}"), lease)
+	rec, err := t.Store.Swap(ctx, t.leaseKey(), t.rev, value, lease)
 	cancel()
 	switch {
 	case err == nil:
@@ -68,8 +81,17 @@ func (t *Tracker) renewLease() time.Duration {
 		t.mu.Lock()
 		t.until = begin.Add(lease / 10 * 9)
 		if !t.leased {
+			t.granted = rec.Rev
 			t.leaseGrantedLocked()
 		}
+		t.said = says.Seen
+		for _, a := range t.asking[:asking] {
+			a.rev = rec.Rev
+		}
+		t.waiting = append(t.waiting, t.asking[:asking]...)
+		t.asking = slices.Clone(t.asking[asking:])
+		t.answerLocked()
+		t.answeredLocked()
 		t.mu.Unlock()
 		return max(lease/3-time.Since(begin), 0)
 	case errors.Is(err, backplane.ErrConflict):
@@ -117,7 +139,10 @@ func (t *Tracker) handOver() error {
 		return nil // nothing was ever written
 	}
 	grace := orDefault(t.Grace, defaultGrace)
-	value := []byte("{}")
+	value, err := json.Marshal(leaseRecord{Closed: true})
+	if err != nil {
+		panic(err) // plain data
+	}
 	if grace == 0 {
 		value = nil
 	}

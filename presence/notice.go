@@ -3,8 +3,9 @@ package presence
 // A notice is what a tracker has to report to the program: the end of a session, or a
 // change.
 type notice struct {
-	left   Session // its Page is empty if this is a change
-	change Change
+	left    Session // its Page is empty if this is a change
+	goodbye bool
+	change  Change
 }
 
 // notify reports the notices, in order. If another goroutine is doing so, that one
@@ -34,17 +35,20 @@ func (t *Tracker) notify() {
 		}
 		n := t.notices[0]
 		t.notices = t.notices[1:]
-		leave := t.leave
+		leave, followers := t.leave, t.followers
 		t.mu.Unlock()
-		t.report(n, leave)
+		t.report(n, leave, followers)
 	}
 }
 
 // report calls the program's functions.
-func (t *Tracker) report(n notice, leave []*func(Session)) {
+func (t *Tracker) report(n notice, leave []*func(Session), followers []*attachment) {
 	if n.left.Page != "" {
 		for _, f := range leave {
 			(*f)(n.left)
+		}
+		for _, f := range followers {
+			f.Left(n.left, n.goodbye)
 		}
 	} else if t.Changed != nil {
 		t.Changed(n.change)

@@ -187,6 +187,11 @@ func (t *Tracker) recordLocked(e *entry) *record {
 // connections to be closed.
 func (t *Tracker) storedLocked(e *entry, content *record, value []byte, rec backplane.Record, err error) (open []*connection) {
 	e.busy = false
+	if t.changed != nil {
+		close(t.changed)
+		t.changed = nil
+	}
+	defer t.answerLocked()
 	conflict := errors.Is(err, backplane.ErrConflict)
 	switch {
 	case err == nil, conflict && bytes.Equal(rec.Value, value) && (rec.Value == nil) == (value == nil):

@@ -2,6 +2,7 @@ package presence
 
 import (
 	"encoding/json"
+	"math"
 	"net/url"
 	"slices"
 	"strings"
@@ -20,7 +21,8 @@ const sweepPause = time.Second
 type node struct {
 	id      string
 	leased  bool
-	watch   int // the newest watch that has listed its lease
+	seen    uint64 // see leaseRecord
+	watch   int    // the newest watch that has listed its lease
 	records map[*remote]struct{}
 	timer   *time.Timer // to delete the records; nil if the process has its lease
 }
@@ -65,7 +67,7 @@ func (t *Tracker) applyRecords(batch []backplane.Record) {
 		switch {
 		case t.closed:
 		case len(parts) == 2 && parts[0] == "node":
-			t.applyLeaseLocked(parts[1], rec.Value != nil)
+			t.applyLeaseLocked(parts[1], rec)
 		case len(parts) == 3 && parts[0] == "here" && parts[2] == t.node:
 			open = append(open, t.applyOwnLocked(rec)...)
 		case len(parts) == 3 && parts[0] == "here":
@@ -74,6 +76,17 @@ func (t *Tracker) applyRecords(batch []backplane.Record) {
 	}
 	t.mu.Unlock()
 	t.notifyAndClose(open)
+}
+
+// applied records that all of these records were applied and passed on.
+func (t *Tracker) applied(batch []backplane.Record) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, rec := range batch {
+		t.seen = max(t.seen, rec.Rev)
+	}
+	t.answerLocked()
+	t.answeredLocked()
 }
 
 // endListing handles the end of the watch's initial listing.
@@ -92,7 +105,7 @@ func (t *Tracker) endListing() {
 		}
 		for _, n := range t.nodes {
 			if n.watch != t.watches {
-				t.applyLeaseLocked(n.id, false)
+				t.applyLeaseLocked(n.id, backplane.Record{})
 			}
 		}
 		for _, e := range t.own {
@@ -104,19 +117,25 @@ func (t *Tracker) endListing() {
 }
 
 // applyLeaseLocked handles the record, or the missing record, of a process's lease.
-func (t *Tracker) applyLeaseLocked(id string, leased bool) {
+func (t *Tracker) applyLeaseLocked(id string, rec backplane.Record) {
+	leased := rec.Value != nil
 	if id == t.node {
 		if !leased {
-			select {
-			case t.renew <- struct{}{}:
-			default:
-			}
+			t.renewSoon()
 		}
 		return
 	}
+	var content leaseRecord
+	_ = json.Unmarshal(rec.Value, &content) // a process that says nothing has seen nothing
 	n := t.nodeLocked(id)
 	n.leased = leased
+	if n.seen = content.Seen; content.Closed {
+		n.seen = math.MaxUint64
+	}
 	n.watch = t.watches
+	if content.Ask {
+		t.asked = max(t.asked, rec.Rev)
+	}
 	n.stop()
 	if !leased {
 		t.scheduleSweepLocked(n)

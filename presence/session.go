@@ -18,6 +18,7 @@ type session struct {
 	// Its life at this process: the time from its first connection here to its end.
 	life  uint64 // number of this life, by the tracker's counter; 0: it is not here
 	since uint64 // number that the life had at first, see leaseGrantedLocked
+	from  uint64 // the revision that this process had seen when the life began
 	open  []*connection
 	lost  time.Time // when the last connection was lost, if there is none
 
@@ -199,7 +200,7 @@ func orDefault(option, otherwise time.Duration) time.Duration {
 // arriveLocked starts a session's life here.
 func (t *Tracker) arriveLocked(p *session) {
 	t.counter++
-	p.life, p.since = t.counter, t.counter
+	p.life, p.since, p.from = t.counter, t.counter, t.seen
 }
 
 // departLocked ends a session's life here. It returns the connections that are still
@@ -227,7 +228,7 @@ func (t *Tracker) departLocked(p *session) []*connection {
 func (t *Tracker) pruneLocked(p *session, goodbye bool) {
 	if p.life == 0 && len(p.others) == 0 && t.sessions[p.id] == p {
 		delete(t.sessions, p.id)
-		t.notices = append(t.notices, notice{left: p.id})
+		t.notices = append(t.notices, notice{left: p.id, goodbye: goodbye})
 	}
 	p.stays = slices.DeleteFunc(p.stays, func(s stay) bool {
 		if s.here || s.others > 0 {

@@ -56,6 +56,17 @@ type shared struct {
 	records map[string]*remote // by key
 	watches int                // number of calls of Store.Watch
 	live    bool               // the newest of them has listed all records
+	seen    uint64             // the newest revision that was applied and passed on
+	granted uint64             // revision of the lease when the store had it for the first time, or again
+
+	interrupt context.CancelFunc // ends the watch, which begins again
+	followers []*attachment
+
+	changed chan struct{} // closed when a record of this process was written or deleted; nil if nobody waits
+	asking  []*ask        // with the next lease
+	waiting []*ask        // for the answers to a lease
+	asked   uint64        // the newest revision that others have asked for
+	said    uint64        // what the newest lease says that was seen
 }
 
 // start starts to use the Store, at the tracker's first use.
@@ -97,28 +108,43 @@ func (t *Tracker) check() {
 
 // keyOf returns the key of this process's record of a session. It contains a hash of the
 // session, since its names can be too long for a key.
-func (t *Tracker) keyOf(s Session) string {
+func (t *Tracker) keyOf(s Session) string { return t.keyAt(s, t.node) }
+
+// keyAt returns the key of a process's record of a session.
+func (t *Tracker) keyAt(s Session, node string) string {
 	sum := sha256.Sum256([]byte(s.Page + "\x00" + s.User))
-	return t.prefix + "here/" + encoding.EncodeToString(sum[:pageBytes]) + "/" + t.node
+	return t.prefix + "here/" + encoding.EncodeToString(sum[:pageBytes]) + "/" + node
 }
 
 // watchStore applies what other processes write, until the tracker is closed.
 func (t *Tracker) watchStore() {
 	for t.ctx.Err() == nil {
+		ctx, cancel := context.WithCancel(t.ctx)
 		t.mu.Lock()
 		t.watches++
 		t.live = false
+		t.interrupt = cancel
+		watch := t.watches
 		t.mu.Unlock()
-		err := t.Store.Watch(t.ctx, t.prefix, func(batch []backplane.Record, live bool) error {
+		t.passOn(nil, watch, false)
+		listed := false
+		err := t.Store.Watch(ctx, t.prefix, func(batch []backplane.Record, live bool) error {
 			for part := range slices.Chunk(batch, 256) { // so that other goroutines get the mutex
 				t.applyRecords(part)
+				t.passOn(part, watch, false)
+				t.applied(part)
 			}
-			if live {
+			if live && !listed {
+				listed = true
 				t.endListing()
+				t.passOn(nil, watch, true)
+				t.applied(nil)
 			}
 			return nil
 		})
-		if t.ctx.Err() == nil {
+		interrupted := ctx.Err() != nil
+		cancel()
+		if t.ctx.Err() == nil && !interrupted {
 			slog.Warn("presence: watching the store failed; retrying", "tracker", t.Name, "error", err)
 			t.sleep(retryDelay)
 		}

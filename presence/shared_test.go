@@ -309,8 +309,10 @@ func TestSharedNames(t *testing.T) {
 
 func TestSharedMisuse(t *testing.T) {
 	for name, do := range map[string]func(){
-		"no key":    func() { (&presence.Tracker{Store: new(backplane.Memory)}).Token("ann") },
-		"long name": func() { (&presence.Tracker{Key: []byte("one"), Store: new(backplane.Memory), Name: strings.Repeat("x", 257)}).Len() },
+		"no key": func() { (&presence.Tracker{Store: new(backplane.Memory)}).Token("ann") },
+		"long name": func() {
+			(&presence.Tracker{Key: []byte("one"), Store: new(backplane.Memory), Name: strings.Repeat("x", 257)}).Len()
+		},
 	} {
 		func() {
 			defer func() {
