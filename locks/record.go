@@ -142,10 +142,16 @@ func (t *Table[K]) changeRecord(ctx context.Context, name string, key K, do step
 	}
 	defer leave()
 	now, rev := t.current(name)
-	for t.ctx.Err() == nil {
+	for known := false; t.ctx.Err() == nil; known = true { // known: now is from the store
 		next, changed, err := do(now)
 		if err != nil || !changed {
-			return t.lock(name, key, now), err
+			if known {
+				return t.lock(name, key, now), err
+			}
+			if now, rev, err = t.read(ctx, name, key, rev); err != nil {
+				return Lock[K]{Key: key}, err
+			}
+			continue
 		}
 		next.After = t.cursor()
 		value, ttl := encode(next)
@@ -167,6 +173,21 @@ func (t *Table[K]) changeRecord(ctx context.Context, name string, key K, do step
 		rev = rec.Rev
 	}
 	return Lock[K]{Key: key}, ErrClosed
+}
+
+// read returns a lock's state and revision as the store has them, where the table knows the
+// revision old.
+func (t *Table[K]) read(ctx context.Context, name string, key K, old uint64) (state, uint64, error) {
+	// It deletes what is not there. If there is a record, that is the conflict.
+	rec, err := t.store.Swap(ctx, name, 0, nil, 0)
+	if err != nil && !errors.Is(err, backplane.ErrConflict) {
+		return state{}, 0, err
+	}
+	now, err := decode(rec)
+	if err == nil {
+		t.applySwap(key, rec, now, old)
+	}
+	return now, rec.Rev, err
 }
 
 // A turn lets the goroutines of this process change a lock one after the other. Those that

@@ -141,6 +141,29 @@ func (t *Table[K]) Check(by presence.Session, key K, fence uint64) error {
 	return err
 }
 
+// Verify is like [Table.Check], and asks the Store, if there is one, instead of relying on
+// what this process has heard. The error is also the Store's or the context's.
+func (t *Table[K]) Verify(ctx context.Context, by presence.Session, key K, fence uint64) error {
+	t.init()
+	if t.store == nil {
+		return t.Check(by, key, fence)
+	}
+	name, err := t.recordKey(key)
+	if err != nil {
+		return err
+	}
+	_, rev := t.current(name)
+	switch now, _, err := t.read(ctx, name, key, rev); {
+	case err != nil:
+		return err
+	case !t.Presence.Leased():
+		return ErrCutOff
+	case now.Holder != by || now.Fence != fence || by == nobody:
+		return ErrNotHeld
+	}
+	return nil
+}
+
 // check is like Check, and returns the lock that it has looked at.
 func (t *Table[K]) check(by presence.Session, key K, fence uint64) (Lock[K], error) {
 	l, _ := t.Load(key)

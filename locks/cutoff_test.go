@@ -1,0 +1,106 @@
+package locks_test
+
+import (
+	"errors"
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.org/sse"
+	"example.org/sse/backplane"
+	"example.org/sse/locks"
+	"example.org/sse/presence"
+)
+
+// connectTo makes a session present at a process.
+func connectTo(t *testing.T, p *process, user string) presence.Session {
+	t.Helper()
+	s := presence.Session{User: user, Page: user}
+	source, err := sse.Accept(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil), nil)
+	if err == nil {
+		err = p.tracker.Connect(source, s)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// A process that was cut off for longer than its lease refuses saves under a lock that is
+// another's by now, from the first moment on when it is back: its lease is made again
+// before news reaches it.
+func TestCutOffAndBack(t *testing.T) {
+	for seed := range uint64(20) {
+		synctest.Test(t, func(t *testing.T) {
+			memory := new(backplane.Memory)
+			here := newProcess(t, newLagStore(memory, seed, lag{writes: time.Millisecond, watches: 3 * time.Second}), nil)
+			there := newProcess(t, newLagStore(memory, seed, lag{}), nil)
+			defer there.close()
+			defer here.close()
+			ann, bob := connectTo(t, here, "ann"), connectTo(t, there, "bob")
+			mine, err := here.table.Take(t.Context(), ann, 7)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := here.table.Verify(t.Context(), ann, 7, mine.Fence); err != nil && !errors.Is(err, locks.ErrCutOff) {
+				t.Errorf("Verify: %v", err)
+			}
+			mend := here.store.disconnect()
+			cut := time.Now()
+			var his locks.Lock[int]
+			for his, err = there.table.Take(t.Context(), bob, 7); err != nil; his, err = there.table.Take(t.Context(), bob, 7) {
+				if time.Since(cut) > lease+grace+2*time.Second {
+					t.Fatalf("after %v: %v", time.Since(cut), err)
+				}
+				if err := here.table.Check(ann, 7, mine.Fence); err != nil && !errors.Is(err, locks.ErrCutOff) {
+					t.Errorf("while cut off: %v", err)
+				}
+				time.Sleep(100 * time.Millisecond) // fake
+			}
+			if his.Fence <= mine.Fence {
+				t.Errorf("got fence %d after %d", his.Fence, mine.Fence)
+			}
+			mend()
+			for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) { // fake
+				if err := here.table.Check(ann, 7, mine.Fence); err == nil {
+					t.Fatalf("Check passed %v before the end, for fence %d; the lock has fence %d", time.Until(end), mine.Fence, his.Fence)
+				}
+			}
+			if err := here.table.Verify(t.Context(), ann, 7, mine.Fence); !errors.Is(err, locks.ErrNotHeld) {
+				t.Errorf("Verify: got %v, want %v", err, locks.ErrNotHeld)
+			}
+			if l, _ := here.table.Load(7); l.Holder != bob {
+				t.Errorf("got holder %v, want %v", l.Holder, bob)
+			}
+		})
+	}
+}
+
+// A process hears of a session before it hears of its lock, even if the writes of sessions
+// take long.
+func TestSessionBeforeLock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory := new(backplane.Memory)
+		var there *process
+		taken := 0
+		here := newProcess(t, newLagStore(memory, 1, lag{sessions: 4 * time.Second}), nil)
+		there = newProcess(t, newLagStore(memory, 2, lag{}), func(c locks.Change[int]) {
+			if taken++; !there.tracker.Present(c.Holder) {
+				t.Errorf("lock %d: its holder %v is not known", c.Key, c.Holder)
+			}
+		})
+		for i := range 20 {
+			s := connectTo(t, here, string(rune('a'+i)))
+			if _, err := here.table.Take(t.Context(), s, i); err != nil {
+				t.Error(err)
+			}
+		}
+		synctest.Wait()
+		if taken != 20 {
+			t.Errorf("got %d changes, want 20", taken)
+		}
+		here.close()
+		there.close()
+	})
+}
