@@ -62,7 +62,8 @@ func TestCutOffAndBack(t *testing.T) {
 				t.Errorf("got fence %d after %d", his.Fence, mine.Fence)
 			}
 			mend()
-			for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) { // fake
+			for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
+				time.Sleep(time.Millisecond) // fake
 				if err := here.table.Check(ann, 7, mine.Fence); err == nil {
 					t.Fatalf("Check passed %v before the end, for fence %d; the lock has fence %d", time.Until(end), mine.Fence, his.Fence)
 				}

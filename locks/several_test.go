@@ -244,7 +244,8 @@ func (c *cluster) leave(v *visit, key int, goodbye bool) {
 		v.at.tracker.Leave(v.Session)
 	}
 	v.source.Close()
-	for end := time.Now().Add(c.freed); ; time.Sleep(50 * time.Millisecond) { // fake
+	for end := time.Now().Add(c.freed); ; {
+		time.Sleep(50 * time.Millisecond) // fake
 		held := ""
 		for i, p := range c.processes {
 			if l, _ := p.table.Load(key); !p.dead.Load() && l.Holder == v.Session {
