@@ -47,24 +47,30 @@
 // the connection is lost some seconds later: within the write timeout after the
 // next event or keep-alive comment, see [sse.AcceptOptions].
 //
+// With a Store, a page may have reconnected to another process within its grace. So
+// the locks of a session that fell silent are released once all processes have said
+// that they do not have it, see [presence.Tracker.Confirm].
+//
 // # Delivery and ordering
 //
 // A change takes effect first and is then reported: by an event to the set, and by
 // a call of the function Changed. All changes are reported in one order, the order
-// in which they were made; with a Store it is the store's, in every process. A page that joins the set is sent the whole table,
-// followed by the changes since; the table may already contain some of them. A page
-// that resumes gets the changes it missed. So no page is left with an outdated icon.
+// in which they were made; with a Store it is the store's, in every process. A page
+// that joins the set is sent the whole table, followed by the changes since; the table
+// may already contain some of them. A page that resumes gets the changes it missed. So
+// no page is left with an outdated icon.
 //
 // A method may return before its change has been reported: if another goroutine is
-// reporting one at that moment, and with a Store, whose watch reports all. Queued sessions get the lock in the order in which
-// they queued.
+// reporting one at that moment, and with a Store, whose watch reports all changes.
+// Queued sessions get the lock in the order in which they queued.
 //
 // # Saving
 //
 // A user who has lost a lock may not know it yet. Each new holder gets a fence, a
 // number greater than that of any holder before, and a save must send it:
-// [Table.Guard] returns a handler that refuses a save with an old fence. The lock
-// can still be lost between Guard's check and the database's commit, for example
+// [Table.Guard] returns a handler that refuses a save with an old fence. It relies on
+// what this process has heard, as [Table.Check] does; [Table.Verify] asks the Store.
+// The lock can still be lost between a check and the database's commit, for example
 // because a process was suspended. Where that matters the database should check the
 // fence as well, as in
 //

@@ -95,13 +95,17 @@
 // reconnect to another process within that time, they never count as gone. In the second
 // after, the other processes delete the records that the process left, and the sessions
 // that exist nowhere else end. A process that is cut off is treated as dead, too, and
-// knows it before the others do, see [Tracker.Leased]. When it is back, its sessions end
+// knows it before the others do, see [Tracker.Leased]. It counts as cut off until it has
+// heard what the others have done meanwhile. When it is back, its sessions end
 // there as well, as they have elsewhere, and those that have streams join again.
 //
-// A process costs its store one write per third of a Lease. A session costs a write when
-// it joins, one for each message of its page, one when its places change, and one when it
-// ends; the record of a goodbye is kept for two Leases. A hidden page that has no stream
-// is gone with the process that it was connected to.
+// What a process has heard is late by the time that news takes. [Tracker.Confirm] makes
+// sure that a session is gone everywhere: it asks the other processes, by the lease.
+//
+// A process costs its store one write per third of a Lease, and one for each question or
+// answer. A session costs a write when it joins, one for each message of its page, one when
+// its places change, and one when it ends; the record of a goodbye is kept for two Leases. A
+// hidden page that has no stream is gone with the process that it was connected to.
 //
 // # Cost
 //
