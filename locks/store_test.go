@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"example.org/sse"
 	"example.org/sse/backplane"
 	"example.org/sse/locks"
 )
@@ -206,4 +207,43 @@ func TestUntil(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Old locks refer to positions of the hub's log at that time. If the log was lost, news of
+// a new lock does not wait for them.
+func TestLostLog(t *testing.T) {
+	store := new(backplane.Memory)
+	bubbleOn(t, store, func(t *testing.T, s *site, _ *locks.Table[int]) {
+		old := sse.Hub{Log: new(backplane.Memory)}
+		defer old.Close()
+		for range 100 {
+			old.Set("cards").Dispatch("", "edited")
+		}
+		before := locks.Table[int]{Presence: s.tracker, Hub: &old}
+		ann := s.open("ann")
+		for key := range 20 {
+			if _, err := before.Take(t.Context(), ann.Session, key); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before.Close()
+
+		hub := sse.Hub{Log: new(backplane.Memory)}
+		defer hub.Close()
+		told := make(chan int, 100)
+		table := locks.Table[int]{Presence: s.tracker, Hub: &hub, Changed: func(c locks.Change[int]) { told <- c.Key }}
+		defer table.Close()
+		began := time.Now()
+		if _, err := table.Take(t.Context(), ann.Session, 99); err != nil {
+			t.Fatal(err)
+		}
+		for key := range told {
+			if key == 99 {
+				break
+			}
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("the new lock was reported after %v", took)
+		}
+	})
 }
