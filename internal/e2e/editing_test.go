@@ -284,7 +284,7 @@ func TestLockAfterRestart(t *testing.T) {
 		b.expect("ERR_CONNECTION_REFUSED", "[object Event]")
 		b.take(fmt.Sprint(i + 1))
 		b.do(`document.querySelector('#editor textarea').value = 'written over a restart'
-			window.before = document.querySelector('#editor form').elements.lock.value`)
+			window.before = document.querySelector('#editor form').elements.fence.value`)
 	}
 	d.stop()
 	for _, b := range tabs {
@@ -294,7 +294,7 @@ func TestLockAfterRestart(t *testing.T) {
 	for i, b := range tabs {
 		b.await(15*time.Second, "document.body.dataset.stream === 'open'")
 		tabs[(i+1)%3].locked(fmt.Sprint(i+1), true, time.Now(), soon)
-		b.await(soon, "document.querySelector('#editor form').elements.lock.value !== window.before")
+		b.await(soon, "document.querySelector('#editor form').elements.fence.value !== window.before")
 		b.await(0, "document.querySelector('#editor textarea').value === 'written over a restart'")
 		b.do("document.querySelector('#editor .primary').click()")
 		b.await(soon, "!document.querySelector('#editor').open")
