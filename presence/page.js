@@ -1,7 +1,13 @@
 // Reports when the page is left, and keeps its streams connected. See package presence.
 //   <script src="/page.js" data-page="{{.Token}}"></script>   in front of scripts that open streams
 (() => {
-  const {src, dataset} = document.currentScript
+  // A module has no currentScript.
+  const tag = document.currentScript ?? document.querySelector('script[data-page]')
+  if (!tag?.dataset.page) {
+    console.error('presence: the script needs the page\'s token in its tag: data-page="…"')
+    return
+  }
+  const {src, dataset} = tag
   const streams = new Set()
   let sent = 0, left = false
 
@@ -11,7 +17,12 @@
     url.search = new URLSearchParams({page: dataset.page, state, n: ++sent})
     return url
   }
-  const send = state => left || navigator.sendBeacon(message(state))
+  const send = state => {
+    if (left) return
+    const url = message(state)
+    // Blockers remove sendBeacon, and so does a setting of Firefox. It can also refuse.
+    if (!navigator.sendBeacon?.(url)) fetch(url, {method: 'POST', keepalive: true}).catch(() => {})
+  }
 
   addEventListener('pagehide', () => {
     for (const stream of streams) stream.pause() // the browser may keep the page and its streams

@@ -24,6 +24,7 @@ type house struct {
 	t       *testing.T
 	addr    string
 	tracker *presence.Tracker
+	page    string // instead of housePage, if not empty
 	group   sse.Set
 	server  *http.Server
 	served  chan error
@@ -81,7 +82,11 @@ func (h *house) serve(l net.Listener) {
 			h.session = session
 			h.mu.Unlock()
 			w.Header().Set("Content-Type", "text/html")
-			fmt.Fprintf(w, housePage, token, fmt.Sprintf(body, token))
+			page := housePage
+			if h.page != "" {
+				page = h.page
+			}
+			fmt.Fprintf(w, page, token, fmt.Sprintf(body, token))
 		})
 	}
 	mux.HandleFunc("GET /elsewhere", func(w http.ResponseWriter, r *http.Request) {
