@@ -23,6 +23,21 @@
     // Blockers remove sendBeacon, and so does a setting of Firefox. It can also refuse.
     if (!navigator.sendBeacon?.(url)) fetch(url, {method: 'POST', keepalive: true}).catch(() => {})
   }
+  // Sends the page's state where there is time for the response, which shows whether the
+  // token is still valid.
+  const ask = async () => {
+    const response = await fetch(message(document.visibilityState), {method: 'POST', signal: AbortSignal.timeout(2000)}).catch(() => null)
+    if (response?.status === 403) refused()
+    else if (response?.ok) sessionStorage.removeItem('presence.reloaded')
+  }
+  // Tokens of before a restart are refused if the server has another key. The page gets a new
+  // one by a reload, once until a message is accepted, unless it prevents that.
+  const refused = () => {
+    if (left || sessionStorage.getItem('presence.reloaded')) return
+    if (!document.dispatchEvent(new CustomEvent('presence:refused', {cancelable: true}))) return
+    sessionStorage.setItem('presence.reloaded', '1')
+    location.reload()
+  }
 
   addEventListener('pagehide', () => {
     for (const stream of streams) stream.pause() // the browser may keep the page and its streams
@@ -33,11 +48,10 @@
     if (!event.persisted) return
     left = false
     // Streams are opened only after this message, so that the goodbye is handled first.
-    const back = fetch(message(document.visibilityState), {method: 'POST', signal: AbortSignal.timeout(2000)})
-    back.catch(() => {}).then(() => { for (const stream of streams) left || stream.open() })
+    ask().then(() => { for (const stream of streams) left || stream.open() })
   })
-  document.addEventListener('visibilitychange', () => send(document.visibilityState))
-  if (dataset.renew > 0) setInterval(() => send(document.visibilityState), dataset.renew * 1000)
+  document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' ? ask() : send('hidden'))
+  if (dataset.renew > 0) setInterval(ask, dataset.renew * 1000)
 
   // An EventSource that can be opened again: when the user goes back to the page, and
   // when the browser has given up, as Firefox does if the server is down.
@@ -79,6 +93,7 @@
         return
       }
       if (this.#source.readyState === 2) { // the browser has given up: retry after 2 to 4 s, then after longer
+        ask()
         clearTimeout(this.#timer)
         this.#timer = setTimeout(() => this.open(), (2 + 2 * Math.random()) * 1000 * 2 ** Math.min(this.#failures++, 4))
       }

@@ -5,7 +5,29 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"example.org/sse/presence"
 )
+
+// A server that has another key after a restart refuses the tokens of its pages, which are
+// reloaded, once.
+func TestPresenceRefused(t *testing.T) {
+	overPages(t, func(t *testing.T, h *house, page string) {
+		b, session := h.visit(page)
+		b.expect("ERR_CONNECTION_REFUSED", "[object Event]", "htmx:sse:error", "403 (Forbidden)")
+		b.do("window.planted = true")
+		h.stop()
+		h.tracker = &presence.Tracker{Grace: time.Second}
+		h.start()
+		b.await(15*time.Second, "window.planted === undefined && document.body?.dataset.stream === 'open'")
+		h.mu.Lock()
+		now := h.session
+		h.mu.Unlock()
+		if now == session || !h.tracker.Present(now) {
+			t.Errorf("got session %v, present %v; want another than %v, present", now, h.tracker.Present(now), session)
+		}
+	})
+}
 
 const (
 	// What blockers leave, and a script that is a module.

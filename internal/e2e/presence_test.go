@@ -276,7 +276,7 @@ func TestPresenceRenewal(t *testing.T) {
 	if !h.tracker.Present(session) || h.connections() != 1 {
 		t.Errorf("present is %v, after %d connections", h.tracker.Present(session), h.connections())
 	}
-	b.do("navigator.sendBeacon = () => true") // a page that is stuck
+	b.do("window.fetch = () => new Promise(() => {})") // a page that is stuck
 	begin := time.Now()
 	t.Logf("no longer renewed: gone after %v", h.awaitPresent(session, false, begin, 6*time.Second))
 }
