@@ -2,6 +2,7 @@ package sse_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -46,7 +47,7 @@ func TestContext(t *testing.T) {
 				synctest.Wait()
 				for _, ctx := range []context.Context{ctx, later, source.Context()} {
 					<-ctx.Done()
-					if got := context.Cause(ctx); got != tt.want {
+					if got := context.Cause(ctx); !errors.Is(got, tt.want) {
 						t.Errorf("got cause %v, want %v", got, tt.want)
 					}
 				}
