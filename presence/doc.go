@@ -50,9 +50,9 @@
 //
 // The script is a screenful of plain JavaScript; read it with GET /page.js. It reports
 // when the page is left, restored, hidden or shown, and renews the session if asked to. If
-// the page's token is refused, as after a restart with another [Tracker.Key], the script
-// reloads the page, once; a listener of the document's event presence:refused can prevent
-// that with preventDefault.
+// the page's token is refused, as after a restart with another [Tracker.Key], or another
+// tab has it, which was duplicated, the script reloads the page, once; a listener of the
+// document's event presence:refused can prevent that with preventDefault.
 //
 // It also replaces the browser's EventSource by a class with the same interface, which
 // htmx 2 uses without knowing. If the browser gives up on a stream, as Firefox does when

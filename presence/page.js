@@ -36,10 +36,19 @@
     if (left || sessionStorage.getItem('presence.reloaded')) return
     if (!document.dispatchEvent(new CustomEvent('presence:refused', {cancelable: true}))) return
     sessionStorage.setItem('presence.reloaded', '1')
+    left = true // without a goodbye, which would be that of the other tab as well
     location.reload()
   }
+  // A tab that was duplicated has the token of the first one, which holds a Web Lock of that
+  // name. Two pages must not be one session. The lock is given back while the browser keeps
+  // the page, which it would not do otherwise.
+  let release = () => {}
+  const claim = options => navigator.locks?.request('presence ' + dataset.page, options,
+    lock => lock ? new Promise(resolve => release = resolve) : refused()).catch(refused)
+  claim({ifAvailable: true})
 
   addEventListener('pagehide', () => {
+    release()
     for (const stream of streams) stream.pause() // the browser may keep the page and its streams
     send('gone')
     left = true // so that the following "hidden" is not sent
@@ -47,6 +56,7 @@
   addEventListener('pageshow', event => {
     if (!event.persisted) return
     left = false
+    claim({signal: AbortSignal.timeout(5000)}) // its own lock may not be back yet
     // Streams are opened only after this message, so that the goodbye is handled first.
     ask().then(() => { for (const stream of streams) left || stream.open() })
   })

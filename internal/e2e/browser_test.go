@@ -210,6 +210,9 @@ func eval[T any](b *tab, js string) T {
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](js))
+	for err != nil && strings.Contains(err.Error(), "navigated") { // the page was reloaded meanwhile
+		v, err = chromedp.Run(ctx, chromedp.Evaluate[T](js))
+	}
 	if err != nil {
 		b.t.Fatalf("%s: %s: %v", b.name, js, err)
 	}

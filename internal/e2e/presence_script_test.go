@@ -6,8 +6,38 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
+
 	"example.org/sse/presence"
 )
+
+// A tab that was duplicated, with its token, becomes a session of its own. The first one
+// stays as it is.
+func TestPresenceDuplicate(t *testing.T) {
+	overPages(t, func(t *testing.T, h *house, page string) {
+		first, session := h.visit(page)
+		first.do(`new MutationObserver(() => window.lost ||= document.body.dataset.stream !== 'open')
+			.observe(document.body, {attributes: true})`)
+		h.mu.Lock()
+		h.repeat = true
+		h.mu.Unlock()
+		second := open(t, h.url(page), chromedp.WithNewWindow(false))
+		eventually(t, soon, func() string {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			if h.session == session || !h.tracker.Present(h.session) || !h.tracker.Present(session) {
+				return fmt.Sprintf("sessions %v and %v, present %v, %v", session, h.session, h.tracker.Present(session), h.tracker.Present(h.session))
+			}
+			return ""
+		})
+		second.await(soon, "document.body.dataset.stream === 'open'")
+		second.visit(h.url("/elsewhere"))
+		first.await(soon, "!window.lost && document.body.dataset.stream === 'open'")
+		if !h.tracker.Present(session) {
+			t.Error("the first page is gone with the second one")
+		}
+	})
+}
 
 // A server that has another key after a restart refuses the tokens of its pages, which are
 // reloaded, once.

@@ -25,6 +25,8 @@ type house struct {
 	addr    string
 	tracker *presence.Tracker
 	page    string // instead of housePage, if not empty
+	repeat  bool   // render the last token once more
+	token   string // that was rendered last
 	group   sse.Set
 	server  *http.Server
 	served  chan error
@@ -72,7 +74,13 @@ func (h *house) serve(l net.Listener) {
 	mux := http.NewServeMux()
 	for path, body := range housePages {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
-			token := h.tracker.Token("ann")
+			h.mu.Lock()
+			if !h.repeat {
+				h.token = h.tracker.Token("ann")
+			}
+			h.repeat = false
+			token := h.token
+			h.mu.Unlock()
 			r.URL.RawQuery = "page=" + token
 			session, err := h.tracker.Session(r)
 			if err != nil {
