@@ -1,6 +1,7 @@
 package locks_test
 
 import (
+	"context"
 	"errors"
 	"net/http/httptest"
 	"testing"
@@ -103,5 +104,55 @@ func TestSessionBeforeLock(t *testing.T) {
 		}
 		here.close()
 		there.close()
+	})
+}
+
+// A process whose watch is stuck gives up its lease, so that others need not wait for its
+// answers for ever.
+func TestStuckWatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory := new(backplane.Memory)
+		stuck := &stuckStore{Store: memory, stuck: make(chan struct{})}
+		here := newProcess(t, newLagStore(stuck, 1, lag{}), nil)
+		there := newProcess(t, newLagStore(memory, 2, lag{}), nil)
+		defer there.close()
+		defer here.close()
+		time.Sleep(lease) // fake
+		s := presence.Session{User: "ann", Page: "ann"}
+		source, err := sse.Accept(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		there.tracker.Connect(source, s)
+		if _, err := there.table.Take(t.Context(), s, 7); err != nil {
+			t.Fatal(err)
+		}
+		close(stuck.stuck)
+		source.Close()
+		time.Sleep(8*lease + grace) // fake
+		if _, held := there.table.Load(7); held || here.tracker.Leased() {
+			t.Errorf("got held %v, leased %v; want neither", held, here.tracker.Leased())
+		}
+		if !there.tracker.Leased() {
+			t.Error("the other process has lost its lease as well")
+		}
+	})
+}
+
+// A stuckStore passes nothing on once it is stuck.
+type stuckStore struct {
+	backplane.Store
+	stuck chan struct{}
+}
+
+func (s *stuckStore) Watch(ctx context.Context, prefix string, fn func([]backplane.Record, bool) error) error {
+	return s.Store.Watch(ctx, prefix, func(batch []backplane.Record, live bool) error {
+		select {
+		case <-s.stuck:
+			<-ctx.Done()
+			return ctx.Err()
+		default:
+			return fn(batch, live)
+		}
 	})
 }

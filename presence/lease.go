@@ -18,7 +18,9 @@ import (
 // clock, from before the last successful request to the store, and regards it as over
 // more than a tenth of the Lease before the store does: so Leased is false before any
 // other process acts. It is false until the store has answered for the first time, and
-// after Close. Without a Store it is always true.
+// after Close. It is also false after an interruption until the watch of the store has
+// passed on what the others did meanwhile, and if the watch has passed nothing on for
+// six Leases. Without a Store it is always true.
 //
 // It does not cover a clock that stands still while the machine is suspended: what must
 // not happen twice needs a fence, see [example.org/sse/locks.Lock].
@@ -60,11 +62,23 @@ func (t *Tracker) keepLease() {
 
 func (t *Tracker) leaseKey() string { return t.prefix + "node/" + t.node }
 
+// deafLeases is after how many leases a process gives its own up, if its watch has not
+// passed that on. Others would wait for its answers for ever.
+const deafLeases = 6
+
 // renewLease asks the store once, and returns how long to wait before the next time.
 func (t *Tracker) renewLease() time.Duration {
 	begin := time.Now()
 	lease := t.lease()
 	t.mu.Lock()
+	if t.leased && begin.Sub(t.heard) > deafLeases*lease {
+		slog.Error("presence: the watch of the store is stuck; lease given up", "tracker", t.Name, "since", t.heard)
+		t.loseLeaseLocked()
+	}
+	if deaf := !t.heard.IsZero() && begin.Sub(t.heard) > deafLeases*lease; deaf {
+		t.mu.Unlock()
+		return retryDelay
+	}
 	says := t.leaseLocked()
 	asking := len(t.asking)
 	t.mu.Unlock()
@@ -98,8 +112,7 @@ func (t *Tracker) renewLease() time.Duration {
 		if rec.Rev == 0 {
 			slog.Warn("presence: lease expired", "tracker", t.Name)
 			t.mu.Lock()
-			t.leased = false
-			t.until = time.Time{}
+			t.loseLeaseLocked()
 			t.mu.Unlock()
 		}
 		// Otherwise the lease was written by a request of ours that got no answer.
@@ -111,6 +124,11 @@ func (t *Tracker) renewLease() time.Duration {
 	return min(lease/10, retryDelay)
 }
 
+func (t *Tracker) loseLeaseLocked() {
+	t.leased = false
+	t.until = time.Time{}
+}
+
 // leaseGrantedLocked handles a lease that the store has for the first time or again. In
 // the meantime others may have deleted records of sessions, so all are written again.
 // This process may also have missed goodbyes whose records are gone by now: without new
@@ -118,6 +136,7 @@ func (t *Tracker) renewLease() time.Duration {
 // at this one.
 func (t *Tracker) leaseGrantedLocked() {
 	t.leased = true
+	t.heard = time.Now()
 	for _, p := range t.sessions {
 		if p.life != 0 {
 			t.counter++

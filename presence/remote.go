@@ -120,6 +120,7 @@ func (t *Tracker) endListing() {
 func (t *Tracker) applyLeaseLocked(id string, rec backplane.Record) {
 	leased := rec.Value != nil
 	if id == t.node {
+		t.heard = time.Now()
 		if !leased {
 			t.renewSoon()
 		}

@@ -57,6 +57,7 @@ type shared struct {
 	watches int                // number of calls of Store.Watch
 	live    bool               // the newest of them has listed all records
 	seen    uint64             // the newest revision that was applied and passed on
+	heard   time.Time          // when the watch last passed the own lease on
 	granted uint64             // revision of the lease when the store had it for the first time, or again
 
 	interrupt context.CancelFunc // ends the watch, which begins again
