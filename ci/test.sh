@@ -38,16 +38,36 @@ if [ "$(go env CGO_ENABLED)" != 1 ]; then
 	echo "SKIPPED: the race detector, which needs a C compiler and CGO_ENABLED=1"
 fi
 
-failed=
-for module in $(modules); do
-	lacks=$(missing "$module")
+# test_module tests a module, unless this machine lacks what it needs.
+test_module() { # directory
+	local lacks
+	lacks=$(missing "$1")
 	if [ -n "$lacks" ]; then
-		heading "SKIPPED: tests of $module, which needs $lacks"
-		continue
+		heading "SKIPPED: tests of $1, which needs $lacks"
+		return
 	fi
-	heading "Tests of $module"
-	(cd "$module" && go test $race $flags ./...) || failed+=" $module"
+	heading "Tests of $1"
+	(cd "$1" && go test $race $flags ./...)
+}
+
+# The root's short tests use one processor most of the time, so the other modules are
+# tested beside them. The long ones load the machine.
+failed=
+root=
+if [ -z "$all" ]; then
+	log=$(mktemp)
+	trap 'rm -f "$log"' EXIT
+	test_module . >"$log" 2>&1 &
+	root=$!
+fi
+for module in $(modules); do
+	[ "$module" = . ] && [ -n "$root" ] && continue
+	test_module "$module" || failed+=" $module"
 done
+if [ -n "$root" ]; then
+	wait "$root" || failed+=" ."
+	cat "$log"
+fi
 
 if [ -n "$all" ]; then
 	heading "Tests of the root package without the race detector"
