@@ -73,6 +73,8 @@ func (t *Table[K]) recordKey(key K) (string, error) {
 		return "", fmt.Errorf("%w: does not survive a JSON round trip: %.40s", ErrInvalidKey, b)
 	case len(b) > maxKey:
 		return "", fmt.Errorf("%w: is %d bytes long as JSON, limit %d", ErrInvalidKey, len(b), maxKey)
+	case t.store != nil && len(t.prefix)+len(b) > backplane.MaxKey:
+		return "", fmt.Errorf("%w: is %d bytes long as JSON, limit %d with the Names of table and tracker", ErrInvalidKey, len(b), backplane.MaxKey-len(t.prefix))
 	}
 	return t.prefix + string(b), nil
 }

@@ -180,6 +180,28 @@ func TestQueueTooLong(t *testing.T) {
 	})
 }
 
+// A key that does not fit into a record's key is refused.
+func TestLongNames(t *testing.T) {
+	bubbleOn(t, new(backplane.Memory), func(t *testing.T, s *site, _ *locks.Table[int]) {
+		table := locks.Table[string]{Presence: s.tracker, Name: strings.Repeat("n", 107)}
+		defer table.Close()
+		ann := s.open("ann")
+		for _, tt := range []struct {
+			size int // as JSON
+			want error
+		}{{384, nil}, {385, locks.ErrInvalidKey}} {
+			if _, err := table.Take(t.Context(), ann.Session, strings.Repeat("x", tt.size-2)); !errors.Is(err, tt.want) {
+				t.Errorf("%d bytes: got error %v, want %v", tt.size, err, tt.want)
+			}
+		}
+		long := locks.Table[string]{Presence: s.tracker, Name: strings.Repeat("n", 108)}
+		defer long.Close()
+		if _, err := long.Take(t.Context(), ann.Session, strings.Repeat("x", 382)); !errors.Is(err, locks.ErrInvalidKey) {
+			t.Errorf("a name of 108 bytes: got error %v, want %v", err, locks.ErrInvalidKey)
+		}
+	})
+}
+
 // What a method returns says when the lock expires.
 func TestUntil(t *testing.T) {
 	for _, store := range []backplane.Store{nil, new(backplane.Memory)} {

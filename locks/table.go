@@ -43,7 +43,8 @@ type Table[K comparable] struct {
 	MaxQueue int
 
 	// Name separates the table's records in the tracker's Store from those of other
-	// tables. It must fit into a record's key together with a lock's key.
+	// tables. It must fit into a record's key together with the tracker's Name and a
+	// lock's key: the two names may have 107 bytes if a key has 384.
 	Name string
 
 	// Hub, if not nil, carries the changes of what is locked. A process does not report
