@@ -94,7 +94,8 @@ func (h *Hub) start() (*eventlog.Log, *follower) {
 
 // WaitReady waits until the hub has the history of its Log, so that a client which
 // has been served elsewhere can resume here. A new process should not be sent
-// requests before, and a process that has missed events not until it has caught up.
+// requests before, and a process that has missed events not until it has caught up. A
+// hub is not ready either once the Log has been closed, or could not be followed for 10 s.
 // It returns the context's error if that is done first, and [ErrClosed] after
 // Close. A hub without a Log is always ready.
 func (h *Hub) WaitReady(ctx context.Context) error {
@@ -102,7 +103,7 @@ func (h *Hub) WaitReady(ctx context.Context) error {
 	if f == nil {
 		return nil
 	}
-	if err := f.wait(ctx, backplane.Cursor{}); err != nil {
+	if err := f.ready(ctx); err != nil {
 		return fmt.Errorf("sse: hub not ready: %w", err)
 	}
 	return nil

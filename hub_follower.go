@@ -28,6 +28,9 @@ const (
 
 	// retryPause is the time between two attempts to follow a log.
 	retryPause = time.Second
+
+	// lostLimit is how long following a log may fail before the hub is not ready.
+	lostLimit = 10 * time.Second
 )
 
 // A follower copies the events of a hub's Log, which processes share, into the hub's
@@ -39,6 +42,7 @@ type follower struct {
 
 	ids  string // the beginning of this process's ids
 	next atomic.Uint64
+	lost atomic.Int64 // since when following fails, in Unix nanoseconds; 0: it does not
 
 	ctx     context.Context // done when the hub is closed
 	cancel  context.CancelFunc
@@ -67,6 +71,10 @@ func (f *follower) run() {
 			f.gap()
 		default:
 			slog.Warn("sse: following the log failed; retrying", "error", err)
+			f.lost.CompareAndSwap(0, time.Now().UnixNano())
+			if errors.Is(err, backplane.ErrClosed) {
+				f.lost.Store(1) // for good
+			}
 		}
 		after = f.log.Cursor()
 		select {
@@ -79,6 +87,7 @@ func (f *follower) run() {
 
 // receive copies a batch of events and delivers them.
 func (f *follower) receive(batch []backplane.Entry, live bool) error {
+	f.lost.Store(0)
 	sets := make(map[*Set]bool)
 	for _, entry := range batch {
 		set, e := f.open(entry)
@@ -177,6 +186,25 @@ func (f *follower) await(source *EventSource, id string) bool {
 			return false
 		case <-f.ctx.Done():
 			return false
+		}
+	}
+}
+
+// ready waits until the log is live and is being followed.
+func (f *follower) ready(ctx context.Context) error {
+	for {
+		if err := f.wait(ctx, backplane.Cursor{}); err != nil {
+			return err
+		}
+		if lost := f.lost.Load(); lost == 0 || time.Since(time.Unix(0, lost)) < lostLimit {
+			return nil
+		}
+		select {
+		case <-time.After(retryPause):
+		case <-ctx.Done():
+			return fmt.Errorf("the log is not being followed: %w", context.Cause(ctx))
+		case <-f.ctx.Done():
+			return ErrClosed
 		}
 	}
 }
