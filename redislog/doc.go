@@ -41,14 +41,15 @@
 // # The server
 //
 // maxmemory-policy must be noeviction: any other policy may remove parts of a log or a
-// store. In addition to its History a log needs some 200 bytes for each entry of the last
+// store, and is refused by Open and OpenStore if there is a limit, and the user may send
+// INFO. In addition to its History a log needs some 200 bytes for each entry of the last
 // three minutes, to recognize its id (go test -bench IDs -benchtime 100000x): 36 MB at 1000
 // a second. A server that is full accepts no entries until there is room.
 //
 // A Redis user needs these permissions, with the space in place of sse:
 //
 //	~{sse}:* &{sse}:*
-//	+ping +subscribe +eval +evalsha +publish +time +get +set
+//	+ping +info +subscribe +eval +evalsha +publish +time +get +set
 //	+xadd +xlen +xrange +xrevrange +xtrim
 //	+hget +hset +hdel +hscan +zadd +zrem +zrange +zrangebyscore +zscore
 //

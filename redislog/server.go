@@ -140,6 +140,24 @@ func (s *server) open(ctx context.Context, r request) error {
 			return fmt.Errorf("open: %w", err)
 		}
 	}
+	return s.checkEviction(ctx)
+}
+
+// checkEviction refuses a server that may remove parts of the log or the store. A user
+// without permission for INFO has to know.
+func (s *server) checkEviction(ctx context.Context) error {
+	info, err := s.client.Info(ctx, "memory").Result()
+	if err != nil {
+		return nil //nolint:nilerr // the check is for those who can make it
+	}
+	value := func(name string) string {
+		_, rest, _ := strings.Cut(info, "\n"+name+":")
+		value, _, _ := strings.Cut(rest, "\r")
+		return value
+	}
+	if policy := value("maxmemory_policy"); policy != "noeviction" && policy != "" && value("maxmemory") != "0" {
+		return fmt.Errorf("%s: open: the server's maxmemory-policy is %s, with a limit of %s bytes: it may remove entries; set noeviction", s.what, policy, value("maxmemory"))
+	}
 	return nil
 }
 
