@@ -32,7 +32,7 @@ func TestSeveralProcesses(t *testing.T) {
 		{"late", lag{500 * ms, 15_000 * ms, 0}, 10 * time.Minute},
 		{"busy", lag{20 * ms, 200 * ms, 4_500 * ms}, lease + grace + 7*time.Second},
 	} {
-		seeds := uint64(200)
+		seeds := uint64(60)
 		if testing.Short() {
 			seeds = 8
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -179,7 +180,8 @@ func TestLeavesMeanwhile(t *testing.T) {
 		ann := s.open("ann")
 		table := locks.Table[int]{Presence: s.tracker}
 		defer table.Close()
-		store.before = func() { s.tracker.Leave(ann.Session) }
+		leave := func() { s.tracker.Leave(ann.Session) }
+		store.before.Store(&leave)
 		if l, err := table.Take(t.Context(), ann.Session, 7); !errors.Is(err, locks.ErrAbsent) {
 			t.Errorf("Take: got %v, %v, want ErrAbsent", l, err)
 		}
@@ -215,16 +217,17 @@ func TestRecordsGo(t *testing.T) {
 	})
 }
 
-// A hookedStore calls a function before each change.
+// A hookedStore calls a function before the next change of a lock.
 type hookedStore struct {
 	backplane.Store
-	before func()
+	before atomic.Pointer[func()]
 }
 
 func (h *hookedStore) Swap(ctx context.Context, key string, old uint64, value []byte, ttl time.Duration) (backplane.Record, error) {
-	if before := h.before; before != nil && strings.Contains(key, "/lock/") {
-		h.before = nil
-		before()
+	if strings.Contains(key, "/lock/") {
+		if before := h.before.Swap(nil); before != nil {
+			(*before)()
+		}
 	}
 	return h.Store.Swap(ctx, key, old, value, ttl)
 }
