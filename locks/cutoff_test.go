@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -155,4 +156,38 @@ func (s *stuckStore) Watch(ctx context.Context, prefix string, fn func([]backpla
 			return fn(batch, live)
 		}
 	})
+}
+
+// A process gets its lease back after the store has refused it for long, though its watch
+// had nothing to pass on.
+func TestLeaseRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &refusingStore{Store: new(backplane.Memory)}
+		p := newProcess(t, newLagStore(store, 1, lag{}), nil)
+		defer p.close()
+		time.Sleep(lease) // fake
+		store.refuses.Store(true)
+		time.Sleep(20 * lease) // fake
+		if p.tracker.Leased() {
+			t.Error("leased though the store has refused it")
+		}
+		store.refuses.Store(false)
+		time.Sleep(lease) // fake
+		if !p.tracker.Leased() {
+			t.Error("not leased again")
+		}
+	})
+}
+
+// A refusingStore can refuse all changes.
+type refusingStore struct {
+	backplane.Store
+	refuses atomic.Bool
+}
+
+func (s *refusingStore) Swap(ctx context.Context, key string, old uint64, value []byte, ttl time.Duration) (backplane.Record, error) {
+	if s.refuses.Load() {
+		return backplane.Record{}, errors.New("read-only")
+	}
+	return s.Store.Swap(ctx, key, old, value, ttl)
 }

@@ -285,7 +285,12 @@ func (t *Table[K]) enter(ctx context.Context, by presence.Session, key K, do ste
 		return l, err
 	}
 	// The session has ended in the meantime, perhaps before there was a lock to release.
-	if present, err := t.confirm(ctx, by); present && err == nil {
+	present, err = t.Presence.Confirm(ctx, by)
+	switch {
+	case err != nil:
+		t.releaseGone(by) // which takes the time that the caller does not have
+		return l, err
+	case present: // elsewhere
 		return l, nil
 	}
 	t.removeSession(by)

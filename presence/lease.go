@@ -62,8 +62,8 @@ func (t *Tracker) keepLease() {
 
 func (t *Tracker) leaseKey() string { return t.prefix + "node/" + t.node }
 
-// deafLeases is after how many leases a process gives its own up, if its watch has not
-// passed that on. Others would wait for its answers for ever.
+// deafLeases is after how many leases a process gives its own up, if it has renewed that
+// and its watch has not passed it on. Others would wait for its answers for ever.
 const deafLeases = 6
 
 // renewLease asks the store once, and returns how long to wait before the next time.
@@ -71,13 +71,14 @@ func (t *Tracker) renewLease() time.Duration {
 	begin := time.Now()
 	lease := t.lease()
 	t.mu.Lock()
-	if t.leased && begin.Sub(t.heard) > deafLeases*lease {
-		slog.Error("presence: the watch of the store is stuck; lease given up", "tracker", t.Name, "since", t.heard)
+	if t.leased && !t.unheard.IsZero() && begin.Sub(t.unheard) > deafLeases*lease {
+		slog.Error("presence: the watch of the store is stuck; lease given up", "tracker", t.Name, "since", t.unheard)
 		t.loseLeaseLocked()
+		t.resume = begin.Add(2 * lease) // the store and the others have noticed by then
 	}
-	if deaf := !t.heard.IsZero() && begin.Sub(t.heard) > deafLeases*lease; deaf {
+	if wait := t.resume.Sub(begin); wait > 0 {
 		t.mu.Unlock()
-		return retryDelay
+		return wait
 	}
 	says := t.leaseLocked()
 	asking := len(t.asking)
@@ -97,6 +98,9 @@ func (t *Tracker) renewLease() time.Duration {
 		if !t.leased {
 			t.granted = rec.Rev
 			t.leaseGrantedLocked()
+		}
+		if t.unheard.IsZero() {
+			t.unheard = begin
 		}
 		t.said = says.Seen
 		for _, a := range t.asking[:asking] {
@@ -136,7 +140,6 @@ func (t *Tracker) loseLeaseLocked() {
 // at this one.
 func (t *Tracker) leaseGrantedLocked() {
 	t.leased = true
-	t.heard = time.Now()
 	for _, p := range t.sessions {
 		if p.life != 0 {
 			t.counter++

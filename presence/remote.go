@@ -120,7 +120,7 @@ func (t *Tracker) endListing() {
 func (t *Tracker) applyLeaseLocked(id string, rec backplane.Record) {
 	leased := rec.Value != nil
 	if id == t.node {
-		t.heard = time.Now()
+		t.unheard, t.resume = time.Time{}, time.Time{}
 		if !leased {
 			t.renewSoon()
 		}

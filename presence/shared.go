@@ -57,7 +57,8 @@ type shared struct {
 	watches int                // number of calls of Store.Watch
 	live    bool               // the newest of them has listed all records
 	seen    uint64             // the newest revision that was applied and passed on
-	heard   time.Time          // when the watch last passed the own lease on
+	unheard time.Time          // when the lease was renewed, if the watch has not passed that on
+	resume  time.Time          // when a lease that was given up is asked for again
 	granted uint64             // revision of the lease when the store had it for the first time, or again
 
 	interrupt context.CancelFunc // ends the watch, which begins again
