@@ -57,7 +57,7 @@ func viewPerClient() {
 }
 
 func whoEdits(w http.ResponseWriter, r *http.Request, source *sse.EventSource, user string) (string, error) {
-	page := people.Token(user) // for the page: /events?page=…, and the script's tag
+	page, _ := people.Token(user) // for the page: /events?page=…, and the script's tag
 
 	session, err := people.Session(r)
 	people.Connect(source, session) // in the stream's handler

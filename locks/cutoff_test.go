@@ -45,8 +45,8 @@ func TestCutOffAndBack(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := here.table.Verify(t.Context(), ann, 7, mine.Fence); err != nil && !errors.Is(err, locks.ErrCutOff) {
-				t.Errorf("Verify: %v", err)
+			if err := here.table.Check(t.Context(), ann, 7, mine.Fence); err != nil && !errors.Is(err, locks.ErrCutOff) {
+				t.Errorf("Check: %v", err)
 			}
 			mend := here.store.disconnect()
 			cut := time.Now()
@@ -55,7 +55,7 @@ func TestCutOffAndBack(t *testing.T) {
 				if time.Since(cut) > lease+grace+2*time.Second {
 					t.Fatalf("after %v: %v", time.Since(cut), err)
 				}
-				if err := here.table.Check(ann, 7, mine.Fence); err != nil && !errors.Is(err, locks.ErrCutOff) {
+				if err := here.table.Check(t.Context(), ann, 7, mine.Fence); err != nil && !errors.Is(err, locks.ErrCutOff) {
 					t.Errorf("while cut off: %v", err)
 				}
 				time.Sleep(100 * time.Millisecond) // fake
@@ -66,12 +66,12 @@ func TestCutOffAndBack(t *testing.T) {
 			mend()
 			for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
 				time.Sleep(time.Millisecond) // fake
-				if err := here.table.Check(ann, 7, mine.Fence); err == nil {
+				if err := here.table.Check(t.Context(), ann, 7, mine.Fence); err == nil {
 					t.Fatalf("Check passed %v before the end, for fence %d; the lock has fence %d", time.Until(end), mine.Fence, his.Fence)
 				}
 			}
-			if err := here.table.Verify(t.Context(), ann, 7, mine.Fence); !errors.Is(err, locks.ErrNotHeld) {
-				t.Errorf("Verify: got %v, want %v", err, locks.ErrNotHeld)
+			if err := here.table.Check(t.Context(), ann, 7, mine.Fence); !errors.Is(err, locks.ErrNotHeld) {
+				t.Errorf("Check: got %v, want %v", err, locks.ErrNotHeld)
 			}
 			if l, _ := here.table.Load(7); l.Holder != bob {
 				t.Errorf("got holder %v, want %v", l.Holder, bob)
@@ -131,10 +131,10 @@ func TestStuckWatch(t *testing.T) {
 		close(stuck.stuck)
 		source.Close()
 		time.Sleep(8*lease + grace) // fake
-		if _, held := there.table.Load(7); held || here.tracker.Leased() {
-			t.Errorf("got held %v, leased %v; want neither", held, here.tracker.Leased())
+		if _, held := there.table.Load(7); held || leased(here.tracker) {
+			t.Errorf("got held %v, leased %v; want neither", held, leased(here.tracker))
 		}
-		if !there.tracker.Leased() {
+		if !leased(there.tracker) {
 			t.Error("the other process has lost its lease as well")
 		}
 	})
@@ -168,12 +168,12 @@ func TestLeaseRefused(t *testing.T) {
 		time.Sleep(lease) // fake
 		store.refuses.Store(true)
 		time.Sleep(20 * lease) // fake
-		if p.tracker.Leased() {
+		if leased(p.tracker) {
 			t.Error("leased though the store has refused it")
 		}
 		store.refuses.Store(false)
 		time.Sleep(lease) // fake
-		if !p.tracker.Leased() {
+		if !leased(p.tracker) {
 			t.Error("not leased again")
 		}
 	})

@@ -71,7 +71,7 @@ func (t *Table[K]) changeMemory(name string, key K, do step) (Lock[K], error) {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		if t.closed {
-			return Lock[K]{Key: key}, false, ErrClosed
+			return Lock[K]{Key: key}, false, errClosed
 		}
 		e := t.entries[name]
 		if e == nil {

@@ -15,9 +15,8 @@ import (
 
 // open opens a page's stream and returns its session, and its token.
 func open(people *presence.Tracker, user string) (one presence.Session, token string) {
-	token = people.Token(user)
+	token, one = people.Token(user)
 	r := httptest.NewRequest("GET", "/events?page="+token, nil)
-	one, _ = people.Session(r)
 	source, _ := sse.Accept(httptest.NewRecorder(), r, nil)
 	people.Connect(source, one)
 	return one, token

@@ -69,7 +69,7 @@ func (t *Table[K]) releaseGone(s presence.Session) {
 func (t *Table[K]) awaitGone(s presence.Session) bool {
 	for t.ctx.Err() == nil {
 		ctx, cancel := context.WithTimeout(t.ctx, confirmTimeout)
-		present, err := t.Presence.Confirm(ctx, s)
+		present, err := t.sessions.Confirm(ctx, s)
 		cancel()
 		if err == nil {
 			return !present

@@ -1,6 +1,7 @@
 package locks_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"example.org/sse"
 	"example.org/sse/backplane"
+	"example.org/sse/internal/sessions"
 	"example.org/sse/locks"
 	"example.org/sse/presence"
 	"example.org/sse/ssetest"
@@ -21,7 +23,7 @@ const grace = 5 * time.Second
 type site struct {
 	t       *testing.T
 	tracker *presence.Tracker
-	group   sse.Set
+	table   *locks.Table[int] // whose changes the pages get; nil: none
 	server  *ssetest.Server
 }
 
@@ -36,7 +38,9 @@ func newSite(t *testing.T, store backplane.Store) *site {
 		}
 		sse.Serve(w, r, nil, func(source *sse.EventSource) {
 			s.tracker.Connect(source, session)
-			s.group.Add(source)
+			if s.table != nil {
+				s.table.Add(source)
+			}
 		})
 	}))
 	return s
@@ -52,12 +56,8 @@ type page struct {
 // open opens a page and waits until its session is present.
 func (s *site) open(user string) *page {
 	s.t.Helper()
-	p := &page{token: s.tracker.Token(user)}
-	r, _ := http.NewRequest("GET", "/?page="+p.token, nil)
-	var err error
-	if p.Session, err = s.tracker.Session(r); err != nil {
-		s.t.Fatal(err)
-	}
+	p := new(page)
+	p.token, p.Session = s.tracker.Token(user)
 	s.connect(p)
 	return p
 }
@@ -111,7 +111,7 @@ func bubbleOn(t *testing.T, store backplane.Store, test func(t *testing.T, s *si
 		defer s.tracker.Close()
 		table := &locks.Table[int]{
 			Presence:    s.tracker,
-			Set:         &s.group,
+			Name:        "of the site",
 			ChangeEvent: func(c locks.Change[int]) sse.Event { return sse.Event{Type: "lock", Data: line(c)} },
 			SnapshotEvent: func(all []locks.Lock[int]) sse.Event {
 				var b strings.Builder
@@ -121,11 +121,33 @@ func bubbleOn(t *testing.T, store backplane.Store, test func(t *testing.T, s *si
 				return sse.Event{Type: "locks", Data: b.String()}
 			},
 		}
-		s.group.Snapshot = table.Snapshot
+		s.table = table
 		defer table.Close()
 		defer s.server.Close()
 		test(t, s, table)
 	})
+}
+
+// elsewhere returns the tracker of another process with the site's store.
+func (s *site) elsewhere(t *testing.T) *presence.Tracker {
+	tracker := &presence.Tracker{Grace: grace, Key: []byte("key"), Store: s.tracker.Store}
+	t.Cleanup(func() { tracker.Close() })
+	return tracker
+}
+
+// leased reports whether other processes regard a tracker's sessions as present.
+func leased(tracker *presence.Tracker) bool {
+	var a sessions.Access[presence.Session]
+	tracker.Access(&a)
+	return a.Leased()
+}
+
+// awaitReady waits until a table has read its store: a release of nothing does.
+func awaitReady(t *testing.T, table *locks.Table[int]) {
+	t.Helper()
+	if _, err := table.Release(t.Context(), presence.Session{}, 0); !errors.Is(err, locks.ErrNotHeld) {
+		t.Fatalf("got error %v, want %v", err, locks.ErrNotHeld)
+	}
 }
 
 // received returns the lock events that the page got since the last call.

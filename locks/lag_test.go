@@ -118,9 +118,7 @@ func newProcess(t *testing.T, store *lagStore, changed func(locks.Change[int])) 
 	p := &process{store: store}
 	p.tracker = &presence.Tracker{Key: []byte("key"), Store: store, Grace: grace, Lease: lease}
 	p.table = &locks.Table[int]{Presence: p.tracker, Changed: changed}
-	if err := p.table.WaitReady(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	awaitReady(t, p.table)
 	return p
 }
 

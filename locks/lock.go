@@ -2,24 +2,29 @@ package locks
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
+	"example.org/sse"
 	"example.org/sse/presence"
 )
 
-// A Lock is the state of one lock at some moment.
+// A Lock is the state of one lock at some moment. As JSON it has its key as that
+// encodes itself, and no member for what is zero:
+//
+//	{"key":7,"holder":{"user":"Ann","page":"…"},"fence":123,"since":"2026-01-02T15:04:05Z","queue":[…]}
 type Lock[K comparable] struct {
-	Key    K
-	Holder presence.Session // the zero value if the lock is free
+	Key    K                `json:"key"`
+	Holder presence.Session `json:"holder,omitzero"` // the zero value if the lock is free
 
 	// Fence identifies this holding of the lock. It is greater for each new holder
 	// than for any holder before, of any key of the table. It stays below 2^53, so
 	// that a JavaScript number can hold it.
-	Fence uint64
+	Fence uint64 `json:"fence,omitempty"`
 
-	Since time.Time          // when the holder got it
-	Until time.Time          // when it expires, by this process's clock; zero: never
-	Queue []presence.Session // the sessions that wait, the next one first; read-only
+	Since time.Time          `json:"since,omitzero"`  // when the holder got it
+	Until time.Time          `json:"until,omitzero"`  // when it expires, by this process's clock; zero: never
+	Queue []presence.Session `json:"queue,omitempty"` // the sessions that wait, the next one first; read-only
 }
 
 // Held reports whether a session holds the lock.
@@ -39,12 +44,13 @@ const (
 	Left     Cause = "left"     // the holder's session ended
 )
 
-// A Change reports what happened to a lock.
+// A Change reports what happened to a lock. As JSON it is the lock with the members
+// cause, from and reason.
 type Change[K comparable] struct {
 	Lock[K]                  // as it is now
-	Cause   Cause            // why
-	From    presence.Session // the holder before, if the holder changed
-	Reason  string           // as given to [Table.Steal]
+	Cause   Cause            `json:"cause"`            // why
+	From    presence.Session `json:"from,omitzero"`    // the holder before, if the holder changed
+	Reason  string           `json:"reason,omitempty"` // as given to [Table.Steal]
 }
 
 var (
@@ -68,10 +74,10 @@ var (
 	// round trip, contains a floating-point number, or is longer than 384 bytes as JSON.
 	ErrInvalidKey = errors.New("locks: invalid key")
 
-	// ErrCutOff means that this process has not reached the store for so long that
-	// other processes may regard its sessions as ended and their locks as free.
+	// ErrCutOff means that the store does not answer, or that this process has not
+	// reached it for so long that other processes may regard its sessions as ended and
+	// their locks as free.
 	ErrCutOff = errors.New("locks: cut off from the store: the lock may be lost")
-
-	// ErrClosed means that the table has been closed.
-	ErrClosed = errors.New("locks: closed")
 )
+
+var errClosed = fmt.Errorf("locks: table: %w", sse.ErrClosed)

@@ -32,7 +32,7 @@ func (t *Table[K]) noteLocked(e *entry[K], before, now state) {
 	case slices.Equal(now.Queue, before.Queue):
 		return // renewed
 	}
-	if !t.closed && (t.Changed != nil || t.Set != nil && t.ChangeEvent != nil) {
+	if !t.closed && (t.Changed != nil || t.group.Len() > 0) {
 		n := notice[K]{change: c}
 		if t.Hub != nil && t.isLive() { // what was there before is no news that could be early
 			n.after, n.late = now.After, time.Now().Add(hubTimeout)
@@ -92,8 +92,8 @@ func (t *Table[K]) report(n notice[K]) {
 		// outdated version is refused.
 		_ = t.Hub.WaitFor(ctx, c)
 	}
-	if t.Set != nil && t.ChangeEvent != nil {
-		if _, err := t.Set.DispatchEvent(t.ChangeEvent(n.change)); err != nil {
+	if t.group.Len() > 0 {
+		if _, err := t.group.DispatchEvent(t.changeEvent(n.change)); err != nil {
 			slog.Error("locks: dispatching a change failed", "key", n.change.Key, "error", err)
 		}
 	}

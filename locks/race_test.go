@@ -22,14 +22,13 @@ func TestAtOnce(t *testing.T) {
 	}{{"one table", nil}, {"two tables on a store", new(backplane.Memory)}} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubbleOn(t, tt.store, func(t *testing.T, s *site, _ *locks.Table[int]) {
-				tables := []*locks.Table[int]{{Name: "cards"}}
+				tables := []*locks.Table[int]{{Presence: s.tracker, Name: "cards"}}
 				if tt.store != nil {
-					tables = append(tables, &locks.Table[int]{Name: "cards"})
+					tables = append(tables, &locks.Table[int]{Presence: s.elsewhere(t), Name: "cards"})
 				}
 				judges := make([]judge, len(tables))
 				for i, table := range tables {
 					judges[i] = judge{t: t, all: tt.store == nil, last: make(map[int]locks.Lock[int]), fence: make(map[int]uint64)}
-					table.Presence = s.tracker
 					table.Changed = judges[i].changed
 					defer table.Close()
 				}

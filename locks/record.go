@@ -39,7 +39,9 @@ func (t *Table[K]) init() {
 	if t.Presence == nil {
 		panic("locks: a Table needs a Presence")
 	}
-	t.Presence.Leased() // panics each time, not only the first, if the tracker lacks its Key
+	if t.Presence.Store != nil {
+		t.Presence.Present(nobody) // panics each time, not only the first, if the tracker lacks its Key
+	}
 	t.once.Do(func() {
 		t.entries = make(map[string]*entry[K])
 		t.parts = make(map[presence.Session][]string)
@@ -52,8 +54,14 @@ func (t *Table[K]) init() {
 		if t.store == nil {
 			close(t.live)
 		}
-		t.prefix, t.detach = t.Presence.Attach("lock/"+t.Name, follower[K]{t})
+		t.group.History = -1 // newcomers get the whole table
+		t.group.Snapshot = t.snapshot
+		t.Presence.Access(&t.sessions)
+		t.prefix, t.detach, t.attached = t.sessions.Attach("lock/"+t.Name, follower[K]{t})
 	})
+	if !t.attached {
+		panic(fmt.Sprintf("locks: two Tables of one Tracker have the Name %q: give each its own", t.Name))
+	}
 }
 
 // recordKey returns the key of a lock's record.
@@ -174,7 +182,7 @@ func (t *Table[K]) changeRecord(ctx context.Context, name string, key K, do step
 		t.applySwap(key, rec, now, rev)
 		rev = rec.Rev
 	}
-	return Lock[K]{Key: key}, ErrClosed
+	return Lock[K]{Key: key}, errClosed
 }
 
 // read returns a lock's state and revision as the store has them, where the table knows the

@@ -56,7 +56,7 @@ func TestTwoProcesses(t *testing.T) {
 			synctest.Wait() // the other process has seen it
 		}
 		step(here.Take(ctx, ann.Session, 7))
-		there := locks.Table[int]{Presence: s.tracker, Changed: second.changed}
+		there := locks.Table[int]{Presence: s.elsewhere(t), Changed: second.changed}
 		defer there.Close()
 		if _, err := there.Take(ctx, bob.Session, 7); err == nil {
 			t.Error("Take succeeded at two processes")
@@ -108,7 +108,7 @@ func TestReleaseAfterEdit(t *testing.T) {
 		var seen recorder
 		tables := []*locks.Table[int]{
 			{Presence: s.tracker, Hub: &here},
-			{Presence: s.tracker, Hub: &there, Changed: func(c locks.Change[int]) {
+			{Presence: s.elsewhere(t), Hub: &there, Changed: func(c locks.Change[int]) {
 				seen.changed(c)
 				seen.add("at " + there.Cursor().String())
 			}},
@@ -205,7 +205,7 @@ func TestRecordsGo(t *testing.T) {
 		}
 		time.Sleep(2 * time.Minute) // fake
 		done := errors.New("done")
-		err := store.Watch(t.Context(), "presence//with/lock/", func(batch []backplane.Record, _ bool) error {
+		err := store.Watch(t.Context(), "presence/with/lock/", func(batch []backplane.Record, _ bool) error {
 			if len(batch) > 0 {
 				t.Errorf("got %d records, %s among them; want none", len(batch), batch[0].Key)
 			}
@@ -254,7 +254,7 @@ func TestBackInTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	tracker.Leave(ann)
-	if err := table.Check(ann, 7, l.Fence); err != nil {
+	if err := table.Check(t.Context(), ann, 7, l.Fence); err != nil {
 		t.Error(err)
 	}
 }

@@ -130,6 +130,7 @@ func steal(by presence.Session, reason string) step {
 func release(by presence.Session, cause Cause) step {
 	return func(s state) (state, bool, error) {
 		switch {
+		case by == nobody:
 		case s.Holder == by:
 			return s.pass(cause), true, nil
 		case slices.Contains(s.Queue, by):
@@ -141,7 +142,7 @@ func release(by presence.Session, cause Cause) step {
 
 func renew(by presence.Session) step {
 	return func(s state) (state, bool, error) {
-		if s.Holder != by {
+		if s.Holder != by || by == nobody {
 			return s, false, ErrNotHeld
 		}
 		s.Renewed++

@@ -33,9 +33,7 @@ func TestStepsAreOne(t *testing.T) {
 				told[i] = &fences{t: t, newest: make(map[int]uint64)}
 				table := &locks.Table[int]{Presence: tracker, Changed: told[i].changed}
 				defer table.Close()
-				if err := table.WaitReady(t.Context()); err != nil {
-					t.Fatal(err)
-				}
+				awaitReady(t, table)
 				tables, sessions = append(tables, table), append(sessions, list...)
 			}
 			var all sync.WaitGroup
@@ -74,7 +72,7 @@ func contend(t *testing.T, table *locks.Table[int], told *fences, self presence.
 		}
 		last[key] = l.Fence
 		newest := told.load(key)
-		if err := table.Check(self, key, l.Fence); err == nil && newest > l.Fence {
+		if err := table.Check(t.Context(), self, key, l.Fence); err == nil && newest > l.Fence {
 			t.Errorf("Check passed for fence %d, though %d was reported", l.Fence, newest)
 		}
 		if _, err := table.Release(t.Context(), self, key); errors.Is(err, locks.ErrNotHeld) {

@@ -18,7 +18,7 @@ import (
 // Names survive the store, whatever their bytes.
 func TestAnyName(t *testing.T) {
 	bubbleOn(t, new(backplane.Memory), func(t *testing.T, s *site, _ *locks.Table[int]) {
-		here, there := locks.Table[int]{Presence: s.tracker}, locks.Table[int]{Presence: s.tracker}
+		here, there := locks.Table[int]{Presence: s.tracker}, locks.Table[int]{Presence: s.elsewhere(t)}
 		defer here.Close()
 		defer there.Close()
 		there.Load(7) // begin
@@ -77,13 +77,11 @@ func TestWatchAgain(t *testing.T) {
 		defer here.Close()
 		defer there.Close()
 		ann := site.open("ann")
-		if err := here.Check(ann.Session, 7, 1); !errors.Is(err, locks.ErrCutOff) {
+		if err := here.Check(ctx, ann.Session, 7, 1); !errors.Is(err, locks.ErrCutOff) {
 			t.Errorf("before the store was read: Check returned %v, want %v", err, locks.ErrCutOff)
 		}
 		store.resume <- struct{}{}
-		if err := here.WaitReady(ctx); err != nil {
-			t.Fatal(err)
-		}
+		awaitReady(t, &here)
 		there.Take(ctx, ann.Session, 7)
 		there.Take(ctx, ann.Session, 8)
 		synctest.Wait()
@@ -183,7 +181,7 @@ func TestQueueTooLong(t *testing.T) {
 // A key that does not fit into a record's key is refused.
 func TestLongNames(t *testing.T) {
 	bubbleOn(t, new(backplane.Memory), func(t *testing.T, s *site, _ *locks.Table[int]) {
-		table := locks.Table[string]{Presence: s.tracker, Name: strings.Repeat("n", 107)}
+		table := locks.Table[string]{Presence: s.tracker, Name: strings.Repeat("n", 108)}
 		defer table.Close()
 		ann := s.open("ann")
 		for _, tt := range []struct {
@@ -194,10 +192,10 @@ func TestLongNames(t *testing.T) {
 				t.Errorf("%d bytes: got error %v, want %v", tt.size, err, tt.want)
 			}
 		}
-		long := locks.Table[string]{Presence: s.tracker, Name: strings.Repeat("n", 108)}
+		long := locks.Table[string]{Presence: s.tracker, Name: strings.Repeat("n", 109)}
 		defer long.Close()
 		if _, err := long.Take(t.Context(), ann.Session, strings.Repeat("x", 382)); !errors.Is(err, locks.ErrInvalidKey) {
-			t.Errorf("a name of 108 bytes: got error %v, want %v", err, locks.ErrInvalidKey)
+			t.Errorf("a name of 109 bytes: got error %v, want %v", err, locks.ErrInvalidKey)
 		}
 	})
 }

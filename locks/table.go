@@ -3,12 +3,14 @@ package locks
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"iter"
 	"sync"
 	"time"
 
 	"example.org/sse"
 	"example.org/sse/backplane"
+	"example.org/sse/internal/sessions"
 	"example.org/sse/presence"
 )
 
@@ -23,15 +25,13 @@ type Table[K comparable] struct {
 	// free after a restart of the process.
 	Presence *presence.Tracker
 
-	// Set, ChangeEvent and SnapshotEvent send changes to pages. The event that
-	// ChangeEvent makes of a change is dispatched to Set, in the order of the changes;
-	// nothing is dispatched if one of the two is nil. SnapshotEvent makes one event of
-	// all locks that are held, for pages that join the set, see [Table.Snapshot].
-	Set           *sse.Set
+	// ChangeEvent and SnapshotEvent make the events for streams, see [Table.Add]: of a
+	// change, for all of them, in the order of the changes; and of all locks that are held,
+	// in the order of their fences, for a newcomer. Nil: JSON.
 	ChangeEvent   func(Change[K]) sse.Event
 	SnapshotEvent func([]Lock[K]) sse.Event
 
-	// Changed, if not nil, is called with each change after its event was dispatched,
+	// Changed, if not nil, is called with each change after its event was sent to streams,
 	// in the order of the changes and never concurrently. It may call the table.
 	Changed func(Change[K])
 
@@ -42,9 +42,9 @@ type Table[K comparable] struct {
 	// MaxQueue is the number of sessions that may wait for a lock. 0: 100.
 	MaxQueue int
 
-	// Name separates the table's records in the tracker's Store from those of other
-	// tables. It must fit into a record's key together with the tracker's Name and a
-	// lock's key: the two names may have 107 bytes if a key has 384.
+	// Name distinguishes the table from others of the same tracker: two of one name panic
+	// at the first use. In a Store it must fit into a record's key, together with a lock's
+	// key: it may have 108 bytes if a key has 384.
 	Name string
 
 	// Hub, if not nil, carries the changes of what is locked. A process does not report
@@ -52,14 +52,17 @@ type Table[K comparable] struct {
 	// hub, in any process, before the lock was released.
 	Hub *sse.Hub
 
-	once    sync.Once
-	store   backplane.Store // Presence's; nil: the locks are in entries alone
-	prefix  string          // of all records' keys
-	live    chan struct{}   // closed when the table has read the store
-	ctx     context.Context // done when the table is closed
-	cancel  context.CancelFunc
-	detach  func()         // ends Presence's calls
-	running sync.WaitGroup // the table's own goroutines
+	once     sync.Once
+	group    sse.Set // the streams
+	sessions sessions.Access[presence.Session]
+	store    backplane.Store // Presence's; nil: the locks are in entries alone
+	prefix   string          // of all records' keys
+	attached bool            // no other table of Presence has the name
+	live     chan struct{}   // closed when the table has read the store
+	ctx      context.Context // done when the table is closed
+	cancel   context.CancelFunc
+	detach   func()         // ends Presence's calls
+	running  sync.WaitGroup // the table's own goroutines
 
 	mu        sync.Mutex // taken before the tracker's
 	closed    bool
@@ -133,43 +136,23 @@ func (t *Table[K]) Renew(ctx context.Context, by presence.Session, key K) (Lock[
 	return t.change(ctx, key, renew(by))
 }
 
-// Check returns nil if the session holds the lock with that fence. Otherwise it returns
-// [ErrNotHeld], or [ErrCutOff] if this process cannot know. The lock can be lost right
-// after the check: where a write must not come late, make it conditional on the fence,
-// as in "UPDATE … WHERE lock_fence <= ?".
-func (t *Table[K]) Check(by presence.Session, key K, fence uint64) error {
-	_, err := t.check(by, key, fence)
+// Check returns nil if the session holds the lock with that fence, and [ErrNotHeld]
+// otherwise. It asks the Store, if there is one, for 5 s at most; the error is [ErrCutOff]
+// if that does not answer, or if other processes may have given the lock away because they
+// do not hear from this one. The lock can be lost right after the check: where a write must
+// not come late, make it conditional on the fence, as in "UPDATE … WHERE lock_fence <= ?".
+func (t *Table[K]) Check(ctx context.Context, by presence.Session, key K, fence uint64) error {
+	_, err := t.check(ctx, by, key, fence)
 	return err
 }
 
-// Verify is like [Table.Check], and asks the Store, if there is one, instead of relying on
-// what this process has heard. The error is also the Store's or the context's.
-func (t *Table[K]) Verify(ctx context.Context, by presence.Session, key K, fence uint64) error {
-	t.init()
-	if t.store == nil {
-		return t.Check(by, key, fence)
-	}
-	name, err := t.recordKey(key)
-	if err != nil {
-		return err
-	}
-	_, rev := t.current(name)
-	switch now, _, err := t.read(ctx, name, key, rev); {
-	case err != nil:
-		return err
-	case !t.Presence.Leased():
-		return ErrCutOff
-	case now.Holder != by || now.Fence != fence || by == nobody:
-		return ErrNotHeld
-	}
-	return nil
-}
-
 // check is like Check, and returns the lock that it has looked at.
-func (t *Table[K]) check(by presence.Session, key K, fence uint64) (Lock[K], error) {
-	l, _ := t.Load(key)
+func (t *Table[K]) check(ctx context.Context, by presence.Session, key K, fence uint64) (Lock[K], error) {
+	l, err := t.look(ctx, key)
 	switch {
-	case !t.isLive() || !t.Presence.Leased():
+	case err != nil:
+		return l, err
+	case !t.sessions.Leased():
 		return l, ErrCutOff
 	case l.Holder != by || l.Fence != fence || by == nobody:
 		return l, ErrNotHeld
@@ -177,18 +160,28 @@ func (t *Table[K]) check(by presence.Session, key K, fence uint64) (Lock[K], err
 	return l, nil
 }
 
-// WaitReady waits until the table knows the locks that are held, which takes a moment if
-// they are kept in a Store. The error is the context's, or [ErrClosed].
-func (t *Table[K]) WaitReady(ctx context.Context) error {
+// look returns a lock as the store has it, if there is one.
+func (t *Table[K]) look(ctx context.Context, key K) (Lock[K], error) {
 	t.init()
-	select {
-	case <-t.live:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-t.ctx.Done():
-		return ErrClosed
+	name, err := t.recordKey(key)
+	if err != nil {
+		return Lock[K]{Key: key}, err
 	}
+	if t.store == nil {
+		now, _ := t.current(name)
+		return t.lock(name, key, now), nil
+	}
+	if !t.sessions.Leased() {
+		return Lock[K]{Key: key}, ErrCutOff
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	_, rev := t.current(name)
+	now, _, err := t.read(ctx, name, key, rev)
+	if err != nil {
+		return Lock[K]{Key: key}, fmt.Errorf("%w: %w", ErrCutOff, err)
+	}
+	return t.lock(name, key, now), nil
 }
 
 func (t *Table[K]) isLive() bool {
@@ -241,16 +234,6 @@ func (t *Table[K]) list() []Lock[K] {
 	return list
 }
 
-// Snapshot returns the event that SnapshotEvent makes of all locks that are held, or
-// nothing if SnapshotEvent is nil. It is meant for [sse.Set.Snapshot]: a page then knows
-// every lock from the start, even if it has missed changes.
-func (t *Table[K]) Snapshot(*sse.EventSource) ([]sse.Event, error) {
-	if t.SnapshotEvent == nil {
-		return nil, nil
-	}
-	return []sse.Event{t.SnapshotEvent(t.list())}, nil
-}
-
 // Close stops the table's own work, and waits for work in progress: locks no longer
 // expire and are no longer released when a session ends. Locks in a Store stay as they are.
 func (t *Table[K]) Close() error {
@@ -285,7 +268,7 @@ func (t *Table[K]) enter(ctx context.Context, by presence.Session, key K, do ste
 		return l, err
 	}
 	// The session has ended in the meantime, perhaps before there was a lock to release.
-	present, err = t.Presence.Confirm(ctx, by)
+	present, err = t.sessions.Confirm(ctx, by)
 	switch {
 	case err != nil:
 		t.releaseGone(by) // which takes the time that the caller does not have
@@ -311,7 +294,7 @@ func (t *Table[K]) confirm(ctx context.Context, s presence.Session) (bool, error
 		within, cancel = context.WithTimeout(ctx, arrivalTimeout)
 		defer cancel()
 	}
-	present, err := t.Presence.Confirm(within, s)
+	present, err := t.sessions.Confirm(within, s)
 	if err != nil && !heard && ctx.Err() == nil && within.Err() != nil {
 		return false, nil // and no process has told of it
 	}

@@ -1,6 +1,7 @@
 package locks_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"example.org/sse"
 	"example.org/sse/locks"
 	"example.org/sse/presence"
 )
@@ -79,17 +81,22 @@ func TestRefused(t *testing.T) {
 				t.Errorf("%s: the lock is now %+v", tt.name, l)
 			}
 		}
-		if err := table.Check(ann.Session, 7, held.Fence); err != nil {
+		if err := table.Check(ctx, ann.Session, 7, held.Fence); err != nil {
 			t.Error(err)
 		}
 		for _, err := range []error{
-			table.Check(bob.Session, 7, held.Fence),
-			table.Check(ann.Session, 7, held.Fence+1),
-			table.Check(ann.Session, 8, held.Fence),
-			table.Check(presence.Session{}, 8, 0),
+			table.Check(ctx, bob.Session, 7, held.Fence),
+			table.Check(ctx, ann.Session, 7, held.Fence+1),
+			table.Check(ctx, ann.Session, 8, held.Fence),
+			table.Check(ctx, presence.Session{}, 8, 0),
 		} {
 			if !errors.Is(err, locks.ErrNotHeld) {
 				t.Errorf("Check: %v", err)
+			}
+		}
+		for name, do := range map[string]func(context.Context, presence.Session, int) (locks.Lock[int], error){"Release": table.Release, "Renew": table.Renew} {
+			if l, err := do(ctx, presence.Session{}, 9); !errors.Is(err, locks.ErrNotHeld) {
+				t.Errorf("%s of a free lock by nobody: got %+v, %v; want %v", name, l, err, locks.ErrNotHeld)
 			}
 		}
 		if got := bob.received(); len(got) != 1 {
@@ -167,7 +174,7 @@ func TestLimit(t *testing.T) {
 		table.Renew(ctx, ann.Session, 7)
 		time.Sleep(time.Minute - time.Nanosecond) // fake
 		synctest.Wait()
-		if err := table.Check(ann.Session, 7, l.Fence); err != nil {
+		if err := table.Check(ctx, ann.Session, 7, l.Fence); err != nil {
 			t.Fatal("expired too early, or not renewed")
 		}
 		time.Sleep(time.Nanosecond) // fake
@@ -246,7 +253,7 @@ func TestClosed(t *testing.T) {
 		table.Take(t.Context(), ann.Session, 1)
 		table.Close()
 		table.Close()
-		if _, err := table.Take(t.Context(), ann.Session, 2); !errors.Is(err, locks.ErrClosed) {
+		if _, err := table.Take(t.Context(), ann.Session, 2); !errors.Is(err, sse.ErrClosed) {
 			t.Errorf("Take: %v", err)
 		}
 		s.tracker.Leave(ann.Session)

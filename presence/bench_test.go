@@ -20,7 +20,8 @@ func BenchmarkToken(b *testing.B) {
 
 func BenchmarkSession(b *testing.B) {
 	var tr presence.Tracker
-	r := request(tr.Token("user"))
+	token, _ := tr.Token("user")
+	r := request(token)
 	for b.Loop() {
 		if _, err := tr.Session(r); err != nil {
 			b.Fatal(err)

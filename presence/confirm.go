@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"example.org/sse"
 	"example.org/sse/backplane"
 )
 
@@ -36,16 +37,8 @@ type ask struct {
 	done chan struct{} // closed when all have answered
 }
 
-// Confirm reports whether a session is present at any process. [Tracker.Present] says what
-// this process has heard; Confirm makes sure. If it returns true, the session's record is
-// in the Store, so that every process hears of the session before it hears of what is
-// stored afterwards. If it returns false, no process with a lease had the session when
-// Confirm was called. It takes a few requests to the Store, unless the session's record is
-// known, and needs the answers of all processes: one that does not answer delays it until
-// its lease is over. Without a Store it is Present.
-//
-// The error is the context's, the Store's, or [ErrClosed].
-func (t *Tracker) Confirm(ctx context.Context, s Session) (present bool, err error) {
+// confirm reports whether a session is present at any process, see [sessions.Access].
+func (t *Tracker) confirm(ctx context.Context, s Session) (present bool, err error) {
 	if t.Store == nil {
 		return t.Present(s), nil
 	}
@@ -54,7 +47,7 @@ func (t *Tracker) Confirm(ctx context.Context, s Session) (present bool, err err
 		t.mu.Lock()
 		if t.closed {
 			t.mu.Unlock()
-			return false, fmt.Errorf("presence: confirm: %w", ErrClosed)
+			return false, fmt.Errorf("presence: confirm: %w", sse.ErrClosed)
 		}
 		p := t.sessions[s]
 		if p == nil {
@@ -94,7 +87,7 @@ func (t *Tracker) await(ctx context.Context, c <-chan struct{}) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-t.ctx.Done():
-		return fmt.Errorf("presence: confirm: %w", ErrClosed)
+		return fmt.Errorf("presence: confirm: %w", sse.ErrClosed)
 	}
 }
 

@@ -33,7 +33,9 @@ func Example() {
 
 	http.Handle("/page.js", tracker)
 	http.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
-		if err := page.Execute(w, tracker.Token(user(r))); err != nil {
+		token, _ := tracker.Token(user(r))
+		w.Header().Set("Cache-Control", "no-store") // each page has a token of its own
+		if err := page.Execute(w, token); err != nil {
 			log.Print(err)
 		}
 	})
@@ -56,7 +58,7 @@ func Example() {
 // Changes, the end of a session, and the users who are present in between.
 func ExampleTracker_OnLeave() {
 	tracker := presence.Tracker{
-		LeaveDelay: -1,
+		Grace: -1,
 		Changed: func(c presence.Change) {
 			fmt.Println(c.User, map[bool]string{true: "has joined", false: "has left"}[c.Joined], c.Place)
 		},

@@ -12,19 +12,9 @@ import (
 	"example.org/sse/backplane"
 )
 
-// Leased reports whether other processes still regard this process's sessions as
-// present. If it is false, do not rely on what depends on a session, such as a lock:
-// other processes may have given it away. This process measures the lease by its own
-// clock, from before the last successful request to the store, and regards it as over
-// more than a tenth of the Lease before the store does: so Leased is false before any
-// other process acts. It is false until the store has answered for the first time, and
-// after Close. It is also false after an interruption until the watch of the store has
-// passed on what the others did meanwhile, and if the watch has passed nothing on for
-// six Leases. Without a Store it is always true.
-//
-// It does not cover a clock that stands still while the machine is suspended: what must
-// not happen twice needs a fence, see [example.org/sse/locks.Lock].
-func (t *Tracker) Leased() bool {
+// hasLease reports whether other processes still regard this process's sessions as
+// present, see [sessions.Access].
+func (t *Tracker) hasLease() bool {
 	if t.Store == nil {
 		return true
 	}
@@ -34,7 +24,7 @@ func (t *Tracker) Leased() bool {
 	return t.leasedLocked()
 }
 
-// leasedLocked is like Leased, without the start.
+// leasedLocked is like hasLease, without the start.
 //
 // A process that was cut off and is back has not heard yet what others did meanwhile, until
 // its watch has passed its own new lease.
@@ -60,7 +50,7 @@ func (t *Tracker) keepLease() {
 	}
 }
 
-func (t *Tracker) leaseKey() string { return t.prefix + "node/" + t.node }
+func (t *Tracker) leaseKey() string { return keyPrefix + "node/" + t.node }
 
 // deafLeases is after how many leases a process gives its own up, if it has renewed that
 // and its watch has not passed it on. Others would wait for its answers for ever.
@@ -72,7 +62,7 @@ func (t *Tracker) renewLease() time.Duration {
 	lease := t.lease()
 	t.mu.Lock()
 	if t.leased && !t.unheard.IsZero() && begin.Sub(t.unheard) > deafLeases*lease {
-		slog.Error("presence: the watch of the store is stuck; lease given up", "tracker", t.Name, "since", t.unheard)
+		slog.Error("presence: the watch of the store is stuck; lease given up", "since", t.unheard)
 		t.loseLeaseLocked()
 		t.resume = begin.Add(2 * lease) // the store and the others have noticed by then
 	}
@@ -114,7 +104,7 @@ func (t *Tracker) renewLease() time.Duration {
 		return max(lease/3-time.Since(begin), 0)
 	case errors.Is(err, backplane.ErrConflict):
 		if rec.Rev == 0 {
-			slog.Warn("presence: lease expired", "tracker", t.Name)
+			slog.Warn("presence: lease expired")
 			t.mu.Lock()
 			t.loseLeaseLocked()
 			t.mu.Unlock()

@@ -3,6 +3,7 @@ package presence_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -14,7 +15,7 @@ import (
 // With calls that interleave in any way, each change fits those reported before, and at
 // the end no session is present. Changed and OnLeave call the tracker themselves.
 func TestInterleaving(t *testing.T) {
-	tr := presence.Tracker{Grace: time.Millisecond, LeaveDelay: time.Millisecond, HiddenGrace: 2 * time.Millisecond, MaxSilence: 20 * time.Millisecond}
+	tr := presence.Tracker{Grace: time.Millisecond, HiddenGrace: 2 * time.Millisecond, MaxSilence: 20 * time.Millisecond}
 	reporting := make(chan struct{}, 1) // a lock, which must always be free
 	here := make(map[[2]string]bool)
 	exclusively := func(f func()) {
@@ -48,18 +49,21 @@ func TestInterleaving(t *testing.T) {
 	never := tr.OnLeave(func(presence.Session) { t.Error("called after stop") })
 	never()
 	var tokens []string
+	var ids []presence.Session
 	for i := range 8 {
-		tokens = append(tokens, tr.Token(fmt.Sprint("user ", i%3)))
+		token, s := tr.Token(fmt.Sprint("user ", i%3))
+		tokens, ids = append(tokens, token), append(ids, s)
 	}
+	left := func() bool { return slices.ContainsFunc(ids, tr.Present) }
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() { interleave(t, &tr, tokens) })
 	}
 	wg.Wait()
-	for begin := time.Now(); tr.Len() > 0 && time.Since(begin) < 10*time.Second; {
+	for begin := time.Now(); left() && time.Since(begin) < 10*time.Second; {
 		time.Sleep(time.Millisecond) // graces end
 	}
-	time.Sleep(50 * time.Millisecond) // until the last change is reported, and LeaveDelay has passed
+	time.Sleep(50 * time.Millisecond) // until the last change is reported, and users have left
 	reporting <- struct{}{}
 	for key, joined := range here {
 		if joined {
@@ -69,8 +73,8 @@ func TestInterleaving(t *testing.T) {
 	if ends == 0 {
 		t.Error("got no end of a session")
 	}
-	if tr.Len() > 0 {
-		t.Errorf("%d sessions are left", tr.Len())
+	if left() {
+		t.Error("sessions are left, want none")
 	}
 	<-reporting
 	stop()
@@ -112,7 +116,7 @@ func interleave(t *testing.T, tr *presence.Tracker, tokens []string) {
 
 // Sessions that have ended, and their places, leave nothing behind.
 func TestNothingLeaks(t *testing.T) {
-	tr := presence.Tracker{LeaveDelay: time.Microsecond}
+	tr := presence.Tracker{Grace: time.Microsecond}
 	visit := func(from, to int) {
 		for i := from; i < to; i++ {
 			source := connect(t)
@@ -130,7 +134,7 @@ func TestNothingLeaks(t *testing.T) {
 	if grown := heap() - before; grown > 1<<20 {
 		t.Errorf("the heap has grown by %d KiB", grown>>10)
 	}
-	if tr.Len() > 0 || tr.Users("room 7") != nil {
+	if tr.Users("room 7") != nil {
 		t.Error("sessions are left, want none")
 	}
 }
@@ -139,7 +143,7 @@ func TestNothingLeaks(t *testing.T) {
 func TestPanic(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		said := ""
-		tr := presence.Tracker{LeaveDelay: -1, Changed: func(c presence.Change) {
+		tr := presence.Tracker{Grace: -1, Changed: func(c presence.Change) {
 			said += c.User + " "
 			if c.User == "bad" && c.Joined {
 				panic("by the program")
@@ -155,8 +159,8 @@ func TestPanic(t *testing.T) {
 		tr.Leave(bob)
 		source.Close()
 		step(time.Minute)
-		if want := "bad bob bob bad "; said != want || tr.Len() > 0 {
-			t.Errorf("got %q, want %q; %d sessions are left, want 0", said, want, tr.Len())
+		if want := "bad bob bob bad "; said != want || tr.Members("a") != nil {
+			t.Errorf("got %q, want %q; %v are left, want none", said, want, tr.Members("a"))
 		}
 	})
 }

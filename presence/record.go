@@ -23,6 +23,7 @@ type record struct {
 	Life   uint64   `json:"life,omitempty"`  // 0: the session is not there
 	Since  uint64   `json:"since,omitempty"` // the first life that this one continues without an end
 	Places []string `json:"places,omitempty"`
+	Data   *data    `json:"data,omitempty"`
 
 	// The page's newest message: Message is its number by the page's count, and Heard
 	// its number by the process's counter.
@@ -168,12 +169,13 @@ func (t *Tracker) storeLocked(e *entry) func() error {
 func (t *Tracker) recordLocked(e *entry) *record {
 	p := t.sessions[e.id]
 	here := p != nil && p.life != 0
-	if !here && len(e.ended) == 0 && (p == nil || p.heard == 0) {
+	if !here && len(e.ended) == 0 && (p == nil || p.heard == 0 && !p.dataHere) {
 		return nil
 	}
 	r := &record{User: url.QueryEscape(e.id.User), Page: url.QueryEscape(e.id.Page), Ended: e.ended}
 	if p != nil {
 		r.Life, r.Since, r.Heard, r.Message, r.Hidden = p.life, p.since, p.heard, p.message, p.hidden
+		r.Data = p.data
 		for _, s := range p.stays {
 			if s.here {
 				r.Places = append(r.Places, url.QueryEscape(s.at.name))
@@ -234,7 +236,7 @@ func (t *Tracker) deletedLocked(e *entry) []*connection {
 	if !counted && !e.dirty { // a goodbye, which other processes have seen by now
 		e.ended = nil
 		if p != nil && p.life == 0 {
-			p.heard = 0
+			p.heard, p.dataHere = 0, false
 		}
 	}
 	if !counted || t.closed || p == nil || p.life == 0 || len(p.others) > 0 {
@@ -248,6 +250,7 @@ func (t *Tracker) deletedLocked(e *entry) []*connection {
 	}
 	back := t.sessionLocked(p.id)
 	back.message, back.heard, back.hidden, back.shown = p.message, p.heard, p.hidden, p.shown
+	back.data, back.dataHere = p.data, p.dataHere
 	t.arriveLocked(back)
 	for _, c := range connections {
 		for i, at := range c.places {

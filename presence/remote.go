@@ -63,7 +63,7 @@ func (t *Tracker) applyRecords(batch []backplane.Record) {
 	t.mu.Lock()
 	var open []*connection
 	for _, rec := range batch {
-		parts := strings.Split(strings.TrimPrefix(rec.Key, t.prefix), "/")
+		parts := strings.Split(strings.TrimPrefix(rec.Key, keyPrefix), "/")
 		switch {
 		case t.closed:
 		case len(parts) == 2 && parts[0] == "node":
@@ -231,7 +231,7 @@ func (t *Tracker) applyOtherLocked(rec backplane.Record, hash, id string) []*con
 	var content record
 	err := json.Unmarshal(rec.Value, &content)
 	s := Session{User: unescape(content.User), Page: unescape(content.Page)}
-	if err != nil || s.Page == "" || t.keyOf(s) != t.prefix+"here/"+hash+"/"+t.node {
+	if err != nil || s.Page == "" || t.keyOf(s) != keyPrefix+"here/"+hash+"/"+t.node {
 		return nil // not a tracker's record
 	}
 	if r == nil {
@@ -255,6 +255,9 @@ func (t *Tracker) applyOtherLocked(rec backplane.Record, hash, id string) []*con
 		open = append(open, t.expireLocked(p)...)
 	}
 	r.heard = content.Heard
+	if p := t.sessions[s]; p != nil {
+		t.mergeDataLocked(p, content.Data)
+	}
 	return open
 }
 

@@ -28,6 +28,9 @@ type session struct {
 	shown   time.Time // when it reported that it no longer is
 	renewed time.Time
 
+	data     *data // nil if none was ever set
+	dataHere bool  // it was set at this process
+
 	timer *time.Timer // calls expire; nil if no time limit runs
 	key   string      // of its record; empty until there is one
 }
@@ -42,6 +45,7 @@ type connection struct {
 // A stay is the presence of a session in a place.
 type stay struct {
 	at     *place
+	index  int       // in the place's list of the user's sessions
 	others int       // number of other processes at which it is there
 	here   bool      // it is there at this process
 	open   int       // connections
@@ -228,13 +232,16 @@ func (t *Tracker) departLocked(p *session) []*connection {
 func (t *Tracker) pruneLocked(p *session, goodbye bool) {
 	if p.life == 0 && len(p.others) == 0 && t.sessions[p.id] == p {
 		delete(t.sessions, p.id)
+		if p.dataHere {
+			t.writeLocked(p) // the data ends with the session
+		}
 		t.notices = append(t.notices, notice{left: p.id, goodbye: goodbye})
 	}
 	p.stays = slices.DeleteFunc(p.stays, func(s stay) bool {
 		if s.here || s.others > 0 {
 			return false
 		}
-		t.exitLocked(p, s.at, goodbye)
+		t.exitLocked(p, s, goodbye)
 		return true
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -21,6 +20,8 @@ import (
 // one that was cut off, once it is back.
 
 const (
+	keyPrefix = "presence/" // of all keys
+
 	// retryDelay is how long to wait after a failed request.
 	retryDelay = time.Second
 
@@ -36,7 +37,6 @@ const (
 type shared struct {
 	begin   sync.Once
 	node    string // the process's id
-	prefix  string // of all keys
 	ctx     context.Context
 	cancel  context.CancelFunc
 	renew   chan struct{}  // receives when the lease may be lost
@@ -83,7 +83,6 @@ func (t *Tracker) start() {
 		id := make([]byte, pageBytes)
 		rand.Read(id) // never fails
 		t.node = encoding.EncodeToString(id)
-		t.prefix = "presence/" + t.Name + "/"
 		t.ctx, t.cancel = context.WithCancel(context.Background())
 		t.renew = make(chan struct{}, 1)
 		t.own = make(map[string]*entry)
@@ -100,11 +99,8 @@ func (t *Tracker) start() {
 // check panics if the tracker's fields contradict each other. It is called each time, since
 // net/http recovers the panic of a request, and a sync.Once does not run again.
 func (t *Tracker) check() {
-	switch {
-	case t.Store != nil && len(t.Key) == 0:
+	if t.Store != nil && len(t.Key) == 0 {
 		panic("presence: a Tracker with a Store needs a Key, the same in all processes")
-	case len(t.Name) > MaxName:
-		panic(fmt.Sprintf("presence: a Tracker's Name is %d bytes long, limit %d", len(t.Name), MaxName))
 	}
 }
 
@@ -115,7 +111,7 @@ func (t *Tracker) keyOf(s Session) string { return t.keyAt(s, t.node) }
 // keyAt returns the key of a process's record of a session.
 func (t *Tracker) keyAt(s Session, node string) string {
 	sum := sha256.Sum256([]byte(s.Page + "\x00" + s.User))
-	return t.prefix + "here/" + encoding.EncodeToString(sum[:pageBytes]) + "/" + node
+	return keyPrefix + "here/" + encoding.EncodeToString(sum[:pageBytes]) + "/" + node
 }
 
 // watchStore applies what other processes write, until the tracker is closed.
@@ -130,7 +126,7 @@ func (t *Tracker) watchStore() {
 		t.mu.Unlock()
 		t.passOn(nil, watch, false)
 		listed := false
-		err := t.Store.Watch(ctx, t.prefix, func(batch []backplane.Record, live bool) error {
+		err := t.Store.Watch(ctx, keyPrefix, func(batch []backplane.Record, live bool) error {
 			for part := range slices.Chunk(batch, 256) { // so that other goroutines get the mutex
 				t.applyRecords(part)
 				t.passOn(part, watch, false)
@@ -147,7 +143,7 @@ func (t *Tracker) watchStore() {
 		interrupted := ctx.Err() != nil
 		cancel()
 		if t.ctx.Err() == nil && !interrupted {
-			slog.Warn("presence: watching the store failed; retrying", "tracker", t.Name, "error", err)
+			slog.Warn("presence: watching the store failed; retrying", "error", err)
 			t.sleep(retryDelay)
 		}
 	}
@@ -164,7 +160,7 @@ func (t *Tracker) sleep(d time.Duration) {
 }
 
 // Close stops the tracker's own work and waits for it. After Close the tracker reports
-// nothing, and its sessions stay as they were; Connect returns [ErrClosed].
+// nothing, and its sessions stay as they were; Connect returns [sse.ErrClosed].
 //
 // At the other processes that share the Store, this process's sessions stay present for
 // another Grace, so that pages that reconnect to one of those never count as gone; then
@@ -193,6 +189,9 @@ func (t *Tracker) Close() error {
 	}
 	for _, n := range t.nodes {
 		n.stop()
+	}
+	for _, w := range t.watched {
+		w.stop()
 	}
 	idle := make(chan struct{})
 	if t.idle = idle; t.writers == 0 {

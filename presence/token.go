@@ -11,9 +11,6 @@ import (
 	"strings"
 )
 
-// MaxName is the maximum length of a user, of a place and of a tracker's Name, in bytes.
-const MaxName = 256
-
 // ErrInvalidToken means that a request has no valid page token. The text of the error
 // that wraps it says whether the token is missing, forged, or another user's. A handler
 // responds with 403.
@@ -22,8 +19,8 @@ var ErrInvalidToken = errors.New("presence: invalid page token")
 // A Session is one page of one user, from when the page is rendered until it is gone,
 // over any number of connections. Sessions are comparable and can be keys of a map.
 type Session struct {
-	User string // as given to Token
-	Page string // random, made by Token; not a secret, may be sent to others
+	User string `json:"user"` // as given to Token; others see it: a name or a public id, not a secret
+	Page string `json:"page"` // random, made by Token; not a secret either
 }
 
 const (
@@ -32,27 +29,37 @@ const (
 	headBytes = sumBytes + pageBytes
 
 	// maxToken is the length of the longest token.
-	maxToken = (headBytes + MaxName + 2) / 3 * 4
+	maxToken = (headBytes + maxName + 2) / 3 * 4
 )
 
 // encoding has one spelling for each token, and no character that a URL escapes.
 var encoding = base64.RawURLEncoding.Strict()
 
-// Token returns the token of a new session, for a page that is being rendered. The page
-// puts the token into the URLs of its streams and into the script's tag, where it needs
-// no escaping. The token is signed, not encrypted: anyone who has it can read the user.
+// Token returns the token of a new session, for a page that is being rendered, and the
+// session itself, so that the page knows which of the members, or holders of locks, it is.
+// The page puts the token into the URLs of its streams and into the script's tag, where it
+// needs no escaping. The token is signed, not encrypted: anyone who has it can read the
+// user. Two pages must not have one token: respond with the header Cache-Control: no-store.
 //
-// Token returns the empty string for a user of more than [MaxName] bytes. It may be
-// called from any goroutine.
-func (t *Tracker) Token(user string) string {
-	if len(user) > MaxName {
-		return ""
+// For a user of more than 256 bytes Token returns the empty string, which is refused like a
+// missing token, and no session. It may be called from any goroutine.
+func (t *Tracker) Token(user string) (token string, s Session) {
+	if len(user) > maxName {
+		return "", Session{}
 	}
 	raw := make([]byte, headBytes, headBytes+len(user))
 	rand.Read(raw[sumBytes:]) // never fails
 	raw = append(raw, user...)
 	copy(raw, t.sign(raw[sumBytes:]))
-	return encoding.EncodeToString(raw)
+	return encoding.EncodeToString(raw), sessionOf(raw)
+}
+
+// sessionOf returns the session of a decoded token.
+func sessionOf(raw []byte) Session {
+	return Session{
+		User: string(raw[headBytes:]),
+		Page: encoding.EncodeToString(raw[sumBytes:headBytes]),
+	}
 }
 
 // Session returns the session of the page that sent a request, from the token in the
@@ -77,10 +84,7 @@ func (t *Tracker) Session(r *http.Request) (Session, error) {
 		!hmac.Equal(raw[:sumBytes], t.sign(raw[sumBytes:])) {
 		return Session{}, fmt.Errorf("%w: forged, or signed with another key: reload the page", ErrInvalidToken)
 	}
-	s := Session{
-		User: string(raw[headBytes:]),
-		Page: encoding.EncodeToString(raw[sumBytes:headBytes]),
-	}
+	s := sessionOf(raw)
 	if t.User != nil && t.User(r) != s.User {
 		return Session{}, fmt.Errorf("%w: foreign: issued to another user", ErrInvalidToken)
 	}

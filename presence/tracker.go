@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -16,21 +17,20 @@ import (
 const (
 	defaultGrace       = 8 * time.Second
 	defaultHiddenGrace = 5 * time.Minute
-	defaultLeaveDelay  = time.Second
 	defaultLease       = 10 * time.Second
+
+	// leaveDelay is how long a user stays in a place after the goodbye of the last page
+	// there. A user who goes to another page of the program, or reloads one, says goodbye
+	// too, and should not be seen leaving and joining. It is not longer than the grace.
+	leaveDelay = time.Second
+
+	maxName   = 256 // bytes of a user and of a place
+	maxPlaces = 256 // that a session may be in at once
 )
 
-// MaxPlaces is the number of places that a session may be in at once.
-const MaxPlaces = 256
-
-var (
-	// ErrInvalidPlace means that the name of a place is longer than [MaxName], or that
-	// the session would be in more than [MaxPlaces] places.
-	ErrInvalidPlace = errors.New("presence: place name too long, or too many places")
-
-	// ErrClosed means that the tracker has been closed.
-	ErrClosed = errors.New("presence: closed")
-)
+// ErrInvalidPlace means that the name of a place is longer than 256 bytes, or that the
+// session would be in more than 256 places.
+var ErrInvalidPlace = errors.New("presence: place name too long, or too many places")
 
 // A Change reports that a user joined a place (with the first session there) or left it
 // (with the last).
@@ -64,12 +64,6 @@ type Tracker struct {
 	// negative: the same as Grace.
 	HiddenGrace time.Duration
 
-	// LeaveDelay is how long a user stays in a place after the goodbye of the last page
-	// there. A user who goes to another page of the program, or reloads one, says goodbye
-	// too, and should not be seen leaving and joining. The session itself ends at once.
-	// 0: 1 s; negative: no delay.
-	LeaveDelay time.Duration
-
 	// MaxSilence, if positive, is how long a page may be silent, connected or not,
 	// before its session ends; see [Tracker.ServeHTTP]. It is for proxies that keep
 	// connections to the server when their clients are gone. Give the page two tries:
@@ -84,14 +78,15 @@ type Tracker struct {
 	// Changed blocks, further changes wait.
 	Changed func(Change)
 
-	// Store, if not nil, connects the tracker to the trackers of other processes with
-	// the same Store and Name: a session that is present at one is present at all of
-	// them. They need the same Key. A tracker with a Store must be closed.
-	Store backplane.Store
+	// MembersEvent makes the event of [Tracker.Watch]. Nil: JSON. It may be called by
+	// several goroutines at once.
+	MembersEvent func(place string, members []Member) sse.Event
 
-	// Name separates the tracker's records from others in the store. It has at most
-	// [MaxName] bytes.
-	Name string
+	// Store, if not nil, connects the tracker to the trackers of other processes with
+	// the same Store: a session that is present at one is present at all of them. They
+	// need the same Key. A store is for one tracker in each process. A tracker with a
+	// Store must be closed.
+	Store backplane.Store
 
 	// Lease is how long the sessions of a process that is cut off, or has died, remain
 	// present at the others; 0: 10 s. The store measures it, in whole seconds.
@@ -103,6 +98,7 @@ type Tracker struct {
 	mu        sync.Mutex // taken before the mutexes of sources
 	sessions  map[Session]*session
 	places    map[string]*place
+	watched   map[string]*watch // by place
 	leave     []*func(Session)
 	notices   []notice // not reported yet
 	notifying bool     // a goroutine is reporting them
@@ -117,17 +113,13 @@ type Tracker struct {
 // and other places, and for a session that has left. It does not wait for the Store.
 //
 // The error is [ErrInvalidPlace]; [ErrInvalidToken] if the session has no page, or names
-// that are too long; [ErrClosed]; or the reason why the source has already ended. Then
+// that are too long; [sse.ErrClosed]; or the reason why the source has already ended. Then
 // nothing has changed.
 func (t *Tracker) Connect(source *sse.EventSource, s Session, places ...string) error {
 	if err := checkSession(s, places); err != nil {
 		return err
 	}
-	if source.ReadyState() != sse.Open {
-		err := source.Err()
-		if err == nil {
-			err = sse.ErrClosed
-		}
+	if err := ended(source); err != nil {
 		return fmt.Errorf("presence: connect: %w", err)
 	}
 	t.start()
@@ -163,19 +155,27 @@ func (t *Tracker) Connect(source *sse.EventSource, s Session, places ...string) 
 	return nil
 }
 
+// ended returns why a source has ended, or nil.
+func ended(source *sse.EventSource) error {
+	if source.ReadyState() == sse.Open {
+		return nil
+	}
+	return cmp.Or(source.Err(), sse.ErrClosed)
+}
+
 // checkSession returns an error if a session or a list of places is invalid.
 func checkSession(s Session, places []string) error {
 	switch {
 	case s.Page == "":
 		return fmt.Errorf("%w: session without a page", ErrInvalidToken)
-	case len(s.Page) > MaxName || len(s.User) > MaxName:
-		return fmt.Errorf("%w: session's user or page longer than %d bytes", ErrInvalidToken, MaxName)
-	case len(places) > MaxPlaces:
-		return fmt.Errorf("%w: %d places, limit %d", ErrInvalidPlace, len(places), MaxPlaces)
+	case len(s.Page) > maxName || len(s.User) > maxName:
+		return fmt.Errorf("%w: session's user or page longer than %d bytes", ErrInvalidToken, maxName)
+	case len(places) > maxPlaces:
+		return fmt.Errorf("%w: %d places, limit %d", ErrInvalidPlace, len(places), maxPlaces)
 	}
 	for _, name := range places {
-		if len(name) > MaxName {
-			return fmt.Errorf("%w: a name is %d bytes long, limit %d", ErrInvalidPlace, len(name), MaxName)
+		if len(name) > maxName {
+			return fmt.Errorf("%w: a name is %d bytes long, limit %d", ErrInvalidPlace, len(name), maxName)
 		}
 	}
 	return nil
@@ -185,10 +185,10 @@ func checkSession(s Session, places []string) error {
 // where it is now.
 func (t *Tracker) admitLocked(s Session, places []string) error {
 	if t.closed {
-		return fmt.Errorf("presence: connect: %w", ErrClosed)
+		return fmt.Errorf("presence: connect: %w", sse.ErrClosed)
 	}
 	p := t.sessions[s]
-	if p == nil || len(p.stays)+len(places) <= MaxPlaces {
+	if p == nil || len(p.stays)+len(places) <= maxPlaces {
 		return nil
 	}
 	here := make(map[string]bool)
@@ -200,8 +200,8 @@ func (t *Tracker) admitLocked(s Session, places []string) error {
 	for _, name := range places {
 		here[name] = true
 	}
-	if len(here) > MaxPlaces {
-		return fmt.Errorf("%w: %d places, limit %d", ErrInvalidPlace, len(here), MaxPlaces)
+	if len(here) > maxPlaces {
+		return fmt.Errorf("%w: %d places, limit %d", ErrInvalidPlace, len(here), maxPlaces)
 	}
 	return nil
 }
@@ -245,14 +245,6 @@ func (t *Tracker) Present(s Session) bool {
 	return t.sessions[s] != nil
 }
 
-// Len returns the number of sessions that are present.
-func (t *Tracker) Len() int {
-	t.start()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return len(t.sessions)
-}
-
 // Users returns the users in a place, sorted and without duplicates.
 func (t *Tracker) Users(place string) []string {
 	t.start()
@@ -283,23 +275,41 @@ func (t *Tracker) OnLeave(f func(Session)) (stop func()) {
 	}
 }
 
-// receive handles a page's message about its state. n numbers the page's messages from
-// 1, so that late ones can be ignored.
-func (t *Tracker) receive(s Session, state string, n uint64) {
+// A message is what a page has reported about itself.
+type message struct {
+	state string // empty: as before
+	data  []byte // JSON; nil: as before
+	n     uint64 // numbers the page's messages from 1, so that late ones can be ignored
+}
+
+// receive handles a page's message. It reports whether the session was present.
+func (t *Tracker) receive(s Session, m message) bool {
 	t.start()
 	t.mu.Lock()
+	p := t.sessions[s]
+	if p == nil || t.closed {
+		t.mu.Unlock()
+		return false
+	}
+	if m.data != nil && m.state != gone {
+		p.renewed = time.Now()
+		t.setDataLocked(p, m.data, m.n)
+	}
 	var open []*connection
-	if p := t.sessions[s]; p != nil && !t.closed && p.isNews(n) {
-		if state == gone {
-			open = t.goodbyeLocked(p)
-		} else {
-			p.setHidden(state == hidden)
-			t.counter++
-			p.heard = t.counter
-			t.writeLocked(p)
-			open = t.expireLocked(p)
-		}
+	switch {
+	case m.state == "" || !p.isNews(m.n):
+	case m.state == gone:
+		open = t.goodbyeLocked(p)
+	default:
+		p.setHidden(m.state == hidden)
+		t.counter++
+		p.heard = t.counter
+		t.writeLocked(p)
+	}
+	if p.life != 0 {
+		open = append(open, t.expireLocked(p)...)
 	}
 	t.mu.Unlock()
 	t.notifyAndClose(open)
+	return true
 }

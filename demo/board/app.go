@@ -62,10 +62,9 @@ func newApp(s *store, key []byte, scripts string) *App {
 // Nothing else differs between one process and several.
 func (a *App) Share(node string, l backplane.Log, s backplane.Store) {
 	a.streams.node = node
-	a.streams.shared.Log = l                    // the board: sent to the pages of all nodes, in one order
-	a.people.Store, a.people.Name = s, "people" // the people who are here
-	a.locks.Name = "cards"                      // the cards that are being edited, in the same store
-	a.locks.Hub = &a.streams.shared             // pages get a saved card before they see its lock free
+	a.streams.shared.Log = l        // the board: sent to the pages of all nodes, in one order
+	a.people.Store = s              // the people who are here, and the cards that are being edited
+	a.locks.Hub = &a.streams.shared // pages get a saved card before they see its lock free
 }
 
 // ListenAndServe serves the board until ctx is done or the process gets a SIGTERM

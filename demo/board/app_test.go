@@ -57,11 +57,17 @@ func send(t *testing.T, url string, form url.Values, header ...string) (int, str
 	return resp.StatusCode, string(body)
 }
 
+// tokenOf returns the token of a page of a visitor.
+func tokenOf(a *App, visitor string) string {
+	token, _ := a.people.Token(visitor)
+	return token
+}
+
 func TestRoundTrip(t *testing.T) {
 	a, base := serve(t)
-	token := a.people.Token("a")
+	token := tokenOf(a, "a")
 	byName := listen(t, base+"/events?page="+token, "a")
-	partial := listen(t, base+"/events/htmx4?page="+a.people.Token("b"), "b")
+	partial := listen(t, base+"/events/htmx4?page="+tokenOf(a, "b"), "b")
 	byName.until("board", "Nothing here.")
 	byName.until("people", "Here now", `class="count">2<`)
 	byName.until("clock", "Asia/Kolkata")
@@ -172,11 +178,11 @@ func TestPostFromAnotherSite(t *testing.T) {
 // A browser is one of the people, and leaves when its last page says goodbye.
 func TestPeople(t *testing.T) {
 	a, base := serve(t)
-	first := listen(t, base+"/events?page="+a.people.Token("a"), "a")
-	second := listen(t, base+"/events/htmx4?page="+a.people.Token("a"), "a")
+	first := listen(t, base+"/events?page="+tokenOf(a, "a"), "a")
+	second := listen(t, base+"/events/htmx4?page="+tokenOf(a, "a"), "a")
 	second.until("", `"#people"`, `class="count">1<`, ">you<")
 	first.until("people", `class="count">1<`)
-	token := a.people.Token("b")
+	token := tokenOf(a, "b")
 	third := listen(t, base+"/events?page="+token, "b")
 	first.until("people", `class="count">2<`, "has joined")
 	third.until("people", `class="count">2<`)
@@ -191,7 +197,7 @@ func TestPeople(t *testing.T) {
 func TestForeignPage(t *testing.T) {
 	a, base := serve(t)
 	for _, path := range []string{"/events?page=", "/cards/lock?how=take&id=1&page=", "/cards/edit?id=1&fence=1&page=", "/page.js?state=gone&page="} {
-		url := base + path + a.people.Token("a")
+		url := base + path + tokenOf(a, "a")
 		method := "POST"
 		if strings.HasPrefix(path, "/events") {
 			method = "GET"

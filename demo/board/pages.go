@@ -129,11 +129,12 @@ func (a *App) page(name string) http.HandlerFunc {
 			http.Error(w, "The board cannot be read.", http.StatusInternalServerError)
 			return
 		}
-		w.Header().Set("Cache-Control", "no-cache")
+		token, _ := a.people.Token(you.id)
+		w.Header().Set("Cache-Control", "no-store") // two pages must not have one token
 		a.views.respond(w, http.StatusOK, name, map[string]any{
 			"Page":    name,
 			"Host":    r.Host,
-			"Token":   a.people.Token(you.id),
+			"Token":   token,
 			"Board":   template.HTML(board),
 			"Locks":   template.HTML(a.streams.lockList()),
 			"Machine": template.HTML(a.machine.html()),

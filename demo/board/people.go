@@ -33,7 +33,7 @@ type visitor struct {
 // from the id, so that there is nothing to store.
 func visitorOf(r *http.Request) visitor {
 	c, err := r.Cookie("visitor")
-	if err != nil || c.Value == "" || len(c.Value) > presence.MaxName {
+	if err != nil || c.Value == "" || len(c.Value) > 256 {
 		return newVisitor(rand.Text()) // not a browser: a visitor for this request alone
 	}
 	return newVisitor(c.Value)

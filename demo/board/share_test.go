@@ -34,13 +34,13 @@ func TestShare(t *testing.T) {
 		a.Share(fmt.Sprint(i), &memory, &memory)
 		apps, bases = append(apps, a), append(bases, serveApp(t, a))
 	}
-	token := apps[0].people.Token("a")
+	token := tokenOf(apps[0], "a")
 	var readers []*reader
 	for i, base := range bases {
 		if resp, err := http.Get(base + "/ready"); err != nil || resp.StatusCode != http.StatusNoContent {
 			t.Errorf("node %d: /ready: got %v, %v, want 204", i, resp, err)
 		}
-		page := apps[2-i].people.Token("b") // from another node
+		page := tokenOf(apps[2-i], "b") // from another node
 		if i == 0 {
 			page = token
 		}

@@ -95,7 +95,8 @@ func TestCutCableFreesLock(t *testing.T) {
 	}
 	go server.Serve(sse.Listener(l))
 	defer server.Close()
-	cable.read(l.Addr(), "/?page="+people.Token("ann"))
+	token, _ := people.Token("ann")
+	cable.read(l.Addr(), "/?page="+token)
 	s := <-connected
 	if _, err := table.Take(t.Context(), s, 7); err != nil {
 		t.Fatal(err)

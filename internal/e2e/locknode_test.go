@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"example.org/sse"
+	"example.org/sse/internal/sessions"
 	"example.org/sse/locks"
 	"example.org/sse/natslog"
 	"example.org/sse/presence"
@@ -64,7 +65,7 @@ func playLocks(config []byte, in *bufio.Scanner, out *output) error {
 	if err := tracker.Connect(source, n.self, "room"); err != nil {
 		return err
 	}
-	for !tracker.Leased() {
+	for !leased(tracker) {
 		time.Sleep(10 * time.Millisecond) // until the server has answered
 	}
 	out.line("ready")
@@ -88,6 +89,13 @@ func playLocks(config []byte, in *bufio.Scanner, out *output) error {
 		}
 	}
 	return in.Err()
+}
+
+// leased reports whether other processes regard a tracker's sessions as present.
+func leased(tracker *presence.Tracker) bool {
+	var a sessions.Access[presence.Session]
+	tracker.Access(&a)
+	return a.Leased()
 }
 
 // A lockNode is a process that takes locks.
@@ -129,7 +137,7 @@ func (n *lockNode) watch(ctx context.Context, l locks.Lock[string]) {
 	for ctx.Err() == nil {
 		begin := time.Now()
 		what := "valid"
-		switch err := n.table.Check(n.self, l.Key, l.Fence); {
+		switch err := n.table.Check(ctx, n.self, l.Key, l.Fence); {
 		case errors.Is(err, locks.ErrCutOff):
 			what = "cutoff"
 		case err != nil:

@@ -25,7 +25,7 @@ func TestNATSPresence(t *testing.T) {
 	open := func() *process {
 		nc := b.connect(t, 0)
 		p := &process{
-			Tracker: &presence.Tracker{Key: []byte("one"), Store: b.storeOn(t, nc, "presence"), Lease: lease, Grace: time.Second, LeaveDelay: -1},
+			Tracker: &presence.Tracker{Key: []byte("one"), Store: b.storeOn(t, nc, "presence"), Lease: lease, Grace: time.Second},
 			ends:    make(chan presence.Session, 1000),
 			cut:     nc.Close,
 		}
@@ -34,12 +34,13 @@ func TestNATSPresence(t *testing.T) {
 		return p
 	}
 	one, two := open(), open()
+	count := func(p *process) int { return len(p.Members("room")) }
 	await := func(what string, is func() bool) {
 		t.Helper()
 		begin := time.Now()
 		for !is() {
 			if time.Since(begin) > patience {
-				t.Fatalf("not within %v: %s; there are %d and %d sessions", patience, what, one.Len(), two.Len())
+				t.Fatalf("not within %v: %s; there are %d and %d sessions", patience, what, count(one), count(two))
 			}
 			time.Sleep(time.Millisecond) // a server in between
 		}
@@ -52,7 +53,7 @@ func TestNATSPresence(t *testing.T) {
 		}
 		return s
 	}
-	await("leased", func() bool { return one.Leased() && two.Leased() })
+	await("leased", func() bool { return leased(one.Tracker) && leased(two.Tracker) })
 	ann, bob := presence.Session{User: "ann", Page: "1"}, presence.Session{User: "bob", Page: "2"}
 	one.Connect(source(), ann, "room")
 	await("one comes", func() bool { return two.Present(ann) })
@@ -67,11 +68,11 @@ func TestNATSPresence(t *testing.T) {
 		one.Connect(source(), presence.Session{User: "ann", Page: fmt.Sprint("page ", i)}, "room")
 	}
 	t.Logf("%d connected in %v", n, time.Since(begin))
-	await("all are known elsewhere", func() bool { return two.Len() == n })
+	await("all are known elsewhere", func() bool { return count(two) == n })
 	two.Connect(source(), bob, "room")
-	await("one is known here", func() bool { return one.Len() == n+1 })
+	await("one is known here", func() bool { return count(one) == n+1 })
 	b.stop(0)
-	await("no lease", func() bool { return !one.Leased() && !two.Leased() })
+	await("no lease", func() bool { return !leased(one.Tracker) && !leased(two.Tracker) })
 	time.Sleep(lease) // until the leases have expired
 	for len(one.ends)+len(two.ends) > 0 {
 		select {
@@ -80,12 +81,12 @@ func TestNATSPresence(t *testing.T) {
 		}
 	}
 	b.start(0)
-	await("leased again", func() bool { return one.Leased() && two.Leased() })
+	await("leased again", func() bool { return leased(one.Tracker) && leased(two.Tracker) })
 	time.Sleep(2 * lease) // for what must not happen
-	if one.Len() != n+1 || two.Len() != n+1 || len(one.ends)+len(two.ends) > 0 {
-		t.Errorf("the server was away: %d and %d sessions, %d and %d ended", one.Len(), two.Len(), len(one.ends), len(two.ends))
+	if count(one) != n+1 || count(two) != n+1 || len(one.ends)+len(two.ends) > 0 {
+		t.Errorf("the server was away: %d and %d sessions, %d and %d ended", count(one), count(two), len(one.ends), len(two.ends))
 	}
 	one.cut()
-	await("a process is dead", func() bool { return two.Len() == 1 })
-	await("it knows", func() bool { return !one.Leased() })
+	await("a process is dead", func() bool { return count(two) == 1 })
+	await("it knows", func() bool { return !leased(one.Tracker) })
 }

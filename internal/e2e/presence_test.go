@@ -76,18 +76,10 @@ func (h *house) serve(l net.Listener) {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
 			h.mu.Lock()
 			if !h.repeat {
-				h.token = h.tracker.Token("ann")
+				h.token, h.session = h.tracker.Token("ann")
 			}
 			h.repeat = false
 			token := h.token
-			h.mu.Unlock()
-			r.URL.RawQuery = "page=" + token
-			session, err := h.tracker.Session(r)
-			if err != nil {
-				h.t.Error(err)
-			}
-			h.mu.Lock()
-			h.session = session
 			h.mu.Unlock()
 			w.Header().Set("Content-Type", "text/html")
 			page := housePage
