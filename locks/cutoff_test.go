@@ -19,14 +19,21 @@ import (
 func connectTo(t *testing.T, p *process, user string) presence.Session {
 	t.Helper()
 	s := presence.Session{User: user, Page: user}
+	connectSession(t, p.tracker, s)
+	return s
+}
+
+// connectSession makes a session present.
+func connectSession(t *testing.T, tracker *presence.Tracker, s presence.Session) *sse.EventSource {
+	t.Helper()
 	source, err := sse.Accept(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil), nil)
 	if err == nil {
-		err = p.tracker.Connect(source, s)
+		err = tracker.Connect(source, s)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s
+	return source
 }
 
 // A process that was cut off for longer than its lease refuses saves under a lock that is
@@ -120,11 +127,7 @@ func TestStuckWatch(t *testing.T) {
 		defer here.close()
 		time.Sleep(lease) // fake
 		s := presence.Session{User: "ann", Page: "ann"}
-		source, err := sse.Accept(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		there.tracker.Connect(source, s)
+		source := connectSession(t, there.tracker, s)
 		if _, err := there.table.Take(t.Context(), s, 7); err != nil {
 			t.Fatal(err)
 		}

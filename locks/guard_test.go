@@ -1,7 +1,6 @@
 package locks_test
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,9 +8,13 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
+	"example.org/sse/backplane"
 	"example.org/sse/locks"
+	"example.org/sse/presence"
 )
 
 // Only a save with the lock's present fence, from the page that holds it, is let through.
@@ -25,13 +28,7 @@ func TestGuard(t *testing.T) {
 		other, _ := table.Take(ctx, ann.Session, 8)
 
 		var saved int
-		guard := table.Guard(func(r *http.Request) (int, error) {
-			key, err := strconv.Atoi(r.FormValue("card"))
-			if err != nil {
-				return 0, errors.New("no such card")
-			}
-			return key, nil
-		}, func(w http.ResponseWriter, r *http.Request, l locks.Lock[int]) {
+		guard := table.Guard(cardOf, func(w http.ResponseWriter, r *http.Request, l locks.Lock[int]) {
 			saved++
 			fmt.Fprint(w, l.Key, l.Holder.User)
 		})
@@ -76,4 +73,44 @@ func TestGuard(t *testing.T) {
 			}
 		}
 	})
+}
+
+// While others steal the lock, each save that is let through comes with the lock and the
+// fence of its own session: what is passed on is what was compared.
+func TestGuardWhileStolen(t *testing.T) {
+	for _, store := range []backplane.Store{nil, new(backplane.Memory)} {
+		tracker, _ := presentOn(t, store, 0)
+		table := &locks.Table[int]{Presence: tracker}
+		defer table.Close()
+		tokens, sessions := make([]string, 8), make([]presence.Session, 8)
+		for i := range sessions {
+			tokens[i], sessions[i] = tracker.Token(fmt.Sprint("user ", i))
+			source := connectSession(t, tracker, sessions[i])
+			defer source.Close()
+		}
+		var saves atomic.Int64
+		guard := table.Guard(cardOf, func(_ http.ResponseWriter, r *http.Request, l locks.Lock[int]) {
+			saves.Add(1)
+			if self, _ := tracker.Session(r); l.Holder != self || fmt.Sprint(l.Fence) != r.FormValue("fence") {
+				t.Errorf("let through a save of %v under fence %s with the lock of %v, fence %d", self, r.FormValue("fence"), l.Holder, l.Fence)
+			}
+		})
+		var all sync.WaitGroup
+		for i, s := range sessions {
+			all.Go(func() {
+				for range 300 {
+					l, err := table.Steal(t.Context(), s, 7, "")
+					if err != nil {
+						t.Error(err)
+					}
+					r := httptest.NewRequest("POST", fmt.Sprintf("/?page=%s&card=7&fence=%d", tokens[i], l.Fence), nil)
+					guard.ServeHTTP(httptest.NewRecorder(), r)
+				}
+			})
+		}
+		all.Wait()
+		if saves.Load() == 0 {
+			t.Error("no save was let through")
+		}
+	}
 }

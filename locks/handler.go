@@ -115,7 +115,10 @@ func (t *Table[K]) serveAction(w http.ResponseWriter, r *http.Request, key func(
 		return nil, err
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxRequest)
-	if err := r.ParseMultipartForm(maxRequest); errors.As(err, new(*http.MaxBytesError)) {
+	if err = r.ParseForm(); err == nil {
+		err = r.ParseMultipartForm(maxRequest)
+	}
+	if errors.As(err, new(*http.MaxBytesError)) {
 		return nil, err
 	} else if err != nil && !errors.Is(err, http.ErrNotMultipart) {
 		return nil, fmt.Errorf("%w: %w", errAction, err)

@@ -93,6 +93,9 @@ func interleave(t *testing.T, tr *presence.Tracker, tokens []string) {
 		case 0, 1:
 			source := connect(t)
 			sources = append(sources, source)
+			if err := tr.Watch(source, fmt.Sprint(rand.IntN(2))); err != nil {
+				t.Error(err)
+			}
 			if err := tr.Connect(source, s, fmt.Sprint(rand.IntN(2)), fmt.Sprint(rand.IntN(2))); err != nil {
 				t.Error(err)
 			}
@@ -102,6 +105,7 @@ func interleave(t *testing.T, tr *presence.Tracker, tokens []string) {
 				sources = sources[1:]
 			}
 		case 3:
+			tr.SetData(s, len(tr.Members("0")))
 			tr.Leave(s)
 		case 4:
 			say(tr, token, "state="+[3]string{"visible", "hidden", "gone"}[rand.IntN(3)])
