@@ -131,7 +131,8 @@ func (a *App) handler() http.Handler {
 	mux.HandleFunc("GET /ready", a.ready)
 
 	mux.HandleFunc("POST /cards/add", a.post(a.add))
-	mux.HandleFunc("POST /cards/lock", a.lock)
+	mux.HandleFunc("GET /cards/{id}", a.text)
+	mux.Handle("POST /cards/lock", a.locks.Handler(a.lockable))
 	mux.Handle("POST /cards/edit", a.save())
 	mux.HandleFunc("POST /cards/move", a.post(a.move))
 	mux.HandleFunc("POST /cards/delete", a.post(a.delete))

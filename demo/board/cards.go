@@ -74,7 +74,7 @@ func (a *App) move(r *http.Request) error {
 func (a *App) delete(r *http.Request) error {
 	id := number(r.PostFormValue("id"))
 	if l, held := a.locks.Load(id); held {
-		return errEdited(newVisitor(l.Holder.User).Name)
+		return errEdited(shown(l.Holder.User).Name)
 	}
 	return a.show(r, a.store.delete(r.Context(), id))
 }

@@ -24,10 +24,7 @@ var (
 	errTooLong = mistake{http.StatusUnprocessableEntity, "That is too long: a card holds up to 10 KB of text."}
 	errFull    = mistake{http.StatusConflict, "The board is full. Delete a card first."}
 	errUnknown = mistake{http.StatusNotFound, "That card no longer exists: somebody has deleted it."}
-	errApart   = mistake{http.StatusConflict, "This page is not connected at the moment. Try again when it has reconnected."}
-	errQueue   = mistake{http.StatusConflict, "The queue for this card is full."}
 	errLate    = mistake{http.StatusAccepted, "Saved. Everybody will see it as soon as the servers can reach each other again."}
-	errCutOff  = mistake{http.StatusServiceUnavailable, "This server cannot reach the others at the moment. Try again soon."}
 	errColumn  = mistake{http.StatusUnprocessableEntity, "There is no such column."}
 )
 

@@ -129,12 +129,17 @@ func (a *App) page(name string) http.HandlerFunc {
 			http.Error(w, "The board cannot be read.", http.StatusInternalServerError)
 			return
 		}
-		token, _ := a.people.Token(you.id)
+		token, session := a.people.Token(you.id)
+		self, err := sse.JSON(session)
+		if err != nil {
+			log.Print(err) // a session is plain data
+		}
 		w.Header().Set("Cache-Control", "no-store") // two pages must not have one token
 		a.views.respond(w, http.StatusOK, name, map[string]any{
 			"Page":    name,
 			"Host":    r.Host,
 			"Token":   token,
+			"Session": self,
 			"Board":   template.HTML(board),
 			"Locks":   template.HTML(a.streams.lockList()),
 			"Machine": template.HTML(a.machine.html()),

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"log"
 	"net/http"
 	"slices"
@@ -25,28 +26,35 @@ type author struct {
 
 // A visitor is a browser, with any number of tabs.
 type visitor struct {
-	id string // random, in a cookie; never sent to others
+	id string // others see it: the name, and what tells visitors of one name apart
 	author
 }
 
-// visitorOf returns the visitor who sends a request. Name and color are computed
-// from the id, so that there is nothing to store.
+// visitorOf returns the visitor who sends a request.
 func visitorOf(r *http.Request) visitor {
 	c, err := r.Cookie("visitor")
-	if err != nil || c.Value == "" || len(c.Value) > 256 {
+	if err != nil || c.Value == "" {
 		return newVisitor(rand.Text()) // not a browser: a visitor for this request alone
 	}
 	return newVisitor(c.Value)
 }
 
-// newVisitor returns the visitor with that id.
-func newVisitor(id string) visitor {
-	sum := sha256.Sum256([]byte(id))
+// newVisitor returns the visitor with a cookie, which is secret. Everything about visitors
+// is computed from their cookies, so that there is nothing to store.
+func newVisitor(cookie string) visitor {
+	sum := sha256.Sum256([]byte(cookie))
 	pick := func(i, n int) int { return int(binary.BigEndian.Uint16(sum[2*i:])) % n }
 	adjectives := strings.Fields("Amber Bold Brisk Calm Clever Cosy Daring Eager Fleet Gentle Happy Jolly Keen Lucky Mellow Merry Nimble Proud Quick Quiet Rapid Sunny Swift Tidy Witty")
 	animals := strings.Fields("Badger Beaver Bison Crane Dolphin Falcon Ferret Finch Fox Gecko Heron Ibex Koala Lemur Lynx Marten Newt Otter Owl Panda Puffin Raven Seal Stoat Swan Tapir Toucan Walrus Wombat Wren")
 	name := adjectives[pick(0, len(adjectives))] + " " + animals[pick(1, len(animals))]
-	return visitor{id: id, author: author{Name: name, Hue: pick(2, 24) * 15}}
+	return shown(name + "#" + hex.EncodeToString(sum[16:]))
+}
+
+// shown returns the visitor with that id.
+func shown(id string) visitor {
+	name, tag, _ := strings.Cut(id, "#")
+	sum := sha256.Sum256([]byte(tag))
+	return visitor{id: id, author: author{Name: name, Hue: int(sum[0]) % 24 * 15}}
 }
 
 // welcome returns the visitor who requests a page. On the first visit it sets the
@@ -55,12 +63,12 @@ func welcome(w http.ResponseWriter, r *http.Request) visitor {
 	if c, err := r.Cookie("visitor"); err == nil && c.Value != "" {
 		return visitorOf(r)
 	}
-	v := newVisitor(rand.Text())
+	cookie := rand.Text()
 	http.SetCookie(w, &http.Cookie{
-		Name: "visitor", Value: v.id, Path: "/", MaxAge: 365 * 24 * 60 * 60,
+		Name: "visitor", Value: cookie, Path: "/", MaxAge: 365 * 24 * 60 * 60,
 		HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	})
-	return v
+	return newVisitor(cookie)
 }
 
 // room is the only place that visitors can be in.
@@ -143,7 +151,7 @@ func (p *people) send(view func(*sse.EventSource, viewer) (sse.Event, bool)) {
 func (p *people) here() []visitor {
 	var list []visitor
 	for _, id := range p.Users(room) {
-		list = append(list, newVisitor(id))
+		list = append(list, shown(id))
 	}
 	slices.SortFunc(list, func(a, b visitor) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.id, b.id))
@@ -163,9 +171,9 @@ func (p *people) html(here []visitor, you visitor, c presence.Change) string {
 	}
 	news := ""
 	if c.Joined {
-		news = newVisitor(c.User).Name + " has joined."
+		news = shown(c.User).Name + " has joined."
 	} else if c.User != "" {
-		news = newVisitor(c.User).Name + " has left."
+		news = shown(c.User).Name + " has left."
 	}
 	return p.views.html("people", struct {
 		People []person

@@ -63,8 +63,7 @@ func TestShare(t *testing.T) {
 		}
 		return body
 	}
-	_, fence, _ := strings.Cut(post(bases[1], "/cards/lock", "id=1&how=take"), `"fence":"`)
-	fence, _, _ = strings.Cut(fence, `"`)
+	fence := fenceIn(t, post(bases[1], "/cards/lock", "id=1&action=take"))
 	for _, r := range readers {
 		r.until("locks", `data-of="1"`)
 	}
@@ -72,7 +71,7 @@ func TestShare(t *testing.T) {
 	for _, r := range readers {
 		r.until("board", "<b>edited</b>")
 	}
-	post(bases[0], "/cards/lock", "id=1&how=release")
+	post(bases[0], "/cards/lock", "id=1&action=release")
 	var adding sync.WaitGroup
 	const each = 10
 	for i, base := range bases {

@@ -1,11 +1,11 @@
 // The editor is a dialog outside the board, so updates do not touch the text in it. A
-// page that edits a card holds the card's lock. The board shows the holder, by the
-// page's name; the server decides.
+// page that edits a card holds the card's lock. The board shows the holder, by its page;
+// the server decides.
 const editor = $('#editor')
 const form = editor.querySelector('form')
 const token = $('script[data-page]').dataset.page
+const me = JSON.parse(editor.dataset.session) // this page's session: its user, and its page
 let card // the card in the editor
-let page // this page's name on the board
 
 document.addEventListener('click', event => {
   if (event.target.closest('[data-close]')) editor.close()
@@ -26,42 +26,64 @@ async function edit(id) {
 
 // ask is lock for the card in the editor. If the editor is closed, or opened for another
 // card, before the reply comes, ask releases the lock.
-async function ask(how) {
+async function ask(action) {
   const id = card, open = editor.open
-  const reply = await lock(how, id)
+  const reply = await lock(action, id)
   if (card === id && editor.open === open) return reply
-  if (reply?.fence || reply?.place) lock('release', id)
+  if (reply && (mine(reply) || placeIn(reply))) lock('release', id)
 }
 
-// lock asks the server to take, queue for, steal or release a card's lock.
-async function lock(how, id) {
-  const body = new URLSearchParams({id, how})
+// lock asks the server to take, queue for, steal or release a card's lock. It returns the
+// lock, and with it the card's text if this page has the lock now.
+async function lock(action, id) {
+  const body = new URLSearchParams({action, id})
   const response = await fetch('/cards/lock', {method: 'POST', body, keepalive: true, headers: {'Page-Token': token}}).catch(() => null)
-  if (response?.status === 200) return response.json()
-  if (!response) document.dispatchEvent(new Event('unsent'))
-  else if (!response.ok) noticeOf().innerHTML = await response.text()
+  const reply = await response?.json().catch(() => null)
+  if (!reply) return void document.dispatchEvent(new Event('unsent'))
+  if (action === 'release') return
+  if (reply.error && reply.error !== 'held') return void complain(mistakes[reply.error] ?? reply.message)
+  if (!mine(reply)) return reply
+  const text = await fetch(`/cards/${id}`).catch(() => null) // now nobody else can change it
+  if (text?.ok) return Object.assign(reply, await text.json())
+  lock('release', id)
+  complain(text?.status === 404 ? mistakes.key : mistakes.unavailable)
+}
+
+const mistakes = {
+  token: 'Please reload this page.',
+  key: 'That card no longer exists: somebody has deleted it.',
+  absent: 'This page is not connected at the moment. Try again when it has reconnected.',
+  'queue-full': 'The queue for this card is full.',
+  unavailable: 'This server cannot reach the others at the moment. Try again soon.',
+}
+const mine = lock => lock.holder?.page === me.page
+const placeIn = lock => (lock.queue ?? []).findIndex(waiting => waiting.page === me.page) + 1
+const holderOf = lock => lock.holder.user === me.user ? 'Another window of yours' : lock.holder.user.split('#')[0]
+
+function complain(text) {
+  const p = Object.assign(document.createElement('p'), {className: 'mistake', textContent: text})
+  noticeOf().replaceChildren(p)
 }
 
 const noticeOf = () => !editor.open ? $('#notice')
   : editor.querySelector(editor.dataset.state === 'mine' || editor.dataset.state === 'lost' ? 'output' : '.place')
 
 // show shows the editor if this page holds the lock, or else the holder.
-function show(reply) {
-  if (!reply) return
-  page = reply.page
-  if (reply.fence) {
-    for (const name of ['fence', 'revision', 'text']) form.elements[name].value = reply[name] ?? ''
+function show(lock) {
+  if (!lock?.holder) return
+  if (mine(lock)) {
+    for (const name of ['fence', 'revision', 'text']) form.elements[name].value = lock[name]
     form.elements.id.value = card
     form.elements.text.readOnly = false
     form.querySelector('output').replaceChildren()
     editor.dataset.state = 'mine'
   } else {
-    const since = new Date(reply.since).toLocaleTimeString([], {hour: '2-digit', minute: '2-digit'})
-    editor.querySelector('.who span').textContent = `${reply.holder} has been editing this card since ${since}.`
-    place(reply.place)
+    const since = new Date(lock.since).toLocaleTimeString([], {hour: '2-digit', minute: '2-digit'})
+    editor.querySelector('.who span').textContent = `${holderOf(lock)} has been editing this card since ${since}.`
+    place(placeIn(lock))
   }
   if (!editor.open) editor.showModal()
-  if (reply.fence) form.elements.text.focus()
+  if (mine(lock)) form.elements.text.focus()
 }
 
 function place(n) {
@@ -92,14 +114,14 @@ for (const region of ['#board', '#locks']) marker.observe($(region), {childList:
 async function look() {
   if (!editor.open) return
   const {holder, queue = ''} = $(`[data-card="${card}"]`)?.dataset ?? {}
-  if (editor.dataset.state === 'mine' && holder !== page) {
+  if (editor.dataset.state === 'mine' && holder !== me.page) {
     const reply = await ask('take') // this page may still hold it, for example after a restart
     if (!reply && (!editor.open || $(`[data-card="${card}"]`))) return // the editor was closed, or the server cannot be reached
-    if (reply?.fence && reply.revision == form.elements.revision.value) form.elements.fence.value = reply.fence
-    else lose(reply?.holder)
+    if (reply?.revision == form.elements.revision.value) form.elements.fence.value = reply.fence
+    else lose(reply && !mine(reply) && holderOf(reply))
   } else if (editor.dataset.state === 'waiting' || editor.dataset.state === 'held') {
-    if (!holder || holder === page) show(await ask('take'))
-    else place(queue.split(' ').indexOf(page) + 1)
+    if (!holder || holder === me.page) show(await ask('take'))
+    else place(queue.split(' ').indexOf(me.page) + 1)
   }
 }
 
