@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"example.org/sse/locks"
 )
 
 // A visitor has a page and its stream, without a browser.
@@ -53,16 +55,14 @@ func (d *demo) enter() *visitor {
 }
 
 // lock takes, queues for, steals or releases a card's lock, and returns its fence.
-func (v *visitor) lock(id, how string) string {
+func (v *visitor) lock(id, action string) string {
 	v.d.t.Helper()
-	body := v.post("/cards/lock", url.Values{"id": {id}, "how": {how}})
-	var reply struct{ Fence string }
-	if how != "release" {
-		if err := json.Unmarshal([]byte(body), &reply); err != nil {
-			v.d.t.Fatalf("%v: %s", err, body)
-		}
+	body := v.post("/cards/lock", url.Values{"id": {id}, "action": {action}})
+	var l locks.Lock[int64]
+	if err := json.Unmarshal([]byte(body), &l); err != nil {
+		v.d.t.Fatalf("%v: %s", err, body)
 	}
-	return reply.Fence
+	return fmt.Sprint(l.Fence)
 }
 
 // edit changes a card's text.
@@ -227,6 +227,7 @@ func TestLockInLine(t *testing.T) {
 	var tabs []*tab
 	for _, page := range allPages {
 		b := open(t, d.url(page), chromedp.WithNewBrowserContext())
+		b.expect("status of 409") // the lock is held
 		b.await(soon, "document.body.dataset.stream === 'open'")
 		tabs = append(tabs, b)
 	}
@@ -262,7 +263,7 @@ func TestLockInLine(t *testing.T) {
 	state(bob, "lost", "has taken over. Your text is not saved")
 	bob.await(0, "document.querySelector('#editor textarea').value === 'half a sent'")
 	// A save with a lost lock is refused, even if the page does not know that it is lost.
-	bob.expect("status of 409", "Response Status Error Code 409")
+	bob.expect("Response Status Error Code 409")
 	bob.do("document.querySelector('#editor form').requestSubmit()")
 	bob.await(soon, "document.querySelector('#editor output').innerText.includes('Nothing was saved')")
 	press(ann, "[data-close]")
