@@ -2,7 +2,6 @@ package sse_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"html/template"
 	"io"
@@ -56,18 +55,21 @@ func viewPerClient() {
 	})
 }
 
-func whoEdits(w http.ResponseWriter, r *http.Request, source *sse.EventSource, user string) (string, error) {
-	page, _ := people.Token(user) // for the page: /events?page=…, and the script's tag
+func lockSite(key []byte, user string) (string, presence.Session) {
+	people := &presence.Tracker{Key: key, User: currentUser} // currentUser func(*http.Request) string
+	cards := &locks.Table[int]{Presence: people}
+	http.Handle("/page.js", people)                      // the page's script, and its messages
+	http.Handle("GET /locks", cards)                     // a stream of the page: JSON of all locks
+	http.Handle("POST /locks", cards.Handler(cardID))    // take, queue, steal, release, renew
+	http.Handle("POST /save", cards.Guard(cardID, save)) // refused unless the page has the lock
 
-	session, err := people.Session(r)
-	people.Connect(source, session) // in the stream's handler
-
-	lock, err := cards.Take(r.Context(), session, 7)
-	if errors.Is(err, locks.ErrHeld) {
-		fmt.Fprintln(w, lock.Holder.User, "edits this card")
-	}
-	return page, err
+	token, session := people.Token(user) // for the page, which says Cache-Control: no-store
+	return token, session
 }
+
+func currentUser(*http.Request) string                         { return "" }
+func cardID(*http.Request) (int, error)                        { return 0, nil }
+func save(http.ResponseWriter, *http.Request, locks.Lock[int]) {}
 
 func shared(log backplane.Log) *sse.Set {
 	hub := sse.Hub{Log: log} // from natslog.Open(ctx, nc, "cards", nil), or redislog.Open
@@ -120,12 +122,10 @@ func TestMissedEvents(t *testing.T) {
 }
 
 var (
-	_ = []any{broadcast, answer, detached, viewPerClient, whoEdits, shared, rendered, read, shutDown}
+	_ = []any{broadcast, answer, detached, viewPerClient, lockSite, shared, rendered, read, shutDown}
 
 	board  any
 	users  sse.Map[string]
-	people presence.Tracker
-	cards  locks.Table[int]
 	render func(any) string
 	tokens func(context.Context) iter.Seq[string]
 )

@@ -5,37 +5,37 @@
 // # Usage
 //
 // A lock is held by a [presence.Session], which is one page of one user, and not
-// by a connection: pages lose their connections and reconnect. A table sends its
-// changes to a set:
+// by a connection: pages lose their connections and reconnect. A [Table] has the locks,
+// a stream of them, and a handler by which pages take and release them:
 //
-//	var people presence.Tracker
-//	var group sse.Set
-//	cards := locks.Table[int]{
-//		Presence:      &people,
-//		Set:           &group,
-//		ChangeEvent:   func(c locks.Change[int]) sse.Event { … },   // the lock's icon
-//		SnapshotEvent: func(all []locks.Lock[int]) sse.Event { … }, // all icons
-//	}
-//	group.Snapshot = cards.Snapshot
+//	people := &presence.Tracker{Key: key, User: currentUser} // currentUser func(*http.Request) string
+//	cards := &locks.Table[int]{Presence: people}
+//	http.Handle("/page.js", people)                     // the script, and its messages
+//	http.Handle("GET /locks", cards)                    // a stream of the page
+//	http.Handle("POST /locks", cards.Handler(cardID))   // cardID func(*http.Request) (int, error)
+//	http.Handle("POST /save", cards.Guard(cardID, save))
 //
-// The handler of the streams connects the page's session:
+// Each page is rendered with a token of its own, and with the header Cache-Control:
+// no-store:
 //
-//	session, err := people.Session(r)
-//	…
-//	sse.Serve(w, r, nil, func(source *sse.EventSource) {
-//		people.Connect(source, session)
-//		group.Add(source)
-//	})
+//	data.Token, data.Session = people.Token(user)
 //
-// A page takes or releases a lock with a request of its own:
+//	<script src="/page.js" data-page="{{.Token}}"></script>
+//	<script>
+//	  const source = new EventSource("/locks?page={{.Token}}")
+//	  source.addEventListener("locks", event => showAll(JSON.parse(event.data)))
+//	  source.addEventListener("lock", event => show(JSON.parse(event.data)))
+//	  const take = card => fetch(`/locks?action=take&card=${card}`,
+//	    {method: "POST", headers: {"Page-Token": "{{.Token}}"}})
+//	</script>
 //
-//	lock, err := cards.Take(r.Context(), session, id)
-//	if errors.Is(err, locks.ErrHeld) {
-//		… lock.Holder.User edits this card
-//	}
+// The page holds a lock whose holder.page is its own Session.Page, and sends the lock's
+// fence with a save.
 //
-// [Table.Queue] waits for the lock, [Table.Steal] takes it over, and
-// [Table.Release] passes it to the next session in the queue.
+// A page needs one stream only, for everything: a program that sends more than locks opens
+// the stream itself and calls [Table.Add]. Events are JSON; [Table.ChangeEvent] and
+// [Table.SnapshotEvent] render them in another way. What a program does with locks itself,
+// it does with [Table.Take], [Table.Queue], [Table.Steal] and [Table.Release].
 //
 // # When a lock is released
 //
@@ -49,16 +49,15 @@
 //
 // With a Store, a page may have reconnected to another process within its grace. So
 // the locks of a session that fell silent are released once all processes have said
-// that they do not have it, see [presence.Tracker.Confirm].
+// that they do not have it; one that does not answer delays that until its lease is over.
 //
 // # Delivery and ordering
 //
-// A change takes effect first and is then reported: by an event to the set, and by
-// a call of the function Changed. All changes are reported in one order, the order
-// in which they were made; with a Store it is the store's, in every process. A page
-// that joins the set is sent the whole table, followed by the changes since; the table
-// may already contain some of them. A page that resumes gets the changes it missed. So
-// no page is left with an outdated icon.
+// A change takes effect first and is then reported: by an event to the table's streams,
+// and by a call of the function Changed. All changes are reported in one order, the order
+// in which they were made; with a Store it is the store's, in every process. A page that
+// connects is sent the whole table, followed by the changes since; the table may already
+// contain some of them. So no page is left with an outdated icon.
 //
 // A method may return before its change has been reported: if another goroutine is
 // reporting one at that moment, and with a Store, whose watch reports all changes.
@@ -68,11 +67,10 @@
 //
 // A user who has lost a lock may not know it yet. Each new holder gets a fence, a
 // number greater than that of any holder before, and a save must send it:
-// [Table.Guard] returns a handler that refuses a save with an old fence. It relies on
-// what this process has heard, as [Table.Check] does; [Table.Verify] asks the Store.
-// The lock can still be lost between a check and the database's commit, for example
-// because a process was suspended. Where that matters the database should check the
-// fence as well, as in
+// [Table.Guard] returns a handler that refuses a save with an old fence. It asks the Store,
+// if there is one, as [Table.Check] does. The lock can still be lost between a check and
+// the database's commit, for example because a process was suspended. Where that
+// matters the database should check the fence as well, as in
 //
 //	UPDATE card SET text = ?, fence = ? WHERE id = ? AND fence <= ?
 //
@@ -97,14 +95,11 @@
 // in packages natslog and redislog. Tables with the same Name then act as one table
 // across processes:
 //
-//	people := presence.Tracker{Store: store, Key: key}
-//	icons := sse.Set{History: -1}
-//	cards := locks.Table[int]{Presence: &people, Name: "cards", Hub: &hub, Set: &icons, …}
-//	icons.Snapshot = cards.Snapshot
+//	people := &presence.Tracker{Store: store, Key: key}
+//	cards := &locks.Table[int]{Presence: people, Hub: &hub}
 //
 // Each process watches the store and sends the changes that it sees there to its own
-// members, in the store's order; so locks need their own Set without history, and
-// newcomers get the whole table. What is edited is sent through the Hub; with Table.Hub
+// streams, in the store's order. What is edited is sent through the Hub; with Table.Hub
 // a lock is not shown as free before the members have what was dispatched before its
 // release.
 //
@@ -112,7 +107,8 @@
 // default. If it stays away longer, its sessions end and their locks are released,
 // unless their pages have reconnected to another process. A process that is cut off
 // from the store knows so, by its own clock, before the others act, and refuses saves
-// with [ErrCutOff]. A lock can have two holders only where a clock stands still, such
+// with [ErrCutOff]. If a request to the store has no answer, it is not known whether it
+// was done: try again, which changes nothing if it was. A lock can have two holders only where a clock stands still, such
 // as the clock of a suspended machine, or where a store forgets what it has
 // acknowledged, as Redis does when it fails over; the fence is for those cases.
 package locks

@@ -11,10 +11,11 @@
 //
 // # Usage
 //
-// Render each page with a token of its own, and with the script, in front of all
-// scripts that open streams:
+// Render each page with a token of its own, and with the script. Two pages must not have one
+// token, so browsers must not store the page:
 //
-//	data.Token = tracker.Token(user)
+//	data.Token, data.Session = tracker.Token(user)
+//	w.Header().Set("Cache-Control", "no-store")
 //
 //	<script src="/page.js" data-page="{{.Token}}"></script>
 //
@@ -28,7 +29,8 @@
 //	<body hx-ext="sse" sse-connect="/events?page={{.Token}}">      htmx 2
 //	<body hx-sse:connect="/events?page={{.Token}}">                htmx 4
 //
-// The handler of the streams connects the session, in the places that the page shows:
+// The handler of the streams connects the session, in the places that the page shows, and
+// sends the page who else is there:
 //
 //	session, err := tracker.Session(r)
 //	if err != nil {
@@ -37,14 +39,27 @@
 //	}
 //	sse.Serve(w, r, nil, func(source *sse.EventSource) {
 //		tracker.Connect(source, session, "lobby")
-//		lobby.Add(source)
+//		tracker.Watch(source, "lobby")
 //	})
 //
-// Send the list of users to everyone whenever it changes:
+// [Tracker.Watch] sends a place's sessions as JSON, or as [Tracker.MembersEvent] renders
+// them. [Tracker.Users] returns a place's users, each once however many pages they have, and
+// [Tracker.Changed] is called when a user joins or leaves.
 //
-//	tracker.Changed = func(c presence.Change) {
-//		lobby.Dispatch("people", render(tracker.Users(c.Place)))
-//	}
+// Others see the user of a session: it must be a name or a public id, and not the value of a
+// cookie.
+//
+// # Data of a session
+//
+// A session can have up to 1 KiB of data for others to see: a cursor, a color, or that the
+// user is typing. The page sets it by a message to the tracker, or the program does by
+// [Tracker.SetData]:
+//
+//	fetch("/page.js?page={{.Token}}", {method: "POST", body: JSON.stringify({typing: true}),
+//		headers: {"Content-Type": "application/json"}})
+//
+// The data reaches all processes, shows in the members of every place where the session is,
+// and ends with the session.
 //
 // # The script
 //
@@ -76,18 +91,33 @@
 // After a restart of the server nobody is present until their page reconnects, which
 // requires the same [Tracker.Key].
 //
+// # Times
+//
+// The defaults need no thought. These are the times after which a session ends, and why one
+// might change them:
+//
+//	goodbye of the page       at once; its user leaves a place 1 s later, so that nobody is
+//	                          seen leaving and joining who reloads a page
+//	last connection lost      Grace, 8 s: longer if clients take longer to reconnect, shorter
+//	                          if locks should be free sooner
+//	the same, page hidden     HiddenGrace, 5 minutes: htmx 4 closes streams of hidden pages
+//	page silent               MaxSilence, off: for proxies that keep connections of clients
+//	                          that are gone
+//	process dead or cut off   Lease, 10 s, with a Store: longer if the store may be away for
+//	                          longer, such as 20 s for a broker that elects a leader
+//
 // # Several processes
 //
-// Trackers with one Store, one Name and one Key share their sessions: a page may move
-// from one process to another, have streams at two, and say goodbye to a third.
+// Trackers with one Store and one Key share their sessions: a page may move from one
+// process to another, have streams at two, and say goodbye to a third.
 //
 //	tracker := &presence.Tracker{Key: key, Store: store} // of natslog.OpenStore(ctx, nc, "site", nil), or of redislog
 //	defer tracker.Close()                                // after the server's Shutdown
 //
 // Every process reports every change, by Changed and OnLeave, as it sees it. Presence is
 // state, not a sequence of events: so dispatch it to a set of the process's own, with
-// History: -1 and a Snapshot. In an [sse.Hub] with a Log every member would be sent each
-// change once per process.
+// History: -1 and a Snapshot, as Watch does. In an [sse.Hub] with a Log every member would be
+// sent each change once per process.
 //
 // What happens at a process takes effect there at once, even if the store is down, and at
 // the others as soon as the store has it. While the store is down, no session joins or
@@ -98,16 +128,13 @@
 // reconnect to another process within that time, they never count as gone. In the second
 // after, the other processes delete the records that the process left, and the sessions
 // that exist nowhere else end. A process that is cut off is treated as dead, too, and
-// knows it before the others do, see [Tracker.Leased]. It counts as cut off until it has
-// heard what the others have done meanwhile. When it is back, its sessions end
+// knows it before the others do. It counts as cut off until it has heard what the others
+// have done meanwhile. When it is back, its sessions end
 // there as well, as they have elsewhere, and those that have streams join again.
 //
-// What a process has heard is late by the time that news takes. [Tracker.Confirm] makes
-// sure that a session is gone everywhere: it asks the other processes, by the lease.
-//
 // A process costs its store one write per third of a Lease, and one for each question or
-// answer. A session costs a write when it joins, one for each message of its page, one when
-// its places change, and one when it ends; the record of a goodbye is kept for two Leases. A
+// answer. A session costs a write when it joins, one for each message of its page and each
+// change of its data, one when its places change, and one when it ends; the record of a goodbye is kept for two Leases. A
 // hidden page that has no stream is gone with the process that it was connected to.
 //
 // # Cost
