@@ -1,10 +1,13 @@
 package presence_test
 
 import (
+	"context"
 	"fmt"
+	"html"
 	"html/template"
 	"log"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 
 	"example.org/sse"
@@ -15,22 +18,19 @@ var page = template.Must(template.New("page").Parse(`<!doctype html>
 <script src="/page.js" data-page="{{.}}"></script>
 <script>
 	const source = new EventSource("/events?page={{.}}")
-	source.addEventListener("people", event => people.textContent = event.data)
+	source.addEventListener("presence", event => {
+		people.textContent = JSON.parse(event.data).members.map(m => m.user).join(", ")
+	})
 </script>
 <p id="people"></p>`))
 
-// A page that shows which other users have it open.
+// A page that shows which other pages are open.
 func Example() {
-	var lobby sse.Set
 	user := func(r *http.Request) string {
 		name, _, _ := r.BasicAuth()
 		return name
 	}
 	tracker := &presence.Tracker{User: user}
-	people := func() string { return strings.Join(tracker.Users("lobby"), ", ") }
-	tracker.Changed = func(presence.Change) { lobby.Dispatch("people", people()) }
-	lobby.Snapshot = func(*sse.EventSource) ([]sse.Event, error) { return []sse.Event{{Type: "people", Data: people()}}, nil }
-
 	http.Handle("/page.js", tracker)
 	http.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		token, _ := tracker.Token(user(r))
@@ -46,13 +46,54 @@ func Example() {
 			return
 		}
 		sse.Serve(w, r, nil, func(source *sse.EventSource) {
-			if err := tracker.Connect(source, session, "lobby"); err != nil {
-				source.Close()
-				return
-			}
-			lobby.Add(source)
+			tracker.Connect(source, session, "lobby")
+			tracker.Watch(source, "lobby")
 		})
 	})
+}
+
+// What users see of each other.
+func ExampleTracker_SetData() {
+	var tracker presence.Tracker
+	for _, user := range []string{"Bob", "Ann"} {
+		source, s := exampleStream(&tracker, user)
+		tracker.Connect(source, s, "the lobby")
+		if err := tracker.SetData(s, map[string]string{"wrote": "hello from " + user}); err != nil {
+			log.Print(err)
+		}
+	}
+	for _, m := range tracker.Members("the lobby") {
+		fmt.Println(m.User, string(m.Data))
+	}
+	// Output:
+	// Ann {"wrote":"hello from Ann"}
+	// Bob {"wrote":"hello from Bob"}
+}
+
+// The events of Watch, rendered as HTML.
+func ExampleTracker_Watch() {
+	tracker := &presence.Tracker{
+		MembersEvent: func(place string, members []presence.Member) sse.Event {
+			var b strings.Builder
+			for _, m := range members {
+				fmt.Fprintf(&b, "<li>%s</li>", html.EscapeString(m.User))
+			}
+			return sse.Event{Type: "people", Data: b.String()}
+		},
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		sse.Serve(w, r, nil, func(source *sse.EventSource) {
+			tracker.Connect(source, presence.Session{User: "Ann & Bob", Page: "1"}, "the lobby")
+			tracker.Watch(source, "the lobby")
+		})
+	}))
+	defer server.Close()
+	client := sse.Client{URL: server.URL}
+	for event, err := range client.Events(context.Background()) {
+		fmt.Println(event.Type, event.Data, err)
+		break
+	}
+	// Output: people <li>Ann &amp; Bob</li> <nil>
 }
 
 // Changes, the end of a session, and the users who are present in between.
