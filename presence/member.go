@@ -34,10 +34,8 @@ func (t *Tracker) Members(place string) []Member {
 func (t *Tracker) membersLocked(name string) []Member {
 	var list []Member
 	if at := t.places[name]; at != nil {
-		for _, sessions := range at.users {
-			for _, p := range sessions {
-				list = append(list, Member{p.id, p.data.json()})
-			}
+		for _, p := range at.members {
+			list = append(list, Member{p.id, p.data.json()})
 		}
 	}
 	return list

@@ -7,9 +7,10 @@ import (
 
 // A place has the users that are in it. It is guarded by the tracker's mutex.
 type place struct {
-	name  string
-	users map[string][]*session  // their sessions there
-	going map[string]*time.Timer // for users whose last page said goodbye less than leaveDelay ago
+	name    string
+	members []*session             // in no order
+	users   map[string]int         // number of their sessions there
+	going   map[string]*time.Timer // for users whose last page said goodbye less than leaveDelay ago
 }
 
 // enterLocked adds the session to the place of that name, if it is not there already,
@@ -17,7 +18,7 @@ type place struct {
 func (t *Tracker) enterLocked(p *session, name string) *stay {
 	at := t.places[name]
 	if at == nil {
-		at = &place{name: strings.Clone(name), users: make(map[string][]*session)} // the name may be part of a request
+		at = &place{name: strings.Clone(name), users: make(map[string]int)} // the name may be part of a request
 		t.places[at.name] = at
 	} else if s := p.stay(at); s != nil {
 		return s
@@ -29,8 +30,9 @@ func (t *Tracker) enterLocked(p *session, name string) *stay {
 		timer.Stop()
 		delete(at.going, user)
 	}
-	at.users[user] = append(at.users[user], p)
-	p.stays = append(p.stays, stay{at: at, index: len(at.users[user]) - 1})
+	at.users[user]++
+	at.members = append(at.members, p)
+	p.stays = append(p.stays, stay{at: at, index: len(at.members) - 1})
 	t.showLocked(at.name)
 	return &p.stays[len(p.stays)-1]
 }
@@ -39,16 +41,15 @@ func (t *Tracker) enterLocked(p *session, name string) *stay {
 // place for leaveDelay.
 func (t *Tracker) exitLocked(p *session, s stay, goodbye bool) {
 	at, user := s.at, p.id.User
-	sessions := at.users[user]
-	last := len(sessions) - 1
-	if moved := sessions[last]; moved != p {
-		sessions[s.index] = moved
+	last := len(at.members) - 1
+	if moved := at.members[last]; moved != p {
+		at.members[s.index] = moved
 		moved.stay(at).index = s.index
 	}
-	sessions[last] = nil
-	at.users[user] = sessions[:last]
+	at.members[last] = nil
+	at.members = at.members[:last]
 	t.showLocked(at.name)
-	if last > 0 {
+	if at.users[user]--; at.users[user] > 0 {
 		return
 	}
 	delay := min(leaveDelay, orDefault(t.Grace, defaultGrace))

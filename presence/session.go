@@ -22,14 +22,14 @@ type session struct {
 	open  []*connection
 	lost  time.Time // when the last connection was lost, if there is none
 
-	message uint64    // number of the page's newest message, by the page's count
-	heard   uint64    // number of that message, by the tracker's counter; 0: none
-	hidden  bool      // the page has reported that it is hidden
-	shown   time.Time // when it reported that it no longer is
-	renewed time.Time
+	message uint64 // number of the page's newest message, by the page's count
+	heard   uint64 // number of that message, by the tracker's counter; 0: none
+	data    *data  // nil if none was ever set
 
-	data     *data // nil if none was ever set
-	dataHere bool  // it was set at this process
+	dataHere bool      // the data was set at this process
+	hidden   bool      // the page has reported that it is hidden
+	shown    time.Time // when it reported that it no longer is
+	renewed  time.Time
 
 	timer *time.Timer // calls expire; nil if no time limit runs
 	key   string      // of its record; empty until there is one
@@ -45,7 +45,7 @@ type connection struct {
 // A stay is the presence of a session in a place.
 type stay struct {
 	at     *place
-	index  int       // in the place's list of the user's sessions
+	index  int       // in the place's list of members
 	others int       // number of other processes at which it is there
 	here   bool      // it is there at this process
 	open   int       // connections
