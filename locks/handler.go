@@ -29,8 +29,8 @@ const (
 // of take, queue, steal, release and renew, as the methods of those names; steal has the
 // parameter reason.
 //
-// The response is the lock as JSON, as in [Table.Add], for any client that reads JSON. With
-// status 200 the session holds the lock, waits for it, or has released it. Otherwise the
+// The response is the lock as JSON, as in [Table.Add], and not HTML that htmx could swap in.
+// With status 200 the session holds the lock, waits for it, or has released it. Otherwise the
 // member error says what is wrong, and message is a text for developers:
 //
 //	400  "key"          key returned an error, or the key is invalid

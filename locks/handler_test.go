@@ -16,6 +16,7 @@ import (
 
 	"example.org/sse/backplane"
 	"example.org/sse/locks"
+	"example.org/sse/presence"
 )
 
 // An answer is what a table's handler answers.
@@ -191,4 +192,48 @@ func TestHandlerCutOff(t *testing.T) {
 		mend()
 		time.Sleep(time.Minute) // fake
 	})
+}
+
+// A token that another user replays is refused by the stream, the actions and a save, and
+// nothing is done.
+func TestReplayed(t *testing.T) {
+	people := &presence.Tracker{User: func(r *http.Request) string { return r.Header.Get("User") }}
+	cards := &locks.Table[int]{Presence: people}
+	defer cards.Close()
+	token, ann := people.Token("ann")
+	source := connectSession(t, people, ann)
+	defer source.Close()
+	l, err := cards.Take(t.Context(), ann, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	saved := 0
+	guard := cards.Guard(cardOf, func(http.ResponseWriter, *http.Request, locks.Lock[int]) { saved++ })
+	for _, user := range []string{"bob", "", "ann"} {
+		for name, tt := range map[string]struct {
+			handler     http.Handler
+			method, url string
+		}{
+			"message": {people, "POST", "/page.js?state=visible"},
+			"action":  {cards.Handler(cardOf), "POST", "/locks?action=renew&card=7"},
+			"save":    {guard, "POST", fmt.Sprintf("/save?card=7&fence=%d", l.Fence)},
+		} {
+			r := httptest.NewRequest(tt.method, tt.url+"&page="+token, nil)
+			r.Header.Set("User", user)
+			w := httptest.NewRecorder()
+			tt.handler.ServeHTTP(w, r)
+			if refused := w.Code == http.StatusForbidden; refused != (user != "ann") {
+				t.Errorf("%s by %q: got status %d", name, user, w.Code)
+			}
+		}
+		r := httptest.NewRequest("GET", "/locks?page="+token, nil)
+		r.Header.Set("User", "bob")
+		w := httptest.NewRecorder()
+		if cards.ServeHTTP(w, r); w.Code != http.StatusForbidden {
+			t.Errorf("a stream of another user: got status %d, want 403", w.Code)
+		}
+	}
+	if saved != 1 {
+		t.Errorf("got %d saves, want 1", saved)
+	}
 }
