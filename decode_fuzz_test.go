@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"example.org/sse"
+	"example.org/sse/internal/clauses"
 )
 
 // An event is decoded as it was sent, and again if the result is sent on.
@@ -66,10 +67,10 @@ func decodeOne(t *testing.T, stream string) (e sse.Event) {
 // Whatever the stream, the Decoder returns the same events as the tests' own decoder,
 // which is simple and slow.
 func FuzzDecode(f *testing.F) {
-	for _, tt := range clauses {
-		f.Add(tt.in)
-		f.Add(strings.ReplaceAll(tt.in, "\n", "\r"))
-		f.Add(mixedLineEnds(tt.in))
+	for _, tt := range clauses.All {
+		f.Add(tt.In)
+		f.Add(strings.ReplaceAll(tt.In, "\n", "\r"))
+		f.Add(mixedLineEnds(tt.In))
 	}
 	f.Add("data: x\r\r\n\n\r\ndata: y\n\r\n")
 	f.Fuzz(func(t *testing.T, in string) {
@@ -106,9 +107,9 @@ func FuzzDecode(f *testing.F) {
 // Events and errors do not depend on how the stream is cut into reads, with a limit
 // or without.
 func FuzzChunks(f *testing.F) {
-	for i, tt := range clauses {
-		f.Add(tt.in, uint64(i), 0)
-		f.Add(mixedLineEnds(tt.in), uint64(i), len(tt.in)/2)
+	for i, tt := range clauses.All {
+		f.Add(tt.In, uint64(i), 0)
+		f.Add(mixedLineEnds(tt.In), uint64(i), len(tt.In)/2)
 	}
 	f.Add(strings.Repeat("data: 0123456789\r\n", 1000)+"\r\n", uint64(1), 0)
 	f.Fuzz(func(t *testing.T, in string, seed uint64, most int) {
