@@ -20,13 +20,14 @@
 //
 //	data.Token, data.Session = people.Token(user)
 //
-//	<script src="/page.js" data-page="{{.Token}}"></script>
-//	<script>
-//	  const source = new EventSource("/locks?page={{.Token}}")
+//	<script type="module" src="/page.js" data-page="{{.Token}}"></script>
+//	<script type="module">
+//	  import { connect, post } from "/page.js"
+//
+//	  const source = connect("/locks")
 //	  source.addEventListener("locks", event => showAll(JSON.parse(event.data)))
 //	  source.addEventListener("lock", event => show(JSON.parse(event.data)))
-//	  const take = card => fetch(`/locks?action=take&card=${card}`,
-//	    {method: "POST", headers: {"Page-Token": "{{.Token}}"}})
+//	  const take = card => post("/locks", { action: "take", card })
 //	</script>
 //
 // The page holds a lock whose holder.page is its own Session.Page, and sends the lock's

@@ -16,9 +16,11 @@ import (
 )
 
 var pageHTML = template.Must(template.New("page").Parse(`<!doctype html>
-<script src="/page.js" data-page="{{.}}"></script>
-<script>
-	const locks = new EventSource("/locks?page={{.}}")
+<script type="module" src="/page.js" data-page="{{.}}"></script>
+<script type="module">
+	import { connect } from "/page.js"
+
+	const locks = connect("/locks")
 </script>`))
 
 // browse does what the browsers of two users do.

@@ -31,9 +31,11 @@ func session(people *presence.Tracker, user string) presence.Session {
 
 // Pages lock a card while they edit it. Each page has a token, and the script:
 //
-//	<script src="/page.js" data-page="{{.Token}}"></script>
-//	<script>
-//	  const locks = new EventSource("/locks?page={{.Token}}")
+//	<script type="module" src="/page.js" data-page="{{.Token}}"></script>
+//	<script type="module">
+//	  import { connect } from "/page.js"
+//
+//	  const locks = connect("/locks")
 //	  locks.addEventListener("locks", event => …)	// JSON of all locks
 //	  locks.addEventListener("lock", event => …)	// JSON of one, after each change
 //	</script>

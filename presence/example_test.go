@@ -15,9 +15,11 @@ import (
 )
 
 var page = template.Must(template.New("page").Parse(`<!doctype html>
-<script src="/page.js" data-page="{{.}}"></script>
-<script>
-	const source = new EventSource("/events?page={{.}}")
+<script type="module" src="/page.js" data-page="{{.}}"></script>
+<script type="module">
+	import { connect } from "/page.js"
+
+	const source = connect("/events")
 	source.addEventListener("presence", event => {
 		people.textContent = JSON.parse(event.data).members.map(m => m.user).join(", ")
 	})

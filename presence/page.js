@@ -1,129 +1,164 @@
-// Reports when the page is left, and keeps its streams connected. See package presence.
-//   <script src="/page.js" data-page="{{.Token}}"></script>   in front of scripts that open streams
-(() => {
-  // A module has no currentScript.
-  const tag = document.currentScript ?? document.querySelector('script[data-page]')
-  if (!tag?.dataset.page) {
-    console.error('presence: the script needs the page\'s token in its tag: data-page="…"')
-    return
-  }
-  const {src, dataset} = tag
-  const streams = new Set()
-  let sent = 0, left = false
+import { EventSource } from '../browser/eventsource.js'; export { EventSource }
 
-  // Messages may overtake each other, so they are numbered.
-  const message = state => {
-    const url = new URL(src)
-    url.search = new URLSearchParams({page: dataset.page, state, n: ++sent})
-    return url
-  }
-  const send = state => {
-    if (left) return
-    const url = message(state)
-    // Blockers remove sendBeacon, and so does a setting of Firefox. It can also refuse.
-    if (!navigator.sendBeacon?.(url)) fetch(url, {method: 'POST', keepalive: true}).catch(() => {})
-  }
-  // Sends the page's state where there is time for the response, which shows whether the
-  // token is still valid.
-  const ask = async () => {
-    const response = await fetch(message(document.visibilityState), {method: 'POST', signal: AbortSignal.timeout(2000)}).catch(() => null)
-    if (response?.status === 403) refused()
-    else if (response?.ok) sessionStorage.removeItem('presence.reloaded')
-  }
-  // Tokens of before a restart are refused if the server has another key. The page gets a new
-  // one by a reload, once until a message is accepted, unless it prevents that.
-  const refused = () => {
-    if (left || sessionStorage.getItem('presence.reloaded')) return
-    if (!document.dispatchEvent(new CustomEvent('presence:refused', {cancelable: true}))) return
-    sessionStorage.setItem('presence.reloaded', '1')
-    left = true // without a goodbye, which would be that of the other tab as well
-    location.reload()
-  }
-  // A tab that was duplicated has the token of the first one, which holds a Web Lock of that
-  // name. Two pages must not be one session. The lock is given back while the browser keeps
-  // the page, which it would not do otherwise.
-  let release = () => {}
-  const claim = options => navigator.locks?.request('presence ' + dataset.page, options,
-    lock => lock ? new Promise(resolve => release = resolve) : refused()).catch(refused)
-  claim({ifAvailable: true})
+// Reports when the page is left, and opens its streams. See package presence.
+//   <script type="module" src="/page.js" data-page="{{.Token}}"></script>
+//   import { connect } from "/page.js"
 
-  addEventListener('pagehide', () => {
-    release()
-    for (const stream of streams) stream.pause() // the browser may keep the page and its streams
-    send('gone')
-    left = true // so that the following "hidden" is not sent
+const updateInterval = 100 // at least, in milliseconds
+
+let tag          // the script's element
+let token = ''   // the page's
+let sent = 0     // messages may overtake each other, so they are numbered
+let left = false // the session has ended, or belongs to another tab
+let ready = Promise.resolve() // when the server knows that the page is back
+let release = () => {}
+const streams = new Set()
+
+// id returns the page's name: Session.Page on the server.
+export function id() {
+  const raw = atob(token.replaceAll('-', '+').replaceAll('_', '/')) // signature, page, user
+  return btoa(raw.slice(16, 28)).replaceAll('+', '-').replaceAll('/', '_')
+}
+
+// connect opens a stream of the page's session.
+export function connect(url, init) {
+  const source = new EventSource(url, {
+    ...init,
+    async beforeRequest(url, headers) {
+      await ready
+      url.searchParams.set('page', token)
+      await init?.beforeRequest?.(url, headers)
+    },
   })
-  addEventListener('pageshow', event => {
-    if (!event.persisted) return
-    left = false
-    claim({signal: AbortSignal.timeout(5000)}) // its own lock may not be back yet
-    // Streams are opened only after this message, so that the goodbye is handled first.
-    ask().then(() => { for (const stream of streams) left || stream.open() })
+  source.addEventListener('open', () => last !== undefined && update(last)) // it may be another session
+  source.addEventListener('error', event => {
+    if (event.status === 403) ask()
+    if (source.readyState === 2) streams.delete(source)
   })
-  document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' ? ask() : send('hidden'))
-  if (dataset.renew > 0) setInterval(ask, dataset.renew * 1000)
+  streams.add(source)
+  return source
+}
 
-  // An EventSource that can be opened again: when the user goes back to the page, and
-  // when the browser has given up, as Firefox does if the server is down.
-  const Native = window.EventSource
-  window.EventSource = class EventSource extends EventTarget {
-    static CONNECTING = 0; static OPEN = 1; static CLOSED = 2
-    CONNECTING = 0; OPEN = 1; CLOSED = 2
-    #url; #init; #source; #closed = false; #failures = 0; #timer; #last = ''
-    #types = new Set(['open', 'error', 'message']); #handlers = {}
+// post sends a form with the page's token, as the handlers of package locks expect it.
+export function post(url, fields) {
+  return fetch(url, { method: 'POST', keepalive: true, headers: { 'Page-Token': token }, body: new URLSearchParams(fields) })
+}
 
-    constructor(url, init) {
-      super()
-      this.#url = new URL(url, document.baseURI)
-      this.#init = init
-      this.open()
-      streams.add(this)
+// update sets the data of the page's session. Of several calls within a short time, the last
+// one counts.
+let last, waiting, updating
+export function update(data) {
+  last = data
+  waiting = JSON.stringify(data)
+  updating ??= (async () => {
+    while (waiting !== undefined) {
+      const body = waiting
+      waiting = undefined
+      await fetch(message(document.visibilityState), { method: 'POST', body, headers: { 'Content-Type': 'application/json' } }).catch(() => {})
+      await new Promise(resolve => setTimeout(resolve, updateInterval))
     }
-    get url() { return this.#url.href }
-    get withCredentials() { return this.#source.withCredentials }
-    get readyState() { return this.#closed ? 2 : this.#source.readyState === 1 ? 1 : 0 }
+    updating = undefined
+  })()
+  return updating
+}
 
-    close() { this.#closed = true; streams.delete(this); this.pause() }
-    pause() { clearTimeout(this.#timer); this.#source.close() }
-    open() {
-      this.#source?.close()
-      const url = new URL(this.#url)
-      if (this.#last) url.searchParams.set('lastEventId', this.#last)
-      this.#source = new Native(url, this.#init)
-      for (const type of this.#types) this.#source.addEventListener(type, this.#pass)
-    }
+// leave ends the session, and closes the streams that connect has opened.
+export function leave() {
+  say('gone')
+  left = true
+  release()
+  for (const source of streams) source.close()
+  streams.clear()
+}
 
-    #pass = event => {
-      if (event.target !== this.#source) return
-      if (event.type === 'open') this.#failures = 0
-      if (event instanceof MessageEvent) {
-        this.#last = event.lastEventId
-        const {data, origin, lastEventId} = event
-        this.dispatchEvent(new MessageEvent(event.type, {data, origin, lastEventId}))
-        return
-      }
-      if (this.#source.readyState === 2) { // the browser has given up: retry after 2 to 4 s, then after longer
-        ask()
-        clearTimeout(this.#timer)
-        this.#timer = setTimeout(() => this.open(), (2 + 2 * Math.random()) * 1000 * 2 ** Math.min(this.#failures++, 4))
-      }
-      this.dispatchEvent(new Event(event.type))
-    }
+function message(state) {
+  const url = new URL(import.meta.url)
+  url.search = new URLSearchParams({ page: token, state, n: ++sent })
+  return url
+}
 
-    addEventListener(type, ...rest) {
-      super.addEventListener(type, ...rest)
-      if (!this.#types.has(type)) this.#source.addEventListener(type, this.#pass)
-      this.#types.add(type)
-    }
-    #handle(type, f) {
-      this.removeEventListener(type, this.#handlers[type])
-      this.addEventListener(type, this.#handlers[type] = f)
-    }
-    get onopen() { return this.#handlers.open ?? null }
-    set onopen(f) { this.#handle('open', f) }
-    get onmessage() { return this.#handlers.message ?? null }
-    set onmessage(f) { this.#handle('message', f) }
-    get onerror() { return this.#handlers.error ?? null }
-    set onerror(f) { this.#handle('error', f) }
-  }
-})()
+function say(state) {
+  if (left || !token) return
+  const url = message(state)
+  // Blockers remove sendBeacon, and so does a setting of Firefox. It can also refuse.
+  if (!navigator.sendBeacon?.(url)) fetch(url, { method: 'POST', keepalive: true }).catch(() => {})
+}
+
+// ask sends the page's state where there is time for the response, which shows whether the
+// token is still valid.
+async function ask() {
+  if (left || !token) return
+  const asked = token
+  const response = await fetch(message(document.visibilityState), { method: 'POST', signal: AbortSignal.timeout(2000) }).catch(() => null)
+  if (asked !== token) return
+  if (response?.status === 403) refused()
+  else if (response?.ok) sessionStorage.removeItem('presence.reloaded')
+}
+
+// Tokens of before a restart are refused if the server has another key. The page gets a new
+// one by a reload, once until a message is accepted, unless it prevents that.
+function refused() {
+  if (left || sessionStorage.getItem('presence.reloaded')) return
+  if (!document.dispatchEvent(new CustomEvent('presence:refused', { cancelable: true }))) return
+  sessionStorage.setItem('presence.reloaded', '1')
+  left = true // without a goodbye, which would be the other tab's as well
+  location.reload()
+}
+
+// A tab that was duplicated has the token of the first one, which holds a Web Lock of that
+// name. Two pages must not be one session. The lock is given back while the browser keeps the
+// page, which it would not do otherwise.
+function claim(options) {
+  const claimed = token
+  navigator.locks?.request('presence ' + claimed, options, lock => {
+    if (claimed !== token) return
+    return lock ? new Promise(resolve => release = resolve) : refused()
+  }).catch(() => claimed === token && refused())
+}
+
+// A page whose body is replaced, as with hx-boost, gets another token if the tag is in the
+// body. The session of the old one ends.
+function follow() {
+  const tags = document.querySelectorAll('script[data-page]')
+  if (tag === tags[tags.length - 1]) return
+  tag = tags[tags.length - 1]
+  const next = tag?.dataset.page ?? ''
+  if (next === token) return
+  say('gone')
+  release()
+  token = next
+  left = false
+  if (!token) return
+  claim({ ifAvailable: true })
+  for (const source of streams) source.reconnect()
+}
+
+follow()
+if (!token) console.error('presence: the script needs the page\'s token in its tag: data-page="…"')
+new MutationObserver(follow).observe(document, { childList: true, subtree: true })
+if (tag?.dataset.renew > 0) setInterval(ask, tag.dataset.renew * 1000)
+
+// Firefox may not have the time for more than this, and it comes before the streams are closed.
+let hiding = false // the page is being left
+addEventListener('pagehide', () => {
+  hiding = true
+  say('gone')
+  release()
+}, { capture: true })
+addEventListener('pageshow', event => {
+  hiding = false
+  if (!event.persisted) return
+  claim({ signal: AbortSignal.timeout(5000) }) // its own lock may not be back yet
+  ready = ask() // streams are opened after it, so that the goodbye is handled first
+}, { capture: true })
+document.addEventListener('visibilitychange', () => {
+  if (document.visibilityState === 'visible') ask()
+  else say(hiding ? 'gone' : 'hidden')
+})
+
+// htmx 2 makes its streams with this function, as soon as the document is complete.
+const connectHTMX = () => {
+  if (globalThis.htmx) htmx.createEventSource = url => connect(url, { withCredentials: true })
+}
+if (globalThis.htmx) connectHTMX()
+else document.addEventListener('DOMContentLoaded', connectHTMX)

@@ -1,10 +1,7 @@
 package presence
 
 import (
-	"bytes"
-	"crypto/sha256"
 	_ "embed" // the script
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,7 +9,10 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
-	"time"
+	"strings"
+
+	"example.org/sse/browser"
+	"example.org/sse/internal/script"
 )
 
 // The states that a page reports.
@@ -23,12 +23,13 @@ const (
 )
 
 //go:embed page.js
-var script []byte
+var pageScript string
 
-// scriptTag changes with the script.
-var scriptTag = func() string {
-	sum := sha256.Sum256(script)
-	return `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
+// page is the module of package browser and the page's, in one file: the second one's first
+// line imports the first.
+var page = func() *script.Script {
+	_, rest, _ := strings.Cut(pageScript, "\n")
+	return script.New(browser.Source() + rest)
 }()
 
 // ServeHTTP serves the script for pages and receives its messages:
@@ -50,11 +51,7 @@ var scriptTag = func() string {
 func (t *Tracker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
-		h := w.Header()
-		h.Set("Content-Type", "text/javascript; charset=utf-8")
-		h.Set("Cache-Control", "max-age=3600")
-		h.Set("ETag", scriptTag)
-		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(script))
+		page.ServeHTTP(w, r)
 	case http.MethodPost:
 		t.serveMessage(w, r)
 	default:

@@ -19,24 +19,25 @@ import (
 // lockPage shows the locks of cards and who is here, and has all buttons for card 7. It has
 // no more than what the documentation of packages locks and presence shows.
 const lockPage = `<!doctype html><html><head><link rel=icon href=data:>
-<script src="/page.js" data-page="%[1]s"></script></head><body>
+<script type=module src="/page.js" data-page="%[1]s"></script></head><body>
 <p id=locks></p><p id=people></p><p id=answer></p>
-<script>
+<script type=module>
+	import { connect, post as send, update } from '/page.js'
 	const held = new Map()
 	let fence
 	const render = () => locks.textContent = [...held.values()].map(l => l.key + ' ' + l.holder.user + (l.queue ?? []).map(s => ', ' + s.user)).join('; ')
-	const source = new EventSource('/locks?page=%[1]s')
+	const source = connect('/locks')
 	source.addEventListener('locks', e => { held.clear(); for (const l of JSON.parse(e.data)) held.set(l.key, l); render(); document.body.dataset.joined = (document.body.dataset.joined ?? 0) * 1 + 1 })
 	source.addEventListener('lock', e => { const l = JSON.parse(e.data); l.holder ? held.set(l.key, l) : held.delete(l.key); render() })
-	new EventSource('/people?page=%[1]s').addEventListener('presence', e => people.textContent = JSON.parse(e.data).members.map(m => m.user + ' ' + (m.data ?? '')).join(', '))
+	connect('/people').addEventListener('presence', e => people.textContent = JSON.parse(e.data).members.map(m => m.user + ' ' + (m.data ?? '')).join(', '))
 	const post = async (url, form) => {
-		const response = await fetch(url, {method: 'POST', body: new URLSearchParams(form), headers: {'Page-Token': '%[1]s'}})
+		const response = await send(url, form)
 		const text = await response.text()
 		try { const l = JSON.parse(text); fence = l.fence; answer.textContent = response.status + ' ' + (l.error ?? '') + ' ' + (l.holder?.user ?? '') } catch { answer.textContent = response.status }
 	}
-	const act = action => post('/locks', {action, card: 7, reason: 'lunch'})
-	const save = text => post('/save', {card: 7, fence, text})
-	const type = data => fetch('/page.js?page=%[1]s', {method: 'POST', body: JSON.stringify(data), headers: {'Content-Type': 'application/json'}})
+	window.act = action => post('/locks', {action, card: 7, reason: 'lunch'})
+	window.save = text => post('/save', {card: 7, fence, text})
+	window.type = update
 </script></body></html>`
 
 // A lockSite is the program of the documentation, with who is here besides.

@@ -38,14 +38,14 @@ type house struct {
 
 const (
 	housePage = `<!doctype html><html><head><link rel=icon href=data:><title>House</title>
-<script src="/page.js" data-page="%[1]s" data-renew="0.5"></script>%[2]s</body></html>`
-	houseNative = `<script>
-	addEventListener('DOMContentLoaded', () => {
-		const source = new EventSource('/events?page=%[1]s')
-		source.onmessage = e => out.textContent += e.data
-		source.onopen = () => document.body.dataset.stream = 'open'
-		source.onerror = () => document.body.dataset.stream = 'lost'
-	})</script></head><body><p id=out></p>`
+<script type=module src="/page.js" data-page="%[1]s" data-renew="0.5"></script>%[2]s</body></html>`
+	houseNative = `<script type=module>
+	import { connect } from '/page.js'
+	const source = connect('/events')
+	source.onmessage = e => out.textContent += e.data
+	source.onopen = () => document.body.dataset.stream = 'open'
+	source.onerror = () => document.body.dataset.stream = 'lost'
+	</script></head><body><p id=out></p>`
 	houseHtmx2 = `<script src="/scripts/htmx.org/dist/htmx.min.js"></script><script src="/scripts/htmx-ext-sse/dist/sse.min.js"></script>
 </head><body hx-ext="sse" sse-connect="/events?page=%[1]s" hx-on::sse-open="this.dataset.stream = 'open'" hx-on::sse-error="this.dataset.stream = 'lost'">
 <p id=out sse-swap="message" hx-swap="beforeend"></p>`

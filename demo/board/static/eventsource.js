@@ -1,7 +1,9 @@
-// The page's stream, by the browser's EventSource alone. /page.js makes it reconnect
-// after errors that end an EventSource.
+// The page's stream, by an EventSource of /page.js. It is closed while the page is hidden: over
+// HTTP/1.1 a browser opens six connections to a server, for all of its tabs.
+import { connect } from '/page.js'
+
 const body = document.body
-const source = new EventSource(body.dataset.events)
+const source = connect('/events', { openWhenHidden: false })
 for (const region of document.querySelectorAll('[data-region]'))
   source.addEventListener(region.id, event => region.innerHTML = event.data)
 source.onopen = () => body.dataset.stream = 'open'
