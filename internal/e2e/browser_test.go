@@ -136,6 +136,9 @@ type tab struct {
 	name string
 	ctx  context.Context
 
+	firefox *firefox // if it is one of Firefox, and not of Chromium
+	handle  string   // its name there
+
 	mu       sync.Mutex
 	messages []string // of the console
 	expected []string // parts of messages that are no fault
@@ -180,6 +183,12 @@ func openIn(browser context.Context, t *testing.T, url string, options ...chrome
 // visit goes to a URL.
 func (b *tab) visit(url string) {
 	b.t.Helper()
+	if b.firefox != nil {
+		if err := b.inFirefox(func() error { return b.firefox.call("WebDriver:Navigate", map[string]any{"url": url}, nil) }); err != nil {
+			b.t.Fatal(err)
+		}
+		return
+	}
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	if err := chromedp.Do(ctx, chromedp.Navigate(url)); err != nil {
@@ -207,6 +216,13 @@ func (b *tab) checkConsole() {
 // eval returns the value of an expression.
 func eval[T any](b *tab, js string) T {
 	b.t.Helper()
+	if b.firefox != nil {
+		v, err := evalInFirefox[T](b, js)
+		if err != nil {
+			b.t.Fatalf("%s: %s: %v", b.name, js, err)
+		}
+		return v
+	}
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](js))
@@ -278,5 +294,19 @@ func same(t *testing.T, d *demo, tabs ...*tab) {
 			}
 			return ""
 		})
+	}
+}
+
+// close closes the tab, as a user does.
+func (b *tab) close() {
+	b.t.Helper()
+	var err error
+	if b.firefox == nil {
+		err = chromedp.Cancel(b.ctx)
+	} else {
+		err = b.inFirefox(func() error { return b.firefox.call("WebDriver:CloseWindow", map[string]any{}, nil) })
+	}
+	if err != nil {
+		b.t.Fatalf("%s: close: %v", b.name, err)
 	}
 }

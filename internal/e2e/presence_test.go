@@ -24,9 +24,10 @@ type house struct {
 	t       *testing.T
 	addr    string
 	tracker *presence.Tracker
-	page    string // instead of housePage, if not empty
-	repeat  bool   // render the last token once more
-	token   string // that was rendered last
+	open    func(t *testing.T, url string) *tab // in the browser
+	page    string                              // instead of housePage, if not empty
+	repeat  bool                                // render the last token once more
+	token   string                              // that was rendered last
 	group   sse.Set
 	server  *http.Server
 	served  chan error
@@ -56,9 +57,17 @@ const (
 
 var housePages = map[string]string{"/native": houseNative, "/htmx2": houseHtmx2, "/htmx4": houseHtmx4}
 
+// openHouse starts the server, for pages in Chromium.
 func openHouse(t *testing.T) *house {
 	t.Helper()
 	needChromium(t)
+	h := newHouse(t)
+	h.open = func(t *testing.T, url string) *tab { return open(t, url) }
+	return h
+}
+
+func newHouse(t *testing.T) *house {
+	t.Helper()
 	h := &house{t: t, tracker: &presence.Tracker{Key: []byte("kept over restarts"), Grace: time.Second}}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -135,7 +144,7 @@ func (h *house) url(path string) string { return "http://" + h.addr + path }
 // visit opens a page, and waits until its session is present.
 func (h *house) visit(path string) (*tab, presence.Session) {
 	h.t.Helper()
-	b := open(h.t, h.url(path))
+	b := h.open(h.t, h.url(path))
 	b.await(soon, "document.body.dataset.stream === 'open'")
 	h.mu.Lock()
 	defer h.mu.Unlock()
