@@ -140,6 +140,7 @@ type cable struct {
 	name    string // of the network
 	link    string // our end
 	address string // ours
+	far     string // the other one
 }
 
 // lay lays a cable. It skips the test where that is not allowed.
@@ -154,8 +155,8 @@ func lay(t *testing.T, n int) *cable {
 		name:    fmt.Sprintf("sse%d-%d", os.Getpid(), n),
 		link:    fmt.Sprintf("sse%d", n),
 		address: fmt.Sprintf("10.213.%d.1", n%250),
+		far:     fmt.Sprintf("10.213.%d.2", n%250),
 	}
-	other := fmt.Sprintf("10.213.%d.2/24", n%250)
 	t.Cleanup(func() {
 		ctx := context.WithoutCancel(t.Context())
 		exec.CommandContext(ctx, "ip", "netns", "del", c.name).Run() // its links go with it,
@@ -166,7 +167,7 @@ func lay(t *testing.T, n int) *cable {
 		"link add " + c.link + " type veth peer name eth0 netns " + c.name,
 		"addr add " + c.address + "/24 dev " + c.link,
 		"link set " + c.link + " up",
-		"-n " + c.name + " addr add " + other + " dev eth0",
+		"-n " + c.name + " addr add " + c.far + "/24 dev eth0",
 		"-n " + c.name + " link set eth0 up",
 	} {
 		if out, err := exec.CommandContext(t.Context(), "ip", strings.Fields(args)...).CombinedOutput(); err != nil {
