@@ -15,6 +15,7 @@ govulncheck=v1.9.0
 tools='
 gcc,clang:gcc libc6-dev:race
 chromium,chromium-browser,google-chrome:chromium:browser
+firefox-esr,firefox:firefox-esr:browser
 nginx:nginx-light:./internal/e2e
 ip:iproute2:faults
 nginx:nginx-light:./cmd/sse

@@ -55,7 +55,7 @@ const (
 <p id=out></p>`
 )
 
-var housePages = map[string]string{"/native": houseNative, "/htmx2": houseHtmx2, "/htmx4": houseHtmx4}
+var housePages = map[string]string{"/native": houseNative, "/htmx2": houseHtmx2, "/htmx4": houseHtmx4, "/boost2": houseBoost2, "/boost4": houseBoost4}
 
 // openHouse starts the server, for pages in Chromium.
 func openHouse(t *testing.T) *house {
