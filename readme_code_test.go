@@ -13,6 +13,7 @@ import (
 
 	"example.org/sse"
 	"example.org/sse/backplane"
+	"example.org/sse/browser"
 	"example.org/sse/locks"
 	"example.org/sse/presence"
 	"example.org/sse/ssetest"
@@ -47,6 +48,10 @@ func detached(l net.Listener, group *sse.Set) *http.Server {
 	srv := &http.Server{}
 	go srv.Serve(sse.Listener(l))
 	return srv
+}
+
+func module() {
+	http.Handle("GET /eventsource.js", browser.Handler())
 }
 
 func viewPerClient() {
@@ -122,7 +127,7 @@ func TestMissedEvents(t *testing.T) {
 }
 
 var (
-	_ = []any{broadcast, answer, detached, viewPerClient, lockSite, shared, rendered, read, shutDown}
+	_ = []any{broadcast, answer, detached, module, viewPerClient, lockSite, shared, rendered, read, shutDown}
 
 	board  any
 	users  sse.Map[string]

@@ -17,16 +17,17 @@
 //	data.Token, data.Session = tracker.Token(user)
 //	w.Header().Set("Cache-Control", "no-store")
 //
-//	<script src="/page.js" data-page="{{.Token}}"></script>
+//	<script type="module" src="/page.js" data-page="{{.Token}}"></script>
 //
 // The tracker serves the script and receives its messages:
 //
 //	http.Handle("/page.js", tracker)
 //
-// The URL of each of the page's streams contains the token:
+// The URL of each of the page's streams contains the token. The script adds it to its own
+// streams, and to those of htmx 2:
 //
-//	new EventSource("/events?page={{.Token}}")                     the browser's own
-//	<body hx-ext="sse" sse-connect="/events?page={{.Token}}">      htmx 2
+//	import { connect } from "/page.js"; connect("/events")         a module of the page
+//	<body hx-ext="sse" sse-connect="/events">                      htmx 2
 //	<body hx-sse:connect="/events?page={{.Token}}">                htmx 4
 //
 // The handler of the streams connects the session, in the places that the page shows, and
@@ -55,27 +56,42 @@
 // user is typing. The page sets it by a message to the tracker, or the program does by
 // [Tracker.SetData]:
 //
-//	fetch("/page.js?page={{.Token}}", {method: "POST", body: JSON.stringify({typing: true}),
-//		headers: {"Content-Type": "application/json"}})
+//	import { update } from "/page.js"; update({typing: true})
 //
 // The data reaches all processes, shows in the members of every place where the session is,
 // and ends with the session.
 //
 // # The script
 //
-// The script is a screenful of plain JavaScript; read it with GET /page.js. It reports
-// when the page is left, restored, hidden or shown, and renews the session if asked to. If
-// the page's token is refused, as after a restart with another [Tracker.Key], or another
-// tab has it, which was duplicated, the script reloads the page, once; a listener of the
-// document's event presence:refused can prevent that with preventDefault.
+// The script is a module of plain JavaScript; read it with GET /page.js. It reports when the
+// page is left, restored, hidden or shown, and renews the session if asked to. If the page's
+// token is refused, as after a restart with another [Tracker.Key], or another tab has it, which
+// was duplicated, the script reloads the page, once; a listener of the document's event
+// presence:refused can prevent that with preventDefault.
 //
-// It also replaces the browser's EventSource by a class with the same interface, which
-// htmx 2 uses without knowing. If the browser gives up on a stream, as Firefox does when
-// a server restarts, and as every browser does after a response that is not 200, the
-// class opens it again after 2 to 4 s, and then after longer times, up to a minute, with
-// the id of the last event and with all listeners. To stop it, call close. htmx 4 makes
-// its own streams and reconnects by itself; it only needs the script for presence
-// messages.
+// It exports these functions. Their types are in page.d.ts, in this folder, which imports those
+// of package browser:
+//
+//	connect(url, init)   opens a stream with the page's token
+//	update(data)         sets the data of the session, at most once in 100 ms
+//	post(url, fields)    sends a form with the page's token, for package locks
+//	id()                 returns the page's name, which is Session.Page
+//	leave()              ends the session, at a logout for example
+//
+// A stream of connect is an EventSource of package [example.org/sse/browser], which the script
+// contains, and exports as well: it reconnects after every failure, with the id of the last
+// event, and notices a dead connection. htmx 2 gets its streams from connect, by
+// htmx.createEventSource. htmx 4 makes its own streams and reconnects by itself; it only needs
+// the script for presence messages. The browser's EventSource stays as it is: it works for
+// presence if its URL has the token, but gives up after any response that is not 200, and is
+// kept open when the page is left.
+//
+// The script works under the policy script-src 'self', and without sendBeacon.
+//
+// On a site that replaces the body instead of loading pages, as with hx-boost, put the script's
+// tag into the body, and the elements with streams as well. Then each new body brings its token:
+// the script ends the session of the last one, and its streams reconnect with the new token. If
+// the tag is in the head, the first page's session lasts until the page is left.
 //
 // # The end of a session
 //

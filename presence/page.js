@@ -45,7 +45,7 @@ export function post(url, fields) {
 }
 
 // update sets the data of the page's session. Of several calls within a short time, the last
-// one counts.
+// one counts. It is sent again as long as the session is not present yet.
 let last, waiting, updating
 export function update(data) {
   last = data
@@ -54,8 +54,11 @@ export function update(data) {
     while (waiting !== undefined) {
       const body = waiting
       waiting = undefined
-      await fetch(message(document.visibilityState), { method: 'POST', body, headers: { 'Content-Type': 'application/json' } }).catch(() => {})
-      await new Promise(resolve => setTimeout(resolve, updateInterval))
+      const headers = { 'Content-Type': 'application/json' }
+      const response = await fetch(message(document.visibilityState), { method: 'POST', body, headers }).catch(() => null)
+      const absent = response?.status === 409
+      await new Promise(resolve => setTimeout(resolve, absent ? 10 * updateInterval : updateInterval))
+      if (absent && !left) waiting ??= body
     }
     updating = undefined
   })()

@@ -139,15 +139,15 @@ func TestModuleWayBack(t *testing.T) {
 	})
 }
 
-// Several tabs have the same URL's stream at once. Firefox holds a request for a URL back
-// while another one is read, if that can be cached.
+// Several tabs have the same URL's stream at once: Firefox holds a request for a URL back
+// while another one is read, if that can be cached. After a restart all of them have it again.
 func TestModuleInTabs(t *testing.T) {
 	overBrowsers(t, func(t *testing.T, open func(*testing.T, string) *tab) {
 		var group sse.Set
-		url := "http://" + startRestartable(t, moduleSite(&group), false).addr
+		site := startRestartable(t, moduleSite(&group), false)
 		var tabs []*tab
 		for range 3 {
-			b := open(t, url+"/")
+			b := open(t, "http://"+site.addr+"/")
 			b.logs(soon, "open")
 			tabs = append(tabs, b)
 		}
@@ -157,6 +157,15 @@ func TestModuleInTabs(t *testing.T) {
 			b.logs(soon, "open,1")
 		}
 		t.Logf("3 tabs have an event after %v", time.Since(begin).Round(time.Millisecond))
+		site.shutdown()
+		group.Dispatch("", "2")
+		for _, b := range tabs {
+			b.await(soon, "log.includes('error 0')") // the connection was refused
+		}
+		site.start()
+		for _, b := range tabs {
+			b.await(15*time.Second, "log.filter(text => text === '2').length === 1 && log.at(-1) === '2'")
+		}
 	})
 }
 
