@@ -1,6 +1,6 @@
 // Command demo serves a board that several people change at once, kept in step
 // by server-sent events. The same board is served to pages made with htmx 4, with
-// htmx 2, and with the browser's EventSource alone.
+// htmx 2, and with an EventSource alone.
 package main
 
 import (

@@ -84,7 +84,7 @@ func TestRoundTrip(t *testing.T) {
 	byName.until("board", "Nothing here.")
 	byName.until("people", "Here now", `class="count">2<`)
 	byName.until("clock", "Asia/Kolkata")
-	byName.until("machine", "<svg", "Memory")
+	byName.until("machine", "<svg", "Streams")
 	partial.until("", `<hx-partial hx-target="#people">`, `class="count">2<`)
 	partial.until("", `<hx-partial hx-target="#machine">`, "<svg")
 

@@ -4,26 +4,27 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/shirou/gopsutil/v4/cpu"
-	"github.com/shirou/gopsutil/v4/mem"
+
+	"example.org/sse"
 )
 
 // samples is the number of samples that the charts show, one per second.
 const samples = 60
 
-// A machine measures the computer that the demo runs on, once per second.
+// A machine measures the computer that the demo runs on, and this process's streams, once
+// per second.
 type machine struct {
 	views *views
 
-	mu     sync.Mutex
-	cpu    []float64 // in percent, the newest last
-	memory []float64
-	used   uint64 // bytes of memory
-	total  uint64
+	mu      sync.Mutex
+	cpu     []float64 // in percent, the newest last
+	streams []float64
 }
 
 func newMachine(v *views) *machine { return &machine{views: v} }
@@ -54,21 +55,17 @@ func (m *machine) measure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	memory, err := mem.VirtualMemoryWithContext(ctx)
-	if err != nil {
-		return err
-	}
+	stats := sse.ReadStats()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.cpu = push(m.cpu, busy[0])
-	m.memory = push(m.memory, memory.UsedPercent)
-	m.used, m.total = memory.Used, memory.Total
+	m.cpu = push(m.cpu, min(max(busy[0], 0), 100))
+	m.streams = push(m.streams, float64(stats.Attached+stats.Detached))
 	return nil
 }
 
 // push appends a sample and drops those that the chart no longer shows.
 func push(list []float64, v float64) []float64 {
-	list = append(list, min(max(v, 0), 100))
+	list = append(list, v)
 	return list[max(len(list)-samples, 0):]
 }
 
@@ -82,11 +79,12 @@ type chart struct {
 // A point is on a chart's line. Y grows downwards.
 type point struct{ X, Y float64 }
 
-func newChart(class, name, detail string, list []float64) chart {
+// newChart returns the chart of samples, from 0 to top.
+func newChart(class, name, detail, unit string, top float64, list []float64) chart {
 	c := chart{Class: class, Name: name, Detail: detail, Value: "–"}
 	for i, v := range list {
-		c.Line = append(c.Line, point{X: float64(samples - len(list) + i), Y: 100 - v})
-		c.Value = fmt.Sprintf("%.0f%%", v)
+		c.Line = append(c.Line, point{X: float64(samples - len(list) + i), Y: 100 - 100*v/top})
+		c.Value = fmt.Sprintf("%.0f%s", v, unit)
 	}
 	return c
 }
@@ -111,11 +109,10 @@ func (c chart) First() float64 {
 // html returns the charts as they are now.
 func (m *machine) html() string {
 	m.mu.Lock()
-	const gib = 1 << 30
-	detail := fmt.Sprintf("%.1f of %.1f GiB", float64(m.used)/gib, float64(m.total)/gib)
+	most := max(slices.Max(append(m.streams, 0)), 1)
 	charts := []chart{
-		newChart("cpu", "Processor", "the last minute", m.cpu),
-		newChart("memory", "Memory", detail, m.memory),
+		newChart("cpu", "Processor", "the last minute", "%", 100, m.cpu),
+		newChart("streams", "Streams", "open now", "", 1.25*most, m.streams),
 	}
 	m.mu.Unlock()
 	return m.views.html("machine", charts)

@@ -18,4 +18,37 @@ func TestPresenceCloseInFirefox(t *testing.T) {
 		b.close()
 		t.Logf("%s: tab closed: gone after %v", page, h.awaitPresent(session, false, begin, time.Second))
 	}
+	h.page = housePageBlocked
+	b, session := h.visit("/native")
+	begin := time.Now()
+	b.close()
+	t.Logf("without sendBeacon: gone after %v", h.awaitPresent(session, false, begin, time.Second))
+}
+
+// A page of Firefox is present again on the way back, and after a restart.
+func TestPresenceWayBackInFirefox(t *testing.T) {
+	h := newHouse(t)
+	h.open = startFirefox(t).open
+	h.tracker.Grace = time.Hour
+	for _, page := range []string{"/native", "/htmx2", "/htmx4"} {
+		b, session := h.visit(page)
+		b.visit(h.url("/elsewhere"))
+		h.awaitPresent(session, false, time.Now(), time.Second)
+		b.do("setTimeout(() => history.back())")
+		b.await(soon, "document.title === 'House' && document.body.dataset.stream === 'open'")
+		h.mu.Lock()
+		back := h.session // another one, if Firefox has loaded the page again
+		h.mu.Unlock()
+		h.awaitPresent(back, true, time.Now(), soon)
+		h.stop()
+		b.await(soon, "document.body.dataset.stream === 'lost'")
+		h.start()
+		b.await(15*time.Second, "document.body.dataset.stream === 'open'")
+		h.awaitPresent(back, true, time.Now(), soon)
+		if n := h.tracker.Len(); n != 1 {
+			t.Errorf("%s: got %d sessions, want 1", page, n)
+		}
+		b.close()
+		h.awaitPresent(back, false, time.Now(), time.Second)
+	}
 }

@@ -50,6 +50,7 @@ func TestRestart(t *testing.T) {
 	}
 	for _, b := range tabs {
 		b.await(0, "window.planted === 'still here'")
+		b.await(0, "document.querySelector('#notice').innerText === ''")
 	}
 }
 

@@ -13,9 +13,11 @@ document.addEventListener('saved', event => {
   if (!event.target.closest('dialog')) event.target.reset?.()
 })
 
-// The server could not be reached. Each page has another event for that.
+// The server could not be reached. Each page has another event for that. With an errorInfo,
+// htmx:error is htmx 2's, which also fires it for a stream that was lost and reconnects.
 for (const name of ['unsent', 'htmx:sendError', 'htmx:error'])
-  document.addEventListener(name, () => {
+  document.addEventListener(name, event => {
+    if (name === 'htmx:error' && event.detail?.errorInfo) return
     const notice = $('dialog[open] form output') ?? $('#notice')
     notice.innerHTML = '<p class="mistake">The server could not be reached. Try again in a moment.</p>'
   })
@@ -70,10 +72,17 @@ function mark(place) {
   place?.before?.classList.add('before')
 }
 
-// The focus stays on a button that an update replaces.
-let focused = ''
-document.addEventListener('focusin', event => focused = event.target.id)
-document.addEventListener('pointerdown', () => focused = '')
+// The focus stays on a button that an update replaces. If there is no such button any more, it
+// goes to the card's next best, to the card that was below or above, or to the composer.
+let focused = []
+document.addEventListener('focusin', event => {
+  const card = event.target.closest('.card')
+  const ids = [card, card?.nextElementSibling, card?.previousElementSibling].filter(Boolean).map(near => near.dataset.card)
+  focused = event.target.id ? [event.target.id, ...ids.map(id => `edit-${id}`)] : []
+})
+document.addEventListener('pointerdown', () => focused = [])
 new MutationObserver(() => {
-  if (focused && document.activeElement === document.body) document.getElementById(focused)?.focus()
+  if (!focused.length || document.activeElement !== document.body) return
+  const next = focused.map(id => document.getElementById(id)).find(Boolean) ?? $('.composer textarea')
+  next.focus()
 }).observe($('#board'), {childList: true})

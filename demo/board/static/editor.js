@@ -8,7 +8,7 @@ const me = JSON.parse(editor.dataset.session) // this page's session: its user, 
 let card // the card in the editor
 
 document.addEventListener('click', event => {
-  if (event.target.closest('[data-close]')) editor.close()
+  if (event.target.closest('[data-close]')) discard()
   const id = event.target.closest('[data-edit]')?.closest('.card').dataset.card
   if (id) edit(id)
 })
@@ -136,4 +136,13 @@ editor.addEventListener('close', () => {
   if (editor.dataset.state === 'mine' || editor.dataset.state === 'waiting') lock('release', card)
   editor.dataset.state = ''
 })
+
+// A text that was changed is not discarded without a question.
+let changed = false
+form.addEventListener('input', () => changed = true)
+const mayDiscard = () => !editor.open || !changed || confirm('Discard your changes?')
+function discard() { if (mayDiscard()) editor.close() }
+editor.addEventListener('cancel', event => { if (!mayDiscard()) event.preventDefault() }) // Escape
+editor.addEventListener('close', () => changed = false)
+addEventListener('beforeunload', event => { if (editor.open && changed) event.preventDefault() })
 document.addEventListener('saved', event => editor.contains(event.target) && editor.close())
