@@ -34,8 +34,8 @@ func TestModuleCutCable(t *testing.T) {
 		cable.cut()
 		awaitMembers(t, &group, 0)
 		group.Dispatch("", "2")
-		b.await(soon, "source.readyState === 0") // the page has noticed, too
-		time.Sleep(5 * keepAlive)                // it tries in vain
+		b.await(soon, "source.readyState === 0")
+		time.Sleep(5 * keepAlive) // the page has noticed, too, and tries in vain
 		cable.mend()
 		begin := time.Now()
 		b.await(20*time.Second, "log.at(-1) === '2'")

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -8,8 +9,8 @@ import (
 )
 
 // typedPage uses all that the modules export, as their types say.
-const typedPage = `import { EventSource, connect, id, leave, post, update } from '../../../presence/page.js'
-import { EventSource as Plain, type StreamErrorEvent } from '../../../browser/eventsource.js'
+const typedPage = `import { EventSource, connect, id, leave, post, update } from '%[1]s/presence/page.js'
+import { EventSource as Plain, type StreamErrorEvent } from '%[1]s/browser/eventsource.js'
 
 const source: EventSource = connect('/events', {
 	withCredentials: true, heartbeat: 0, openWhenHidden: false,
@@ -34,13 +35,12 @@ export {}
 // The types of the modules are what a page needs, and what the modules export.
 func TestModuleTypes(t *testing.T) {
 	needPackages(t)
-	dir, err := os.MkdirTemp(".", "types")
+	root, err := filepath.Abs(filepath.Join("..", ".."))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
-	page := filepath.Join(dir, "page.ts")
-	if err := os.WriteFile(page, []byte(typedPage), 0o600); err != nil {
+	page := filepath.Join(t.TempDir(), "page.ts")
+	if err := os.WriteFile(page, fmt.Appendf(nil, typedPage, filepath.ToSlash(root)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	out, err := exec.CommandContext(t.Context(), filepath.Join("node_modules", ".bin", "tsc"), "--noEmit", "--strict", "--ignoreConfig",
