@@ -28,7 +28,9 @@ func TestMain(m *testing.M) {
 		os.Exit(play(role))
 	}
 	flag.Parse()
-	os.Exit(run(m))
+	code := run(m)
+	quitFirefox()
+	os.Exit(code)
 }
 
 // run builds the demo and starts the browser, once for all tests.
@@ -138,6 +140,7 @@ type tab struct {
 
 	firefox *firefox // if it is one of Firefox, and not of Chromium
 	handle  string   // its name there
+	closed  bool
 
 	mu       sync.Mutex
 	messages []string // of the console
@@ -300,6 +303,7 @@ func same(t *testing.T, d *demo, tabs ...*tab) {
 // close closes the tab, as a user does.
 func (b *tab) close() {
 	b.t.Helper()
+	b.closed = true
 	var err error
 	if b.firefox == nil {
 		err = chromedp.Cancel(b.ctx)

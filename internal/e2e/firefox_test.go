@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -10,17 +11,19 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 )
 
-// A firefox is a browser of the test's own, driven by its own protocol, Marionette: arrays in
+// A firefox is a browser, driven by its own protocol, Marionette: arrays in
 // JSON, each after its length. The commands are those of WebDriver.
 type firefox struct {
-	t    *testing.T
-	conn net.Conn
-	in   *bufio.Reader
+	cmd     *exec.Cmd
+	profile string // its folder
+	conn    net.Conn
+	in      *bufio.Reader
 
 	mu      sync.Mutex // one command at a time
 	sent    int
@@ -38,52 +41,92 @@ func firefoxPath() string {
 	return ""
 }
 
-// startFirefox starts the browser. It skips the test with -short or if there is no Firefox; in
-// CI the test fails if there is none.
-func startFirefox(t *testing.T) *firefox {
+// firefoxes starts the browser that the tests share, when one needs it. It is nil if Firefox is
+// not installed.
+var firefoxes = sync.OnceValues(launchFirefox)
+
+// quitFirefox ends the browser, if it was started.
+var quitFirefox = func() {}
+
+// needFirefox returns the browser. It skips the test with -short or if there is no Firefox; in CI
+// the test fails if there is none.
+func needFirefox(t *testing.T) *firefox {
 	t.Helper()
 	skipShort(t)
-	path := firefoxPath()
-	if path == "" {
+	f, err := firefoxes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f == nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal("Firefox is not installed")
 		}
 		t.Skip("Firefox is not installed")
 	}
-	port, profile := freePort(t), t.TempDir()
-	prefs := fmt.Sprintf("user_pref(\"marionette.port\", %d);\nuser_pref(\"datareporting.policy.dataSubmissionEnabled\", false);\n", port)
-	if err := os.WriteFile(filepath.Join(profile, "user.js"), []byte(prefs), 0o600); err != nil {
-		t.Fatal(err)
+	return f
+}
+
+func launchFirefox() (*firefox, error) {
+	path := firefoxPath()
+	if path == "" {
+		return nil, nil
+	}
+	profile, err := os.MkdirTemp("", "firefox")
+	if err != nil {
+		return nil, err
 	}
 	cmd := exec.Command(path, "--marionette", "--headless", "--no-remote", "--profile", profile, "about:blank")
 	cmd.Env = append(os.Environ(), "HOME="+profile, "MOZ_CRASHREPORTER_DISABLE=1")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+	f := &firefox{cmd: cmd, profile: profile}
+	quitFirefox = f.quit
+	if err := f.start(); err != nil {
+		return nil, err
 	}
-	f := &firefox{t: t}
-	t.Cleanup(func() {
-		if f.conn != nil {
-			f.call("Marionette:Quit", map[string]any{"flags": []string{"eForceQuit"}}, nil)
-			f.conn.Close()
+	return f, nil
+}
+
+// start starts the process, on a port that it chooses, and a session in it.
+func (f *firefox) start() error {
+	prefs := "user_pref(\"marionette.port\", 0);\nuser_pref(\"datareporting.policy.dataSubmissionEnabled\", false);\n"
+	if err := os.WriteFile(filepath.Join(f.profile, "user.js"), []byte(prefs), 0o600); err != nil {
+		return err
+	}
+	if err := f.cmd.Start(); err != nil {
+		return err
+	}
+	var port []byte
+	for begin := time.Now(); len(port) == 0; port, _ = os.ReadFile(filepath.Join(f.profile, "MarionetteActivePort")) {
+		if time.Since(begin) > patience {
+			return errors.New("Firefox does not listen")
 		}
-		cmd.Process.Kill() // if it has not quit
-		cmd.Wait()
-	})
-	eventually(t, soon, func() string {
-		conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			return err.Error()
-		}
-		f.conn, f.in = conn, bufio.NewReader(conn)
-		return ""
-	})
+		time.Sleep(30 * time.Millisecond) // a process is starting
+	}
+	conn, err := net.Dial("tcp", "127.0.0.1:"+strings.TrimSpace(string(port)))
+	if err != nil {
+		return err
+	}
+	f.conn, f.in = conn, bufio.NewReader(conn)
 	if _, err := f.read(); err != nil { // its greeting
-		t.Fatal(err)
+		return err
 	}
-	f.need("WebDriver:NewSession", map[string]any{"capabilities": map[string]any{}}, nil)
-	f.need("WebDriver:GetWindowHandle", map[string]any{}, &value[string]{&f.first})
+	if err := f.call("WebDriver:NewSession", map[string]any{"capabilities": map[string]any{}}, nil); err != nil {
+		return err
+	}
+	err = f.call("WebDriver:GetWindowHandle", map[string]any{}, &value[string]{&f.first})
 	f.current = f.first
-	return f
+	return err
+}
+
+// quit ends the process.
+func (f *firefox) quit() {
+	if f.conn != nil {
+		f.conn.Close()
+	}
+	if f.cmd.Process != nil {
+		f.cmd.Process.Kill()
+		f.cmd.Wait()
+	}
+	os.RemoveAll(f.profile)
 }
 
 // A value is a result in an object of its own.
@@ -119,14 +162,6 @@ func (f *firefox) call(command string, params, result any) error {
 	return json.Unmarshal(parts[3], result)
 }
 
-// need is call for commands that must not fail.
-func (f *firefox) need(command string, params, result any) {
-	f.t.Helper()
-	if err := f.call(command, params, result); err != nil {
-		f.t.Fatal(err)
-	}
-}
-
 // read reads one message.
 func (f *firefox) read() ([]byte, error) {
 	length, err := f.in.ReadString(':')
@@ -153,6 +188,11 @@ func (f *firefox) open(t *testing.T, url string) *tab {
 		t.Fatal(err)
 	}
 	b.handle = opened.Handle
+	t.Cleanup(func() {
+		if !b.closed {
+			b.close()
+		}
+	})
 	b.visit(url)
 	return b
 }

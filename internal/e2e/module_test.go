@@ -15,10 +15,11 @@ import (
 // modulePage opens a stream with the module, and writes down what it is told: an event as its
 // type and data, the opening of the stream as "open", an error as its status.
 const modulePage = `import { EventSource } from '/eventsource.js'
+const query = new URLSearchParams(location.search)
 window.log = []
-window.source = new EventSource('/events', { heartbeat: Number(new URLSearchParams(location.search).get('heartbeat') ?? 30000) })
+window.source = new EventSource(query.get('events') ?? '/events', { heartbeat: Number(query.get('heartbeat') ?? 30000), withCredentials: query.has('events') })
 source.onopen = () => log.push('open')
-source.onmessage = e => log.push(e.data)
+source.onmessage = e => { log.push(e.data); window.lastEventId = e.lastEventId }
 source.onerror = e => log.push('error ' + e.status)`
 
 // moduleSite serves a page, whose policy forbids scripts of others, and its stream.
@@ -52,7 +53,7 @@ func overBrowsers(t *testing.T, test func(t *testing.T, open func(t *testing.T, 
 			return b
 		})
 	})
-	t.Run("Firefox", func(t *testing.T) { test(t, startFirefox(t).open) })
+	t.Run("Firefox", func(t *testing.T) { test(t, needFirefox(t).open) })
 }
 
 // logs waits until the page has been told something, and nothing else.
@@ -210,4 +211,38 @@ func TestModuleWithHTMX(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A page of another origin gets a stream, with its cookies, and resumes, all without a preflight.
+func TestModuleCrossOrigin(t *testing.T) {
+	overBrowsers(t, func(t *testing.T, open func(*testing.T, string) *tab) {
+		group := sse.Set{AcceptOptions: strict}
+		requests := make(chan string, 100)
+		other := startRestartable(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			cookie, _ := r.Cookie("user")
+			requests <- fmt.Sprintf("%s %s %v", r.Method, r.URL.Query().Get("lastEventId"), cookie)
+			w.Header().Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
+			w.Header().Set("Access-Control-Allow-Credentials", "true")
+			w.Header().Set("Set-Cookie", "user=ann; Path=/")
+			group.ServeHTTP(w, r)
+		}), false)
+		site := startRestartable(t, moduleSite(http.NotFoundHandler()), false)
+		b := open(t, "http://"+site.addr+"/?events=http://"+other.addr+"/")
+		awaitMember(t, &group)
+		group.DispatchEvent(sse.Event{Data: "one"})
+		b.logs(soon, "open,one")
+		id := eval[string](b, "lastEventId")
+		group.CloseAll()
+		awaitMember(t, &group)
+		group.Dispatch("", "two")
+		b.logs(soon, "open,one,error 200,open,two")
+		for i, want := range []string{"GET  ", "GET " + id + " user=ann"} {
+			if got := <-requests; !strings.HasPrefix(got, want) {
+				t.Errorf("request %d: got %q, want %q", i, got, want)
+			}
+		}
+		if len(requests) > 0 {
+			t.Errorf("got another request: %s", <-requests)
+		}
+	})
 }

@@ -9,7 +9,7 @@ import (
 // of ten do.
 func TestPresenceCloseInFirefox(t *testing.T) {
 	h := newHouse(t)
-	h.open = startFirefox(t).open
+	h.open = needFirefox(t).open
 	h.tracker.Grace = time.Hour
 	for i := range 10 {
 		page := []string{"/native", "/htmx2", "/htmx4"}[i%3]
@@ -28,7 +28,7 @@ func TestPresenceCloseInFirefox(t *testing.T) {
 // A page of Firefox is present again on the way back, and after a restart.
 func TestPresenceWayBackInFirefox(t *testing.T) {
 	h := newHouse(t)
-	h.open = startFirefox(t).open
+	h.open = needFirefox(t).open
 	h.tracker.Grace = time.Hour
 	for _, page := range []string{"/native", "/htmx2", "/htmx4"} {
 		b, session := h.visit(page)

@@ -106,7 +106,7 @@ func (s *Stream) deadlineLocked(now time.Time) time.Time {
 
 // reconnectAfter returns when a client should reconnect to a server that is being
 // restarted: not all clients at once, and not before it may be up again, since
-// Firefox gives up for good when a connection is refused.
+// browsers give up for good when a proxy in front of it answers 502.
 func (s *Stream) reconnectAfter() time.Duration {
 	base := s.retry
 	if base == 0 {
