@@ -144,7 +144,7 @@ func TestModuleWayBack(t *testing.T) {
 // while another one is read, if that can be cached. After a restart all of them have it again.
 func TestModuleInTabs(t *testing.T) {
 	overBrowsers(t, func(t *testing.T, open func(*testing.T, string) *tab) {
-		var group sse.Set
+		group := sse.Set{AcceptOptions: strict}
 		site := startRestartable(t, moduleSite(&group), false)
 		var tabs []*tab
 		for range 3 {
