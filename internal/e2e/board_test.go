@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 )
@@ -144,4 +145,28 @@ func drag(b *tab, id, column string, y int) {
 		if (fire(column, 'dragover', %d)) throw 'the column takes no cards'
 		if (!column.classList.contains('into')) throw 'the column is not marked'
 		fire(column, 'drop', %d)`, column, id, y, y))
+}
+
+// cards returns what the page shows, column by column, from top to bottom.
+func (b *tab) cards() []card {
+	b.t.Helper()
+	return eval[[]card](b, `[...document.querySelectorAll('#board .card')].map(card => ({
+		ID: card.dataset.card,
+		Column: card.closest('.column').dataset.column,
+		Text: card.querySelector('.text').textContent,
+	}))`)
+}
+
+// same waits until all pages show what the database has.
+func same(t *testing.T, d *demo, tabs ...*tab) {
+	t.Helper()
+	want := d.cards()
+	for _, b := range tabs {
+		eventually(t, soon, func() string {
+			if got := b.cards(); !slices.Equal(got, want) {
+				return fmt.Sprintf("%s shows\n%q\nthe database has\n%q", b.name, got, want)
+			}
+			return ""
+		})
+	}
 }

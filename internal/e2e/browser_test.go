@@ -276,30 +276,6 @@ func eventually(t *testing.T, limit time.Duration, check func() (complaint strin
 	}
 }
 
-// cards returns what the page shows, column by column, from top to bottom.
-func (b *tab) cards() []card {
-	b.t.Helper()
-	return eval[[]card](b, `[...document.querySelectorAll('#board .card')].map(card => ({
-		ID: card.dataset.card,
-		Column: card.closest('.column').dataset.column,
-		Text: card.querySelector('.text').textContent,
-	}))`)
-}
-
-// same waits until all pages show what the database has.
-func same(t *testing.T, d *demo, tabs ...*tab) {
-	t.Helper()
-	want := d.cards()
-	for _, b := range tabs {
-		eventually(t, soon, func() string {
-			if got := b.cards(); !slices.Equal(got, want) {
-				return fmt.Sprintf("%s shows\n%q\nthe database has\n%q", b.name, got, want)
-			}
-			return ""
-		})
-	}
-}
-
 // close closes the tab, as a user does.
 func (b *tab) close() {
 	b.t.Helper()

@@ -290,33 +290,6 @@ func TestPresenceRenewal(t *testing.T) {
 	t.Logf("no longer renewed: gone after %v", h.awaitPresent(session, false, begin, 6*time.Second))
 }
 
-// Another tab in front: htmx 4 has no stream then, but its session stays, and it is
-// there when the page is seen again.
-func TestPresenceHidden(t *testing.T) {
-	overPages(t, func(t *testing.T, h *house, page string) {
-		b, session := h.visit(page)
-		h.group.Dispatch("", "1")
-		b.await(soon, "document.getElementById('out').textContent === '1'")
-		other := open(t, h.url("/elsewhere"), chromedp.WithNewWindow(false))
-		other.front()
-		b.await(soon, "document.visibilityState === 'hidden'")
-		if page == "/htmx4" {
-			eventually(t, soon, h.streams)
-		}
-		h.group.Dispatch("", "2")
-		time.Sleep(2 * time.Second) // more than the grace
-		if !h.tracker.Present(session) {
-			t.Error("gone while hidden")
-		}
-		b.front()
-		b.await(soon, "document.getElementById('out').textContent === '12'")
-		time.Sleep(2 * time.Second) // more than the grace
-		if !h.tracker.Present(session) {
-			t.Error("gone after it was seen again")
-		}
-	})
-}
-
 // front brings a tab to the front of its window.
 func (b *tab) front() {
 	b.t.Helper()
