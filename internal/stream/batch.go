@@ -37,7 +37,7 @@ func (b *batch) writeTo(a *attached) (err error) {
 	for _, it := range b.items {
 		block := it.Chunk.Block()
 		if len(b.buf)+len(block) > batchPiece && len(b.buf) > 0 {
-			if err := a.writePiece(b.buf); err != nil {
+			if err := a.writePiece(b.buf, true); err != nil {
 				return err
 			}
 			b.buf = b.buf[:0]
@@ -47,22 +47,23 @@ func (b *batch) writeTo(a *attached) (err error) {
 			continue
 		}
 		for piece := range slices.Chunk(block, batchPiece) {
-			if err := a.writePiece(piece); err != nil {
+			if err := a.writePiece(piece, len(piece) == batchPiece); err != nil {
 				return err
 			}
 		}
 	}
 	if len(b.buf) > 0 {
-		if err := a.writePiece(b.buf); err != nil {
+		if err := a.writePiece(b.buf, false); err != nil {
 			return err
 		}
 	}
 	return a.control.Flush()
 }
 
-func (a *attached) writePiece(piece []byte) error {
+// writePiece writes a piece of the batch, which is not the last one if there is more.
+func (a *attached) writePiece(piece []byte, more bool) error {
 	_, err := a.w.Write(piece)
-	if err == nil && len(piece) >= batchPiece { // there may be more
+	if err == nil && more {
 		a.progress()
 	}
 	return err
