@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -43,14 +44,19 @@ func TestReplayIsFree(t *testing.T) {
 	})
 }
 
-// A client that has taken nothing for some time is granted one backlog, and one that
-// may still read four.
+// A client that has taken nothing for some time is granted one backlog, and one that may
+// still read eight. A process that was stopped looks twice: it cannot know what its
+// clients would have taken.
 func TestBacklogOfStalled(t *testing.T) {
 	for _, tt := range []struct {
-		name    string
-		stalled time.Duration
-		want    int // members
-	}{{"reading", time.Second, 1}, {"stalled", 10 * time.Second, 0}} {
+		name           string
+		stalled, pause time.Duration // before the first event, and after each
+		want           int           // members
+	}{
+		{"reading", time.Second, 0, 1},
+		{"stopped", 10 * time.Second, 0, 1},
+		{"stalled", 10 * time.Second, time.Second, 0},
+	} {
 		t.Run(tt.name, func(t *testing.T) {
 			overEach(t, func(t *testing.T, tr transport) {
 				group := sse.Set{AcceptOptions: &sse.AcceptOptions{Backlog: 100 << 10, WriteTimeout: -1}}
@@ -60,6 +66,7 @@ func TestBacklogOfStalled(t *testing.T) {
 				time.Sleep(tt.stalled) // fake
 				for range 4 {
 					group.Dispatch("", strings.Repeat("x", 60<<10))
+					time.Sleep(tt.pause) // fake
 				}
 				synctest.Wait()
 				if got := group.Len(); got != tt.want {
@@ -68,6 +75,25 @@ func TestBacklogOfStalled(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A client that takes small events slowly, and all the time, is no stalled one: not by its
+// write timeout, and not by its backlog.
+func TestSlowReaderOfSmallEvents(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		group := sse.Set{AcceptOptions: &sse.AcceptOptions{WriteTimeout: 10 * time.Second}}
+		st := tr.serve(t, &group).open()
+		synctest.Wait()
+		const events = 1000
+		pad := strings.Repeat(".", 1000)
+		for i := range events {
+			group.Dispatch("", strconv.Itoa(i)+pad)
+		}
+		for i := range events {
+			time.Sleep(50 * time.Millisecond) // fake; a piece takes 1.6 s
+			st.want("message|" + strconv.Itoa(i) + pad)
+		}
+	})
 }
 
 // A snapshot that waits does not hide what waits for a member behind it.
@@ -83,6 +109,7 @@ func TestMemberBehindSnapshot(t *testing.T) {
 		group.Add(source)
 		for range 4 {
 			group.Dispatch("", strings.Repeat("x", 60<<10))
+			time.Sleep(time.Second) // fake
 		}
 		synctest.Wait()
 		if got := group.Len(); got != 0 {

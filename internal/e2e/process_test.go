@@ -44,6 +44,7 @@ var roles = map[string]func(config []byte, in *bufio.Scanner, out *output) error
 	"node":   playNode,
 	"hub":    playHub,
 	"locks":  playLocks,
+	"flood":  playFlood,
 }
 
 func play(role string) int {

@@ -33,7 +33,6 @@ type detached struct {
 	socket    poll.Socket
 	flight    []eventlog.Item // the part of the last write that the socket has not taken
 	wrote     time.Duration   // the last write, after stream.opened
-	since     time.Duration   // when the client began to keep us waiting
 	by        time.Duration   // when the client must have taken a piece, 0 if nothing waits; lingering, when to close
 	owed      int32           // the rest of that piece
 	open      bool            // the socket is not closed
@@ -175,7 +174,7 @@ func (d *detached) stuckLocked(now time.Time) {
 	if d.by != 0 {
 		return
 	}
-	d.since = now.Sub(s.opened)
+	s.moved.Store(int64(now.Sub(s.opened))) // it keeps us waiting from now on
 	d.owed = batchPiece
 	d.by = never
 	if deadline := s.deadlineLocked(now); !deadline.IsZero() {

@@ -60,6 +60,7 @@ type Stream struct {
 	done     chan struct{} // closed when it has ended; nil until Done is called
 	after    *afterFunc    // called then
 	moved    atomic.Int64  // when the client last took a piece while more waited, after opened
+	doubted  time.Duration // when it was first seen to take nothing, after opened
 
 	keepAlive    time.Duration
 	writeTimeout time.Duration
@@ -194,10 +195,12 @@ const (
 )
 
 const (
-	// readingFor is how long a client that has taken nothing still counts as
-	// reading. The scheduler is fair in the long run only: on a busy machine a
-	// goroutine may be ready for a second before it runs.
-	readingFor = 2 * time.Second
+	// readingFor is how long a client may take nothing before it is doubted, and then
+	// again before it counts as stalled. The scheduler is fair in the long run only: on
+	// a busy machine a goroutine may be ready for a second before it runs. And after a
+	// process has been stopped, every client seems to have taken nothing: the doubt gives
+	// each a second to show otherwise.
+	readingFor = time.Second
 
 	// readingBacklogs is how many backlogs may wait for a client that reads.
 	readingBacklogs = 8
@@ -205,16 +208,22 @@ const (
 
 // progressLocked reports how the writing gets on.
 func (s *Stream) progressLocked() progress {
-	var since time.Duration // when the write in progress began
+	moved := time.Duration(s.moved.Load())
 	switch {
 	case s.detached != nil && len(s.detached.flight) > 0:
-		since = s.detached.since
 	case s.detached == nil && !s.attached.writing.IsZero():
-		since = s.attached.writing.Sub(s.opened)
+		moved = max(moved, s.attached.writing.Sub(s.opened))
 	default:
 		return ready
 	}
-	if time.Since(s.opened)-max(time.Duration(s.moved.Load()), since) < readingFor {
+	now := time.Since(s.opened)
+	switch {
+	case now-moved < readingFor:
+		return reading
+	case s.doubted <= moved:
+		s.doubted = now
+	}
+	if now-s.doubted < readingFor {
 		return reading
 	}
 	return stalled
