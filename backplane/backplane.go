@@ -103,7 +103,8 @@ type Store interface {
 	// fn returns an error; it returns that error. A deleted or expired record has a nil
 	// value. Some revisions of a record that changes often may be skipped, but never the
 	// newest, except if the record is deleted again before it was passed to fn. If the
-	// broker was down, Watch continues by itself, and may then repeat records.
+	// broker was down, Watch continues by itself. If the broker has lost changes, fn gets
+	// the records that are different by that, with revisions lower than earlier ones.
 	//
 	// The argument live reports that fn has got all records that existed when Watch was
 	// called. The first live batch may be empty. The slice is valid until fn returns; a

@@ -45,6 +45,7 @@ type watcher struct {
 	known map[string]uint64 // revisions of the records that exist
 	stale map[string]uint64 // the known ones that were not read again since the last begin
 	last  uint64            // the newest revision read
+	ever  uint64            // the newest one that ever was, at the last begin
 	doubt doubt
 
 	mu      sync.Mutex
@@ -98,7 +99,7 @@ func (w *watcher) begin(ctx context.Context) (span, error) {
 		}
 		s.end = m.Seq
 	}
-	w.stale = maps.Clone(w.known)
+	w.stale, w.ever = maps.Clone(w.known), s.last
 	return s, nil
 }
 
@@ -128,7 +129,7 @@ func (w *watcher) handle(messages []message, live bool) error {
 	if live {
 		for key, rev := range w.stale {
 			delete(w.known, key)
-			w.pending[key] = backplane.Record{Key: key, Rev: max(rev, w.last)}
+			w.pending[key] = backplane.Record{Key: key, Rev: max(rev, w.ever)}
 		}
 		w.stale = nil
 		w.live = true

@@ -241,7 +241,7 @@ func (t *Tracker) applyOtherLocked(rec backplane.Record, hash, id string) []*con
 		if !r.node.leased && r.node.timer == nil {
 			t.scheduleSweepLocked(r.node)
 		}
-	} else if rec.Rev <= r.rev {
+	} else if rec.Rev == r.rev || rec.Rev < r.rev && r.watch == t.watches {
 		r.watch = t.watches
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -125,8 +126,15 @@ func (t *Tracker) watchStore() {
 		watch := t.watches
 		t.mu.Unlock()
 		t.passOn(nil, watch, false)
-		listed := false
+		listed, newest := false, uint64(0)
 		err := t.Store.Watch(ctx, keyPrefix, func(batch []backplane.Record, live bool) error {
+			for _, rec := range batch {
+				if rec.Rev < newest {
+					t.forgetRevisions()
+					return errWentBack
+				}
+				newest = rec.Rev
+			}
 			for part := range slices.Chunk(batch, 256) { // so that other goroutines get the mutex
 				t.applyRecords(part)
 				t.passOn(part, watch, false)
@@ -147,6 +155,21 @@ func (t *Tracker) watchStore() {
 			t.sleep(retryDelay)
 		}
 	}
+}
+
+// errWentBack ends a watch: its revisions do not grow.
+var errWentBack = errors.New("the store has lost changes")
+
+// forgetRevisions is called when the store has lost its newest changes, as after a failover
+// to a server that had not got them. What this process has seen says nothing of revisions
+// that are given for the second time: the next watch's listing defines what there is. Until
+// then it has no lease, and then it writes its own records again.
+func (t *Tracker) forgetRevisions() {
+	t.mu.Lock()
+	t.seen, t.said, t.asked = 0, 0, 0
+	t.loseLeaseLocked()
+	t.mu.Unlock()
+	t.renewSoon()
 }
 
 // sleep waits, until the tracker is closed at most.
