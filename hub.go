@@ -95,7 +95,8 @@ func (h *Hub) start() (*eventlog.Log, *follower) {
 // WaitReady waits until the hub has the history of its Log, so that a client which
 // has been served elsewhere can resume here. A new process should not be sent
 // requests before, and a process that has missed events not until it has caught up. A
-// hub is not ready either once the Log has been closed, or could not be followed for 10 s.
+// hub is not ready either once the Log has been closed, or could not be followed for 10 s,
+// for example because its broker is away: see [backplane.Monitor].
 // It returns the context's error if that is done first, and [ErrClosed] after
 // Close. A hub without a Log is always ready.
 func (h *Hub) WaitReady(ctx context.Context) error {

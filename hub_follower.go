@@ -196,7 +196,7 @@ func (f *follower) ready(ctx context.Context) error {
 		if err := f.wait(ctx, backplane.Cursor{}); err != nil {
 			return err
 		}
-		if lost := f.lost.Load(); lost == 0 || time.Since(time.Unix(0, lost)) < lostLimit {
+		if !f.isLost() {
 			return nil
 		}
 		select {
@@ -207,6 +207,15 @@ func (f *follower) ready(ctx context.Context) error {
 			return ErrClosed
 		}
 	}
+}
+
+// isLost reports whether the log could not be followed for some time.
+func (f *follower) isLost() bool {
+	if lost := f.lost.Load(); lost != 0 && time.Since(time.Unix(0, lost)) >= lostLimit {
+		return true
+	}
+	m, ok := f.source.(backplane.Monitor)
+	return ok && time.Since(m.Heard()) >= lostLimit
 }
 
 // wait waits until the log is live and has got to a position.

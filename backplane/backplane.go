@@ -74,6 +74,14 @@ type Log interface {
 	Follow(ctx context.Context, after Cursor, fn func(batch []Entry, live bool) error) error
 }
 
+// A Monitor is implemented by a [Log] whose Follow retries by itself while its broker is
+// away, so that a program can find out, as WaitReady of a hub in package sse does.
+type Monitor interface {
+	// Heard returns when a Follow last heard from the broker, which it does every second
+	// or so. It is the zero time before the first.
+	Heard() time.Time
+}
+
 // A Record is one record of a store.
 type Record struct {
 	Key   string

@@ -102,6 +102,7 @@ func (f *feed) consume(ctx context.Context) (moved bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	f.heard.Store(time.Now().UnixNano())
 	c := &consumer{
 		f: f, name: "sse" + rand.Text(), inbox: f.nc.NewInbox(),
 		ch:   make(chan *nats.Msg, 4*pullMessages), // enough for two pulls, heartbeats, and responses
@@ -197,6 +198,7 @@ func (c *consumer) pullInbox() string { return c.inbox + "." + strconv.Itoa(c.pu
 func (c *consumer) take(batch []message, m *nats.Msg) (_ []message, live bool, err error) {
 	for {
 		c.heard = time.Now()
+		c.f.heard.Store(c.heard.UnixNano())
 		status := m.Header.Get("Status")
 		switch {
 		case m.Subject == c.inbox+".info":

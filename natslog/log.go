@@ -50,7 +50,10 @@ type Log struct {
 	subject string
 }
 
-var _ backplane.Log = (*Log)(nil)
+var (
+	_ backplane.Log     = (*Log)(nil)
+	_ backplane.Monitor = (*Log)(nil)
+)
 
 // Open returns the log of the given name, and creates it if it does not exist; o may be
 // nil. Open retries until the context ends: set a deadline if the program should fail
@@ -69,7 +72,8 @@ func Open(ctx context.Context, nc *nats.Conn, name string, o *Options) (*Log, er
 		return nil, err
 	}
 	l := &Log{subject: "sse.log." + token}
-	l.stream = stream{newConn(nc, o.Domain), streamConfig{
+	l.conn = newConn(nc, o.Domain)
+	l.config = streamConfig{
 		Name:          "SSE" + token,
 		Subjects:      []string{l.subject},
 		Retention:     "limits",
@@ -82,7 +86,7 @@ func Open(ctx context.Context, nc *nats.Conn, name string, o *Options) (*Log, er
 		DenyDelete:    true,                   // as would a deleted message
 		DenyPurge:     true,                   // or a purged one
 		Duplicates:    idWindow + callTimeout, // measured from when the server has stored the first one
-	}}
+	}
 	return l, l.open(ctx)
 }
 
@@ -133,6 +137,9 @@ func (l *Log) Follow(ctx context.Context, after backplane.Cursor, fn func(batch 
 	f := &follower{log: l, after: after, fn: fn}
 	return (&feed{stream: &l.stream, begin: f.begin, handle: f.handle}).run(ctx)
 }
+
+// Heard implements [backplane.Monitor].
+func (l *Log) Heard() time.Time { return time.Unix(0, l.heard.Load()) }
 
 // A follower is one call of Follow.
 type follower struct {

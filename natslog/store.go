@@ -64,7 +64,8 @@ func OpenStore(ctx context.Context, nc *nats.Conn, name string, o *StoreOptions)
 		return nil, err
 	}
 	s := &Store{prefix: "$KV.sse" + token + "."}
-	s.stream = stream{newConn(nc, o.Domain), streamConfig{
+	s.conn = newConn(nc, o.Domain)
+	s.config = streamConfig{
 		Name:            "KV_sse" + token,
 		Subjects:        []string{s.prefix + ">"},
 		Retention:       "limits",
@@ -80,7 +81,7 @@ func OpenStore(ctx context.Context, nc *nats.Conn, name string, o *StoreOptions)
 		DeleteMarkerTTL: markerTTL,
 		Duplicates:      idWindow,
 		FirstSeq:        1, // replaced by the time, see ensure
-	}}
+	}
 	return s, s.open(ctx)
 }
 

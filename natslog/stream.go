@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 )
 
@@ -12,6 +13,7 @@ type stream struct {
 	conn
 
 	config streamConfig
+	heard  atomic.Int64 // when a feed last heard from the server, in Unix nanoseconds
 }
 
 // A streamConfig contains the settings that matter here, with the server's names. The
@@ -84,6 +86,7 @@ func (s *stream) ensure(ctx context.Context) (streamInfo, error) {
 // Other settings are up to the operator, such as the number of entries and of replicas.
 func (s *stream) check(is streamConfig) error {
 	want := s.config
+	isStore := want.MaxPerSubject == 1
 	var err error
 	for _, tt := range []struct {
 		setting string
@@ -91,7 +94,8 @@ func (s *stream) check(is streamConfig) error {
 	}{
 		{fmt.Sprintf("subjects must be %q", want.Subjects), len(is.Subjects) == 1 && is.Subjects[0] == want.Subjects[0]},
 		{"retention must be limits", is.Retention == want.Retention},
-		{"discard must be old", is.Discard == want.Discard},
+		{"discard must be old", is.Discard == "old" || isStore},
+		{"discard must be new, since there is max_bytes", is.Discard == "new" || !isStore || is.MaxBytes <= 0},
 		{fmt.Sprintf("max_msgs_per_subject must be %d", want.MaxPerSubject), is.MaxPerSubject == want.MaxPerSubject},
 		{fmt.Sprintf("duplicate_window must be at least %v", want.Duplicates), is.Duplicates >= want.Duplicates},
 		{"deny_delete must be on", is.DenyDelete},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"time"
 
 	"example.org/sse/backplane"
 )
@@ -30,6 +31,7 @@ func (l *Log) Follow(ctx context.Context, after backplane.Cursor, fn func(batch 
 		if err != nil {
 			return final(ctx, err)
 		}
+		l.heard.Store(time.Now().UnixNano())
 		if err := p.parse(reply); err != nil {
 			return fmt.Errorf("%s: after entry %s: %w", l.server.what, position, err)
 		}
@@ -46,6 +48,9 @@ func (l *Log) Follow(ctx context.Context, after backplane.Cursor, fn func(batch 
 		}
 	}
 }
+
+// Heard implements [backplane.Monitor].
+func (l *Log) Heard() time.Time { return time.Unix(0, l.heard.Load()) }
 
 // final returns the context's error if the context has ended, and err otherwise.
 func final(ctx context.Context, err error) error {

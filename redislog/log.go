@@ -10,6 +10,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
 
@@ -50,9 +51,13 @@ type Options struct {
 type Log struct {
 	server  server
 	options Options
+	heard   atomic.Int64 // when a Follow last heard from the server, in Unix nanoseconds
 }
 
-var _ backplane.Log = (*Log)(nil)
+var (
+	_ backplane.Log     = (*Log)(nil)
+	_ backplane.Monitor = (*Log)(nil)
+)
 
 // Open returns the log of the given name, and creates it if it does not exist; o may be nil.
 // The name may be any 1 to [backplane.MaxKey] bytes. Open retries until the context ends: set
