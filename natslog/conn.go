@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -68,6 +69,11 @@ func (e *apiError) Error() string {
 	return fmt.Sprintf("natslog: JetStream: %s (%d)", e.Description, e.ErrCode)
 }
 
+// full reports whether the stream has no room for the message.
+func (e *apiError) full() bool {
+	return e.ErrCode == codeStoreFailed && strings.Contains(e.Description, "maximum bytes")
+}
+
 // Values of apiError.ErrCode.
 const (
 	codeNoMessage         = 10037
@@ -75,6 +81,7 @@ const (
 	codeNoStream          = 10059
 	codeWrongLast         = 10071
 	codeReplicas          = 10074 // there is no cluster
+	codeStoreFailed       = 10077
 	codeDuplicateInFlight = 10158 // an earlier attempt is still in progress
 	codeWrongLastInFlight = 10164
 )
@@ -97,9 +104,19 @@ func (c conn) request(ctx context.Context, subject string, in, out any) error {
 	defer cancel()
 	m, err := c.nc.RequestWithContext(ctx, c.api+subject, body)
 	if err != nil {
-		return fmt.Errorf("natslog: %s: %w", subject, err)
+		return fmt.Errorf("natslog: %s: %w", subject, c.explain(err))
 	}
 	return decode(m.Data, out)
+}
+
+// explain adds what the server has said to the error of a request that got no answer: a
+// request for which the user has no permission gets none, and the server says so to the
+// connection.
+func (c conn) explain(err error) error {
+	if last := c.nc.LastError(); errors.Is(last, nats.ErrPermissionViolation) {
+		return fmt.Errorf("%w; the server's last error: %w", err, last)
+	}
+	return err
 }
 
 func decode(data []byte, out any) error {
@@ -131,7 +148,7 @@ func retryable(err error) bool {
 	case err == nil, errors.As(err, &final):
 		return false
 	case errors.As(err, &e):
-		return e.Code >= 500 && e.ErrCode != codeReplicas ||
+		return e.Code >= 500 && e.ErrCode != codeReplicas && !e.full() ||
 			e.ErrCode == codeNoStream || // another process may be creating it
 			e.ErrCode == codeDuplicateInFlight
 	}
@@ -216,6 +233,7 @@ func (c conn) publish(ctx context.Context, m *nats.Msg, missing func(context.Con
 		case errors.Is(err, nats.ErrMaxPayload):
 			return 0, fail(fmt.Errorf("%w: the server's max_payload is %d bytes", backplane.ErrSize, c.nc.MaxPayload()))
 		default: // no answer
+			err = c.explain(err)
 			unknown = true
 		}
 		if ctxErr := sleep(ctx, wait); ctxErr != nil {

@@ -34,6 +34,10 @@ type StoreOptions struct {
 	// replica they are lost when its server stops.
 	Memory bool
 
+	// MaxBytes limits the size of the store, which the server reserves; 0: no limit, which
+	// some accounts do not allow. In a store that is full, Swap fails: no record is dropped.
+	MaxBytes int
+
 	// Domain is the JetStream domain; "": the server's.
 	Domain string
 }
@@ -81,6 +85,9 @@ func OpenStore(ctx context.Context, nc *nats.Conn, name string, o *StoreOptions)
 		DeleteMarkerTTL: markerTTL,
 		Duplicates:      idWindow,
 		FirstSeq:        1, // replaced by the time, see ensure
+	}
+	if o.MaxBytes > 0 {
+		s.config.MaxBytes, s.config.Discard = int64(o.MaxBytes), "new" // never an old record
 	}
 	return s, s.open(ctx)
 }
