@@ -117,6 +117,18 @@ func (h *Hub) Cursor() backplane.Cursor {
 	return l.Cursor()
 }
 
+// Mark appends to the Log an entry that is no event, and returns its position: after every
+// event that a dispatch has returned for before the call, in any process, even one that has
+// not arrived here yet. Pass it to WaitFor, here or in another process. It returns the error
+// of the Log, [ErrClosed] after Close, and the zero Cursor for a hub without a Log.
+func (h *Hub) Mark(ctx context.Context) (backplane.Cursor, error) {
+	_, f := h.start()
+	if f == nil {
+		return backplane.Cursor{}, nil
+	}
+	return f.mark(ctx)
+}
+
 // WaitFor waits until the hub has delivered every event up to c. Use it before
 // sending information out of band that must not overtake those events. It returns
 // the context's error if that is done first, and [ErrClosed] after Close. It

@@ -15,6 +15,9 @@ import (
 // one by one.
 const envelopeVersion = 1
 
+// markVersion is the version of an entry that is no event, see [Hub.Mark].
+const markVersion = 0
+
 // maxSetName is how many bytes the name of a set on a shared log may have.
 const maxSetName = 1 << 10
 

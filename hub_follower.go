@@ -245,7 +245,7 @@ func (f *follower) dispatch(ctx context.Context, key, name string, e Event) erro
 	if f.ctx.Err() != nil {
 		return ErrClosed
 	}
-	id := "0/" + f.ids + strconv.FormatUint(f.next.Add(1), 36)
+	id := f.newID()
 	if key != "" {
 		id = onceID(name, key)
 	}
@@ -258,6 +258,21 @@ func (f *follower) dispatch(ctx context.Context, key, name string, e Event) erro
 	}
 	return nil
 }
+
+// mark appends an entry that followers pass over.
+func (f *follower) mark(ctx context.Context) (backplane.Cursor, error) {
+	if f.ctx.Err() != nil {
+		return backplane.Cursor{}, ErrClosed
+	}
+	c, err := f.source.Append(ctx, f.newID(), []byte{markVersion})
+	if err != nil {
+		return backplane.Cursor{}, fmt.Errorf("sse: mark: %w", err)
+	}
+	return c, nil
+}
+
+// newID returns the id of an entry that no other has.
+func (f *follower) newID() string { return "0/" + f.ids + strconv.FormatUint(f.next.Add(1), 36) }
 
 // onceID returns the id of the entry that an idempotency key stands for. The key belongs to
 // its set, and both can be longer than an id.

@@ -47,6 +47,43 @@ func TestReach(t *testing.T) {
 	})
 }
 
+// A mark comes after what was dispatched before, by a process that has not got that yet,
+// and nobody is sent it.
+func TestMark(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		log := new(backplane.Memory)
+		lag := make(chan bool)
+		here := sse.Hub{Log: log}
+		defer here.Close()
+		there := sse.Hub{Log: &faulty{Log: log, batch: func(batch []backplane.Entry) {
+			if len(batch) > 0 {
+				<-lag
+			}
+		}}}
+		st := tr.serve(t, here.Set("a")).open()
+		synctest.Wait()
+		here.Set("a").Dispatch("", "1")
+		edit := here.Cursor()
+		mark, err := there.Mark(t.Context())
+		if err != nil || mark.Seq <= edit.Seq {
+			t.Errorf("got mark %v, error %v, want one after %v", mark, err, edit)
+		}
+		if err := here.WaitFor(t.Context(), mark); err != nil {
+			t.Error(err)
+		}
+		here.Set("a").Dispatch("", "2")
+		st.want("message|1", "message|2")
+		close(lag)
+		there.Close()
+		if _, err := there.Mark(t.Context()); !errors.Is(err, sse.ErrClosed) {
+			t.Errorf("after Close: got error %v, want %v", err, sse.ErrClosed)
+		}
+		if mark, err := new(sse.Hub).Mark(t.Context()); err != nil || mark.Seq != 0 {
+			t.Errorf("without a log: got mark %v, error %v, want none", mark, err)
+		}
+	})
+}
+
 // An entry that no set has counts for WaitFor as well.
 func TestReachLaterVersion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -25,6 +25,9 @@ const (
 	storeTimeout = 5 * time.Second
 	retryDelay   = time.Second
 
+	// markTimeout is how long a release waits for the hub's log to say where it ends.
+	markTimeout = time.Second
+
 	// hubTimeout is how long a change waits for the hub before it is reported, and
 	// arrivalTimeout how long to wait for a session that may have just connected to
 	// another process.
@@ -163,7 +166,7 @@ func (t *Table[K]) changeRecord(ctx context.Context, name string, key K, do step
 			}
 			continue
 		}
-		next.After = t.cursor()
+		next.After = t.cursorAfter(ctx, now, next)
 		value, ttl := encode(next)
 		rec, err := t.store.Swap(ctx, name, rev, value, ttl)
 		switch {
@@ -244,6 +247,22 @@ func (t *Table[K]) pause() {
 	case <-time.After(retryDelay):
 	case <-t.ctx.Done():
 	}
+}
+
+// cursorAfter returns, as it is stored, the hub's position that a change must not overtake.
+// Whoever holds the lock no longer may have saved an edit at another process, which has not
+// arrived here yet.
+func (t *Table[K]) cursorAfter(ctx context.Context, now, next state) string {
+	if t.Hub == nil || now.Holder == nobody || next.Holder == now.Holder {
+		return t.cursor()
+	}
+	ctx, cancel := context.WithTimeout(ctx, markTimeout)
+	defer cancel()
+	c, err := t.Hub.Mark(ctx)
+	if err != nil || c.Seq == 0 {
+		return t.cursor() // a lock is released without the hub's log, too
+	}
+	return c.String()
 }
 
 // cursor returns the hub's cursor as it is stored, empty if there is none.
