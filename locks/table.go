@@ -87,6 +87,11 @@ type Table[K comparable] struct {
 // and [ErrAbsent] if the session is not present. With a Store, Take waits until the
 // session's record is stored, and up to a second for a session that this process has not
 // heard of, since its stream may have just started at another one.
+//
+// If the context ends before the Store has answered, which is
+// [backplane.ErrIndeterminate], the session may have got the lock all the same. Then every
+// process reports that it has; another Take returns the same fence, and Release frees it.
+// If nobody does either, it is free when the session ends, or after MaxHold.
 func (t *Table[K]) Take(ctx context.Context, by presence.Session, key K) (Lock[K], error) {
 	return t.enter(ctx, by, key, take(by))
 }
