@@ -15,7 +15,7 @@ import (
 	"example.org/sse/presence"
 )
 
-var stressSeeds = flag.Uint64("stress.seeds", 60, "number of seeds of the test of random steps in fake time")
+var stressSeeds = flag.Uint64("stress.seeds", 20, "number of seeds of the test of random steps in fake time")
 
 // Sixteen sessions at three processes take random steps at four locks, while requests and
 // news take up to a time: no fence has two holders, fences only grow in all that is returned
@@ -44,7 +44,7 @@ func TestStress(t *testing.T) {
 						defer table.Close()
 						s.Processes = append(s.Processes, lockstress.Process{Tracker: tracker, Table: table})
 					}
-					ctx, cancel := context.WithTimeout(t.Context(), 40*tt.most.writes+10*time.Second)
+					ctx, cancel := context.WithTimeout(t.Context(), 40*tt.most.writes+2*time.Second)
 					defer cancel()
 					s.Run(ctx)
 					s.AwaitFree(time.Minute)
