@@ -1,86 +1,21 @@
 package sse
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"strings"
-	"time"
 
 	"example.org/sse/internal/listen"
 	"example.org/sse/internal/poll"
-	"example.org/sse/internal/stream"
 )
 
 const (
-	defaultKeepAlive    = 30 * time.Second
-	defaultWriteTimeout = 10 * time.Second
-	defaultBacklog      = 1 << 20
-
-	century    = 100 * 365 * 24 * time.Hour // what is longer is cut, so that no sum overflows
-	maxBacklog = math.MaxInt64 / 8
-
 	// maxURL and maxLastEventID are how much is kept of a request.
 	maxURL         = 8 << 10
 	maxLastEventID = 4 << 10
 )
-
-// AcceptOptions are the options of [Accept] and [Serve]. Nil is the same as the
-// zero value.
-type AcceptOptions struct {
-	// KeepAlive is how long a stream may be silent before it is sent a comment,
-	// which no client shows, but which keeps proxies from closing the stream
-	// and finds clients that are gone. 0: 30 s, negative: never.
-	KeepAlive time.Duration
-
-	// WriteTimeout is how long a client may take for the next 32 KiB of what it
-	// is sent, or for the rest if that is less. A client that takes longer is
-	// disconnected, with [ErrSlow]. It replaces the server's WriteTimeout, which
-	// would end every stream. 0: 10 s, negative: no limit.
-	WriteTimeout time.Duration
-
-	// Backlog is how many bytes may wait for a client that is slower than the
-	// events. Beyond it, [EventSource.Dispatch] waits for the client, and a
-	// [Set] does what its Slow policy says; a set grants a client that still
-	// reads, if slowly, eight times as much. The first event that waits does
-	// not count, so that an event of any size can be sent, and neither does a
-	// Snapshot. 0: 1 MiB, negative: no limit.
-	Backlog int
-
-	// Retry is sent to the client as its reconnection time, in milliseconds,
-	// rounded up. 0: none is sent, and browsers reconnect after 3 to 5 s.
-	Retry time.Duration
-}
-
-// stream returns the options with their defaults.
-func (o *AcceptOptions) stream() stream.Options {
-	if o == nil {
-		o = new(AcceptOptions)
-	}
-	backlog := int64(o.Backlog)
-	switch {
-	case backlog == 0:
-		backlog = defaultBacklog
-	case backlog < 0 || backlog > maxBacklog:
-		backlog = maxBacklog
-	}
-	return stream.Options{
-		KeepAlive:    optional(o.KeepAlive, defaultKeepAlive),
-		WriteTimeout: optional(o.WriteTimeout, defaultWriteTimeout),
-		Backlog:      backlog,
-		Retry:        optional(o.Retry, 0),
-	}
-}
-
-// optional returns a duration whose zero value is the default, and 0 for a negative
-// one.
-func optional(d, byDefault time.Duration) time.Duration {
-	if d == 0 {
-		return byDefault
-	}
-	return min(max(d, 0), century)
-}
 
 // Accept answers the request with an event stream and returns its source. It is for
 // handlers that write to the stream themselves; see [Serve] for streams that others
@@ -104,7 +39,8 @@ func optional(d, byDefault time.Duration) time.Duration {
 // fails with that error as well, and the first stream goes on. The handler must
 // not have written to the body before, which Accept cannot detect. While the
 // server is shutting down the error is [ErrShutdown], and the client has been
-// asked to reconnect. If the client has left already it is [ErrGone].
+// asked to reconnect. If the client has left already it is [ErrGone]. [AcceptOptions]
+// can refuse requests, with [ErrLimited] and [ErrExpired].
 //
 // A browser reconnects whenever a stream ends. To end one for good, dispatch an
 // event at which the page closes its EventSource.
@@ -156,12 +92,23 @@ func (s *EventSource) setUp(f func(*EventSource)) {
 
 // accept is Accept, for a stream that may be detached or not.
 func accept(w http.ResponseWriter, r *http.Request, o *AcceptOptions, detachable bool) (*EventSource, error) {
-	if err := acceptable(w, r); err != nil {
+	if o == nil {
+		o = new(AcceptOptions)
+	}
+	if err := o.acceptable(w, r); err != nil {
 		return nil, err
 	}
 	if answered(w.Header()) {
 		return nil, fmt.Errorf("%w: the request has got a stream already", ErrNotAccepted)
 	}
+	options := o.stream()
+	admitted, refusal := o.admit(r, &options)
+	began := false
+	defer func() {
+		if !began { // w may panic
+			admitted.free()
+		}
+	}()
 	conn, drain := listen.Of(r.Context()), drainOf(r)
 	setHead(w.Header())
 	if detachable && conn != nil && poll.Supported && r.ProtoMajor == 1 && r.TLS == nil {
@@ -172,9 +119,15 @@ func accept(w http.ResponseWriter, r *http.Request, o *AcceptOptions, detachable
 		lastEventID: cut(lastEventID(r), maxLastEventID),
 	}
 	s.stream.Owner = s
-	if err := s.stream.Open(w, r, o.stream(), conn, drain); err != nil {
+	if err := s.stream.Open(w, r, options, conn, drain); err != nil {
+		if refusal != nil && errors.Is(refusal, err) {
+			err = refusal // which says more
+		}
 		return nil, err
 	}
+	began = true
+	admitted.begin(s)
+	s.expire(o)
 	return s, nil
 }
 
@@ -183,7 +136,7 @@ func accept(w http.ResponseWriter, r *http.Request, o *AcceptOptions, detachable
 func cut(s string, most int) string { return strings.Clone(s[:min(len(s), most)]) }
 
 // acceptable answers a request that gets no stream.
-func acceptable(w http.ResponseWriter, r *http.Request) error {
+func (o *AcceptOptions) acceptable(w http.ResponseWriter, r *http.Request) error {
 	switch r.Method {
 	case http.MethodGet, http.MethodPost:
 	case http.MethodHead:
@@ -203,7 +156,32 @@ func acceptable(w http.ResponseWriter, r *http.Request) error {
 		http.Error(w, "Streaming unsupported: a ResponseWriter around the server's has neither Flush nor Unwrap.", http.StatusInternalServerError)
 		return fmt.Errorf("%w: %T has neither Flush nor Unwrap: %w", ErrNotAccepted, w, errors.ErrUnsupported)
 	}
-	return nil
+	if o.CrossOrigin != nil && !sameOrigin(w, r, o.CrossOrigin) {
+		return fmt.Errorf("%w: cross-origin request", ErrNotAccepted)
+	}
+	return o.checkEvents(w)
+}
+
+// sameOrigin reports whether a protection lets a request of an unsafe method pass. If
+// not, it has answered the request.
+func sameOrigin(w http.ResponseWriter, r *http.Request, p *http.CrossOriginProtection) (passed bool) {
+	unsafe := *r
+	unsafe.Method = http.MethodPost
+	p.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { passed = true })).ServeHTTP(w, &unsafe)
+	return passed
+}
+
+// checkEvents answers a request if an event of the options cannot be sent.
+func (o *AcceptOptions) checkEvents(w http.ResponseWriter) error {
+	err := o.ExpiredEvent.check()
+	for _, l := range o.Limits {
+		err = cmp.Or(err, l.Event.check())
+	}
+	if err == nil {
+		return nil
+	}
+	http.Error(w, "The options of the stream have an event that cannot be sent.", http.StatusInternalServerError)
+	return fmt.Errorf("%w: AcceptOptions: %w", ErrNotAccepted, err)
 }
 
 // canFlush reports whether a [http.ResponseController] can flush w, without

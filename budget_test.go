@@ -39,10 +39,10 @@ func TestAllocations(t *testing.T) {
 
 // A detachedSet is a set with detached members, and the other ends of their
 // connections, which cost this process next to nothing.
-func detachedSet(t *testing.T, members int) (*sse.Set, []poll.Socket) {
+func detachedSet(t *testing.T, members int, o *sse.AcceptOptions) (*sse.Set, []poll.Socket) {
 	t.Helper()
 	onlyLinux(t)
-	group, before := &sse.Set{History: -1}, sse.ReadStats().Detached
+	group, before := &sse.Set{History: -1, AcceptOptions: o}, sse.ReadStats().Detached
 	address := dialAddr(t, detachedTransport.listen(t, group))
 	clients := make([]poll.Socket, 0, members)
 	for range members {
@@ -78,7 +78,7 @@ func TestDetachedAllocations(t *testing.T) {
 	}
 	const members = 1000
 	quietStats(t)
-	group, clients := detachedSet(t, members)
+	group, clients := detachedSet(t, members, nil)
 	data := strings.Repeat("x", 100)
 	size := len("data: \n\n") + len(data)
 	n := testing.AllocsPerRun(100, func() {
@@ -100,11 +100,23 @@ func TestDetachedAllocations(t *testing.T) {
 
 // What a detached stream may cost: memory for its source, and nothing else that
 // grows with their number.
-func TestDetachedMemory(t *testing.T) {
+func TestDetachedMemory(t *testing.T) { detachedMemory(t, nil, 640) }
+
+// A lifetime costs a timer, and a limit a place in a list.
+func TestLifetimeMemory(t *testing.T) {
+	detachedMemory(t, &sse.AcceptOptions{MaxAge: time.Hour, Expires: time.Now().Add(time.Hour)}, 640+256)
+}
+
+func TestLimitMemory(t *testing.T) {
+	detachedMemory(t, &sse.AcceptOptions{Limits: []*sse.Limit{{Max: 10_000}}}, 640+256)
+}
+
+func detachedMemory(t *testing.T, o *sse.AcceptOptions, heapBytes int64) {
+	t.Helper()
 	if slowdown > 1 {
 		t.Skip("the race detector needs memory, too")
 	}
-	const members, heapBytes, stackBytes = 4000, 640, 100
+	const members, stackBytes = 4000, 100
 	read := func() (heap, stacks int64) {
 		for range 3 {
 			runtime.GC() // what others have left goes now, pools too
@@ -114,10 +126,10 @@ func TestDetachedMemory(t *testing.T) {
 		return int64(samples[0].Value.Uint64()), int64(samples[1].Value.Uint64())
 	}
 	quietStats(t)
-	detachedSet(t, 10) // sizes what is there once
+	detachedSet(t, 10, o) // sizes what is there once
 	goroutines := runtime.NumGoroutine()
 	heap, stacks := read()
-	group, clients := detachedSet(t, members)
+	group, clients := detachedSet(t, members, o)
 	heap2, stacks2 := read()
 	perStream, perStack := (heap2-heap)/members, (stacks2-stacks)/members
 	t.Logf("%d bytes of heap and %d of stack for each of %d streams", perStream, perStack, members)

@@ -26,9 +26,19 @@ var (
 	// reconnect a little later.
 	ErrShutdown = stream.ErrShutdown
 
+	// ErrExpired: the time of AcceptOptions.Expires has come.
+	ErrExpired = stream.ErrExpired
+
+	// ErrMaxAge: the stream has reached AcceptOptions.MaxAge. Its client has been
+	// asked to reconnect.
+	ErrMaxAge = stream.ErrMaxAge
+
+	// ErrLimited: a [Limit] refused the stream, or ended it in favor of a newer one.
+	ErrLimited = stream.ErrLimited
+
 	// ErrNotAccepted: [Accept] answered the request without a stream, because
-	// of its method or because the ResponseWriter cannot flush. The error that it
-	// wraps says which.
+	// of its method or its origin, or because the ResponseWriter cannot flush. The
+	// error that it wraps says which.
 	ErrNotAccepted = errors.New("sse: request not accepted")
 
 	// ErrInvalidEvent: an [Event] cannot be sent as it is. The message names the

@@ -38,18 +38,22 @@ func (s *Stream) Close() {
 	s.Wait()
 }
 
-// End ends the stream, if nothing has ended it before. It never blocks.
-func (s *Stream) End(reason error) {
-	s.setReason(reason)
+// End ends the stream, if nothing has ended it before. It never blocks. If the end is
+// graceful, the client is sent the last chunks after what was dispatched before.
+func (s *Stream) End(reason error, last ...wire.Chunk) {
+	s.setReason(reason, last...)
 	s.nudge()
 }
 
 // graceful reports whether a stream that ends for that reason still gets what was
 // dispatched before.
-func graceful(reason error) bool { return reason == ErrClosed || reason == ErrShutdown }
+func graceful(reason error) bool {
+	return reason == ErrClosed || reason == ErrShutdown ||
+		reason == ErrExpired || reason == ErrMaxAge || reason == ErrLimited
+}
 
 // setReason decides that the stream ends. Whoever writes next ends it.
-func (s *Stream) setReason(reason error) {
+func (s *Stream) setReason(reason error, last ...wire.Chunk) {
 	s.mu.Lock()
 	if reason == ErrShutdown && s.drainBy == 0 {
 		s.drainBy = time.Since(s.opened) + DrainTimeout
@@ -68,7 +72,10 @@ func (s *Stream) setReason(reason error) {
 	if graceful(reason) {
 		s.queue = s.takeLocked(nil, math.MaxInt64)
 		if reason == ErrShutdown {
-			s.queue = append(s.queue, eventlog.Item{Chunk: wire.Retry(s.reconnectAfter())})
+			last = append(last, wire.Retry(ReconnectAfter(s.retry)))
+		}
+		for _, chunk := range last {
+			s.queue = append(s.queue, eventlog.Item{Chunk: chunk})
 		}
 		if s.detached != nil {
 			s.queue = append(s.queue, eventlog.Item{Chunk: wire.LastChunk})
@@ -104,11 +111,11 @@ func (s *Stream) deadlineLocked(now time.Time) time.Time {
 	return d
 }
 
-// reconnectAfter returns when a client should reconnect to a server that is being
-// restarted: not all clients at once, and not before it may be up again, since
-// browsers give up for good when a proxy in front of it answers 502.
-func (s *Stream) reconnectAfter() time.Duration {
-	base := s.retry
+// ReconnectAfter returns when a client should reconnect to a server that has ended its
+// stream, and may be restarting: not all clients at once, and not before it may be up
+// again, since browsers give up for good when a proxy in front of it answers 502. The base
+// is the reconnection time that the program chose, 0 for none.
+func ReconnectAfter(base time.Duration) time.Duration {
 	if base == 0 {
 		base = time.Second
 	}

@@ -19,6 +19,9 @@ var (
 	ErrGone     = errors.New("sse: client gone")
 	ErrSlow     = errors.New("sse: client too slow")
 	ErrShutdown = errors.New("sse: server shutting down")
+	ErrExpired  = errors.New("sse: stream expired")
+	ErrMaxAge   = errors.New("sse: stream has reached its maximum age")
+	ErrLimited  = errors.New("sse: too many streams")
 )
 
 // Options are those of a stream. Zero is no keep-alive, no timeout, no backlog and
@@ -28,6 +31,11 @@ type Options struct {
 	WriteTimeout time.Duration
 	Backlog      int64
 	Retry        time.Duration
+
+	// Refusal, if not nil, ends the stream as soon as it has begun, for that reason, and
+	// Last is what the client is sent then.
+	Refusal error
+	Last    wire.Chunk
 }
 
 // A Stream is one event stream. Open begins it. Its methods may be called by any
@@ -97,6 +105,8 @@ func (s *Stream) Open(w http.ResponseWriter, r *http.Request, o Options, conn *l
 	}
 	if draining {
 		s.End(ErrShutdown)
+	} else if o.Refusal != nil {
+		s.End(o.Refusal, o.Last)
 	}
 	a.hand()
 	if s.Closed() {
@@ -245,8 +255,9 @@ func (s *Stream) fullLocked(more int64) bool {
 
 // An afterFunc is what is to be called once a stream has ended.
 type afterFunc struct {
-	f    func()
-	next *afterFunc
+	f      func()
+	inline bool // f does not block, and is called by the goroutine that ends the stream
+	next   *afterFunc
 }
 
 // Context returns a context that is done once the stream has ended, with its reason as
@@ -276,6 +287,19 @@ func (s *Stream) AfterFunc(f func()) (stop func() bool) {
 	return func() bool { return s.cancel(a) }
 }
 
+// OnEnd calls f once the stream has ended. f must not block, and not call the stream.
+func (s *Stream) OnEnd(f func()) {
+	s.mu.Lock()
+	ended := s.ended
+	if !ended {
+		s.after = &afterFunc{f: f, inline: true, next: s.after}
+	}
+	s.mu.Unlock()
+	if ended {
+		f()
+	}
+}
+
 func (s *Stream) cancel(a *afterFunc) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -288,11 +312,16 @@ func (s *Stream) cancel(a *afterFunc) bool {
 	return false
 }
 
-// call calls the functions, in the order in which they were arranged, each in its
-// own goroutine.
+// call calls the functions in the order in which they were arranged, those that may
+// block in goroutines of their own.
 func (a *afterFunc) call() {
-	if a != nil {
-		a.next.call()
+	if a == nil {
+		return
+	}
+	a.next.call()
+	if a.inline {
+		a.f()
+	} else {
 		go a.f()
 	}
 }
