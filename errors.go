@@ -11,7 +11,7 @@ import (
 // an error that wraps one; compare with [errors.Is].
 var (
 	// ErrClosed: the program closed the source, by [EventSource.Close] or
-	// [Set.CloseAll], or the [Hub]. A nil source answers with it too.
+	// [Set.CloseAll], in whichever process, or the [Hub]. A nil source answers with it too.
 	ErrClosed = stream.ErrClosed
 
 	// ErrGone: the client went away, or the handler returned without Close or

@@ -53,6 +53,15 @@ func (e Event) chunk() (wire.Chunk, error) {
 	return wire.Event(e).Chunk(), nil
 }
 
+// last returns the event as it is sent to a client whose stream ends, after check. The
+// zero Event is none.
+func (e Event) last() []wire.Chunk {
+	if e == (Event{}) {
+		return nil
+	}
+	return []wire.Chunk{wire.Event(e).Chunk()}
+}
+
 // encode returns the event as it is appended to a log.
 func (e Event) encode() ([]byte, error) {
 	if err := e.check(); err != nil {

@@ -44,6 +44,8 @@ type follower struct {
 	next atomic.Uint64
 	lost atomic.Int64 // since when following fails, in Unix nanoseconds; 0: it does not
 
+	ending sync.Mutex // held while an entry of the log ends members
+
 	ctx     context.Context // done when the hub is closed
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -90,13 +92,19 @@ func (f *follower) receive(batch []backplane.Entry, live bool) error {
 	f.lost.Store(0)
 	sets := make(map[*Set]bool)
 	for _, entry := range batch {
-		set, e := f.open(entry)
-		if set == nil {
+		v, set, key := f.open(entry)
+		switch {
+		case set == nil:
 			f.log.Pass(entry.Cursor) // it counts all the same
-			continue
-		}
-		if n, _ := set.topic.Append(e); n > 0 {
-			sets[set] = true
+		case v.kind == closeKind:
+			f.ending.Lock()
+			set.group.CloseAt(entry.Cursor, v.last()...)
+			f.ending.Unlock()
+		default:
+			e := wire.Event(v.Event).Encode(eventlog.Headroom)
+			if n, _ := set.topic.Append(eventlog.Event{Encoded: e, Key: key, ID: v.ID, Cursor: entry.Cursor}); n > 0 {
+				sets[set] = true
+			}
 		}
 	}
 	if live {
@@ -113,24 +121,24 @@ func (f *follower) receive(batch []backplane.Entry, live bool) error {
 	return nil
 }
 
-// open returns an entry's event and its set. The set is nil if the entry is of a
-// later version, or the program's NewSet panics. If its Key panics, the event has a
-// key of its own.
-func (f *follower) open(entry backplane.Entry) (set *Set, event eventlog.Event) {
-	name, e, err := unseal(entry.Data)
+// open returns what an entry holds, its set, and its event's key. The set is nil if the
+// entry is of a later version, or the program's NewSet panics. If its Key panics, the
+// event has a key of its own. The set is made if there is none: else it could be, and get
+// members, before a close is counted.
+func (f *follower) open(entry backplane.Entry) (v envelope, set *Set, key string) {
+	v, err := unseal(entry.Data)
 	if err != nil {
-		return nil, event
+		return v, nil, ""
 	}
-	event = eventlog.Event{Encoded: wire.Event(e).Encode(eventlog.Headroom), ID: e.ID, Cursor: entry.Cursor}
-	event.Key = "\x00" + entry.Cursor.String()
 	defer func() {
 		if p := recover(); p != nil {
-			slog.Error("sse: NewSet or Key panicked", "set", name, "panic", p)
+			slog.Error("sse: NewSet or Key panicked", "set", v.set, "panic", p)
 		}
 	}()
-	set = f.hub.Set(name)
-	event.Key = set.key(e)
-	return set, event
+	key = "\x00" + entry.Cursor.String()
+	set = f.hub.Set(v.set)
+	key = set.key(v.Event)
+	return v, set, key
 }
 
 // gap has every member go on from a snapshot, and forgets the history: no client can
@@ -238,23 +246,38 @@ func (f *follower) wait(ctx context.Context, c backplane.Cursor) error {
 // dispatch appends an event to the shared log, and waits for it to come back: what
 // one goroutine sends to a set, and then to a source of it, arrives in this order.
 func (f *follower) dispatch(ctx context.Context, key, name string, e Event) error {
-	data, err := seal(name, e)
+	id := f.newID()
+	if key != "" {
+		id = onceID(name, key)
+	}
+	return f.append(ctx, id, envelope{dispatchKind, name, e})
+}
+
+// closeAll ends the members of a set in all processes.
+func (f *follower) closeAll(ctx context.Context, name string, last Event) error {
+	if err := f.append(ctx, f.newID(), envelope{closeKind, name, last}); err != nil {
+		return err
+	}
+	f.ending.Lock() // until those in this process have ended
+	defer f.ending.Unlock()
+	return nil
+}
+
+// append appends an entry to the shared log, and waits for it to come back.
+func (f *follower) append(ctx context.Context, id string, v envelope) error {
+	data, err := v.seal()
 	if err != nil {
 		return err
 	}
 	if f.ctx.Err() != nil {
 		return ErrClosed
 	}
-	id := f.newID()
-	if key != "" {
-		id = onceID(name, key)
-	}
 	c, err := f.source.Append(ctx, id, data)
 	if err != nil {
-		return fmt.Errorf("sse: dispatch: %w", err)
+		return fmt.Errorf("sse: append to the log: %w", err)
 	}
 	if err := f.wait(ctx, c); err != nil && f.ctx.Err() == nil { // after Close nothing comes back
-		return fmt.Errorf("sse: the log took the event, which has not come back yet: %w: %w", backplane.ErrIndeterminate, err)
+		return fmt.Errorf("sse: the log took the entry, which has not come back yet: %w: %w", backplane.ErrIndeterminate, err)
 	}
 	return nil
 }
@@ -264,7 +287,7 @@ func (f *follower) mark(ctx context.Context) (backplane.Cursor, error) {
 	if f.ctx.Err() != nil {
 		return backplane.Cursor{}, ErrClosed
 	}
-	c, err := f.source.Append(ctx, f.newID(), []byte{markVersion})
+	c, err := f.source.Append(ctx, f.newID(), []byte{markKind})
 	if err != nil {
 		return backplane.Cursor{}, fmt.Errorf("sse: mark: %w", err)
 	}

@@ -65,7 +65,7 @@ func (m *Map[T]) All() iter.Seq2[*EventSource, T] {
 }
 
 // CloseAll closes all sources; see [Set.CloseAll].
-func (m *Map[T]) CloseAll() { m.set().CloseAll() }
+func (m *Map[T]) CloseAll() { m.set().group.CloseAll() }
 
 // Dispatch sends an event of the given type, "" for "message", to all sources;
 // see [Set.Dispatch].

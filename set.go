@@ -207,7 +207,7 @@ func (s *Set) Has(source *EventSource) bool {
 	return source.accepted() && s.group.Has(&source.stream)
 }
 
-// Len returns the number of members.
+// Len returns the number of members, in a [Hub] with a Log those in this process.
 func (s *Set) Len() int {
 	s.init()
 	return s.topic.Readers()
@@ -234,9 +234,46 @@ func (s *Set) Clear() {
 	}
 }
 
-// CloseAll closes all members, without waiting for it: each is sent what still
-// waits for it, and then its Done channel is closed.
-func (s *Set) CloseAll() { s.group.CloseAll() }
+// CloseAll closes all members, without waiting for them: each is sent what was
+// dispatched before, and then its Done channel is closed. It is CloseAllWith, without
+// a last event, and on a Hub's Log for 10 s at most. On other sets the error is nil.
+func (s *Set) CloseAll() error {
+	if s.init(); s.hub == nil {
+		s.group.CloseAll()
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(s.hub.ctx, dispatchTimeout)
+	defer cancel()
+	return s.hub.closeAll(ctx, s.name, Event{})
+}
+
+// CloseAllWith is CloseAll with a context and, unless it is the zero Event, a last event
+// for each member, at which pages close their EventSource; others reconnect. It does
+// not become part of the history.
+//
+// In a [Hub] with a Log it closes the members in all processes, at one place in the log's
+// order: each member gets the events before it, and a source that is added later stays
+// open. So it logs a user out whose pages are all in one set:
+//
+//	err := hub.Set("user:" + user).CloseAllWith(ctx, sse.Event{Type: "logout"})
+//
+// It returns once the log has accepted it and it has come back to this process. While
+// the log cannot be reached it waits until the context ends, and is done as soon as
+// the log can be reached. The errors are those of [Set.DispatchOnce]; after any of them
+// it is safe to call it again.
+//
+// End the user's session before, and let whoever adds a source check the session again
+// after [Set.Add]: either the check fails, or the source is closed.
+func (s *Set) CloseAllWith(ctx context.Context, last Event) error {
+	if s.init(); s.hub != nil {
+		return s.hub.closeAll(ctx, s.name, last)
+	}
+	if err := last.check(); err != nil {
+		return err
+	}
+	s.group.CloseAll(last.last()...)
+	return nil
+}
 
 // Skipped returns how many events, counted once for each member that did not
 // get them, were dropped by [SkipSlow].

@@ -134,10 +134,14 @@ func (t *Topic) Append(e Event) (readers int, appended bool) {
 	return t.readers, true
 }
 
-// Pass counts an entry of a shared log that no topic of this process has.
+// Pass counts an entry of a shared log that is no event of a topic of this process.
 func (l *Log) Pass(c backplane.Cursor) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.passLocked(c)
+}
+
+func (l *Log) passLocked(c backplane.Cursor) {
 	l.head, l.cursor = NextStamp(), c
 	l.remember(&Entry{stamp: l.head, cursor: c})
 	l.wakeLocked()

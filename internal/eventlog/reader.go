@@ -3,6 +3,8 @@ package eventlog
 import (
 	"maps"
 	"slices"
+
+	"example.org/sse/backplane"
 )
 
 // A Reader is a member's place in a topic. Its methods are not synchronized.
@@ -116,6 +118,18 @@ func (t *Topic) Has(r *Reader) bool {
 	t.log.mu.Lock()
 	defer t.log.mu.Unlock()
 	return r.placed && !r.left
+}
+
+// PassReaders counts an entry of a shared log that is for the readers which were placed
+// in the topic before it, and returns which of a list these are.
+func (t *Topic) PassReaders(c backplane.Cursor, readers []*Reader) (placed []bool) {
+	t.log.mu.Lock()
+	defer t.log.mu.Unlock()
+	t.log.passLocked(c)
+	for _, r := range readers {
+		placed = append(placed, r.placed && !r.left)
+	}
+	return placed
 }
 
 // Next returns the first entry that was not taken. It may be an empty one.

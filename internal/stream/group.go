@@ -2,11 +2,14 @@ package stream
 
 import (
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"example.org/sse/backplane"
 	"example.org/sse/internal/eventlog"
+	"example.org/sse/internal/wire"
 )
 
 // A Group is the members of a set, and delivers the set's events to them. Topic
@@ -173,8 +176,26 @@ func (m *Member) progress() progress {
 }
 
 // CloseAll ends the streams of all members. It waits for none.
-func (g *Group) CloseAll() {
+func (g *Group) CloseAll(last ...wire.Chunk) {
 	for _, m := range g.Members() {
-		m.stream.End(ErrClosed)
+		m.stream.End(ErrClosed, last...)
+	}
+}
+
+// CloseAt is CloseAll for an entry of a shared log: it ends the streams of members that
+// were placed before it.
+func (g *Group) CloseAt(c backplane.Cursor, last ...wire.Chunk) {
+	g.mu.Lock() // a member that enters later is placed later
+	members := slices.Clone(g.members)
+	readers := make([]*eventlog.Reader, len(members))
+	for i, m := range members {
+		readers[i] = &m.Reader
+	}
+	placed := g.Topic.PassReaders(c, readers)
+	g.mu.Unlock()
+	for i, m := range members {
+		if placed[i] {
+			m.stream.End(ErrClosed, last...)
+		}
 	}
 }
