@@ -112,6 +112,24 @@
 // A handler that calls Accept must not return before it has called
 // [EventSource.Close] or [EventSource.Wait]. Close belongs in a defer statement.
 //
+// A browser reconnects whenever a stream ends. One that shall not is sent a last event, of
+// a type of your own, such as "logout", at which the page closes its stream:
+//
+//   - the browser alone: source.addEventListener("logout", () => source.close())
+//   - htmx 2: <div hx-ext="sse" sse-connect="/events" sse-close="logout">
+//   - htmx 4: <div hx-sse:connect="/events" hx-sse:close="logout">
+//
+// That is the event of [Set.CloseAllWith], the ExpiredEvent of [AcceptOptions], the Event
+// of a [Limit], or one that is dispatched just before [EventSource.Close]. The order is
+// certain: what is dispatched before a stream is closed, is sent before it ends.
+//
+// # Streams that belong to a login
+//
+// [AcceptOptions] can limit the streams of a user and in all, end a stream when its session
+// does, and refuse requests of other sites. [Set.CloseAll] ends the streams of a user in
+// all processes, and package [example.org/sse/tickets] admits clients that cannot send a
+// header. The guide docs/login.md has a program with all of it.
+//
 // # Detached streams
 //
 // A handler that waits costs some 27 KiB for each stream: two goroutines, the
