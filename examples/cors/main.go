@@ -1,4 +1,7 @@
-// Cors serves streams to pages of another origin, with github.com/rs/cors.
+// Cors serves streams to pages of another origin, with github.com/rs/cors. Such a page
+// sends cookies if it asks for that:
+//
+//	new EventSource("https://api.example.org/news", {withCredentials: true})
 package main
 
 import (
@@ -21,7 +24,8 @@ func main() {
 
 func routes(news *sse.Set, model app.Model) http.Handler {
 	return cors.New(cors.Options{
-		AllowedOrigins: []string{"https://example.org"},
+		AllowedOrigins:   []string{"https://example.org"}, // with credentials not "*"
+		AllowCredentials: true,
 		// A script that reconnects by itself, with fetch, sends it; some values of it
 		// make a browser ask before an EventSource does.
 		AllowedHeaders: []string{"Last-Event-ID"},

@@ -15,16 +15,21 @@ func TestStreams(t *testing.T) { check.Streams(t, routes) }
 func TestHeaders(t *testing.T) {
 	server := ssetest.NewServer(routes(new(sse.Set), app.Parrot))
 	defer server.Close()
-	tests := []struct{ method, ask, header, want string }{
-		{"GET", "", "Access-Control-Allow-Origin", "https://example.org"},
-		{"OPTIONS", "last-event-id", "Access-Control-Allow-Headers", "last-event-id"},
+	const origin, evil = "https://example.org", "https://evil.example"
+	tests := []struct{ method, origin, ask, header, want string }{
+		{"GET", origin, "", "Access-Control-Allow-Origin", origin},
+		{"GET", origin, "", "Access-Control-Allow-Credentials", "true"},
+		{"GET", evil, "", "Access-Control-Allow-Origin", ""},
+		{"GET", evil, "", "Access-Control-Allow-Credentials", ""},
+		{"OPTIONS", origin, "last-event-id", "Access-Control-Allow-Headers", "last-event-id"},
+		{"OPTIONS", origin, "last-event-id", "Access-Control-Allow-Credentials", "true"},
 	}
 	for _, test := range tests {
 		r, err := http.NewRequest(test.method, server.URL+"/news", http.NoBody)
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.Header.Set("Origin", "https://example.org")
+		r.Header.Set("Origin", test.origin)
 		if test.ask != "" {
 			r.Header.Set("Access-Control-Request-Method", "GET")
 			r.Header.Set("Access-Control-Request-Headers", test.ask)
@@ -35,7 +40,7 @@ func TestHeaders(t *testing.T) {
 		}
 		response.Body.Close()
 		if got := response.Header.Get(test.header); got != test.want {
-			t.Errorf("%s: %s: %q, want %q", test.method, test.header, got, test.want)
+			t.Errorf("%s from %s: %s: %q, want %q", test.method, test.origin, test.header, got, test.want)
 		}
 	}
 }

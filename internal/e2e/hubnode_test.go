@@ -46,6 +46,7 @@ var hubSets = []string{"a", "s"}
 //	unknown DATA TOOK  to be dispatched again
 //	unsent DATA TOOK   that, too; it is known not to have been
 //	done               its writers are
+//	closed SET         its members, with a logout event, in all processes
 func playHub(config []byte, in *bufio.Scanner, out *output) error {
 	var c hubConfig
 	if err := json.Unmarshal(config, &c); err != nil {
@@ -98,6 +99,8 @@ func playHub(config []byte, in *bufio.Scanner, out *output) error {
 					n.add(ctx, set, fmt.Sprintf("%s:%s.%s.-0", set, c.Name, command[1]))
 				}
 			})
+		case "close": // SET
+			running.Go(func() { n.closeAll(ctx, command[1]) })
 		}
 	}
 	return in.Err()
@@ -129,6 +132,17 @@ type hubNode struct {
 	hub  *sse.Hub
 	out  *output
 	stop chan struct{}
+}
+
+// closeAll closes the members of a set.
+func (n *hubNode) closeAll(ctx context.Context, set string) {
+	attempt, cancel := context.WithTimeout(ctx, n.Attempt)
+	defer cancel()
+	if err := n.hub.Set(set).CloseAllWith(attempt, sse.Event{Type: "logout"}); err != nil {
+		n.out.line("failed close: %v", err)
+		return
+	}
+	n.out.line("closed %s", set)
 }
 
 // write has writers dispatch count events each, with a pause after each.

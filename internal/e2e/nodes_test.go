@@ -29,6 +29,7 @@ type seen struct {
 	entries  []string
 	seqs     []uint64
 	added    []string
+	closed   []string
 	unknown  int
 	unsent   int
 	slowest  time.Duration     // of those that failed
@@ -83,6 +84,8 @@ func (s *seen) line(line string) {
 		seq, _ := strconv.ParseUint(words[1], 10, 64)
 		s.seqs, s.entries = append(s.seqs, seq), append(s.entries, words[2])
 		stall(&s.lastEntry, &s.entryStall)
+	case "closed":
+		s.closed = append(s.closed, words[1])
 	case "added":
 		s.added = append(s.added, words[1])
 		stall(&s.lastAdded, &s.addedStall)
