@@ -18,7 +18,7 @@
 //	})
 //
 // URLs end up in logs and histories, so a ticket is good once, for a minute, and for one
-// path. So the browser's own reconnection, with the same ticket, is refused with the 403,
+// path, and is encrypted. So the browser's own reconnection, with the same ticket, is refused with the 403,
 // at which every EventSource stops. The page gets a new ticket then, and resumes with the
 // last event's id in the URL:
 //

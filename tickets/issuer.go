@@ -3,6 +3,8 @@ package tickets
 import (
 	"cmp"
 	"context"
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -27,12 +29,11 @@ const MaxUser = 256
 var ErrInvalidTicket = errors.New("tickets: invalid ticket")
 
 const (
-	sumBytes    = 16 // of the signature: half of a SHA-256
+	saltBytes   = 16 // random: of the ticket's own key, and its name in the store
 	expiryBytes = 8  // milliseconds since 1970
-	nonceBytes  = 12
-	headBytes   = sumBytes + expiryBytes + nonceBytes
+	tagBytes    = 16 // of AES-GCM
 
-	maxTicket = (headBytes + MaxUser + 2) / 3 * 4
+	maxTicket = (saltBytes + expiryBytes + MaxUser + tagBytes + 2) / 3 * 4
 
 	// clockSkew is how much the clocks of processes may differ.
 	clockSkew = time.Minute
@@ -50,8 +51,9 @@ var encoding = base64.RawURLEncoding.Strict()
 // in one process; several processes need the same Key and a Store. The fields must not
 // be changed after first use. Its methods may be called from any goroutine.
 type Issuer struct {
-	// Key signs the tickets. It should be 32 random bytes, and can be one that has other
-	// uses. Empty: a random one, so that a restart invalidates all tickets.
+	// Key encrypts and authenticates the tickets. It should be 32 random bytes, and can be
+	// one that has other uses. Empty: a random one, so that a restart invalidates all
+	// tickets.
 	Key []byte
 
 	// Store remembers which tickets were redeemed, in records that expire. Nil: the
@@ -69,8 +71,8 @@ type Issuer struct {
 
 // Issue returns a ticket with which a user, whom the caller has authenticated, can open
 // one stream whose URL has this path, which is compared with that of
-// [http.Request.URL]. The ticket needs no escaping in a URL. It is signed, not
-// encrypted: anyone who has it can read the user.
+// [http.Request.URL]. The user can be a session's id, so that the ticket is not valid for
+// longer than the session: it is encrypted. The ticket needs no escaping in a URL.
 //
 // Issue returns the empty string, which is no ticket, for a user of more than [MaxUser]
 // bytes. It uses no store.
@@ -82,13 +84,12 @@ func (i *Issuer) Issue(user, path string) string {
 	if maxAge <= 0 {
 		maxAge = time.Minute
 	}
-	raw := make([]byte, headBytes, headBytes+len(user))
+	salt := make([]byte, saltBytes, maxTicket)
+	rand.Read(salt) // never fails
 	expiry := time.Now().Add(maxAge).UnixMilli()
-	binary.BigEndian.PutUint64(raw[sumBytes:], uint64(expiry)) //nolint:gosec // after 1970
-	rand.Read(raw[sumBytes+expiryBytes:])                      // never fails
-	raw = append(raw, user...)
-	copy(raw, i.sign(path, raw[sumBytes:]))
-	return encoding.EncodeToString(raw)
+	text := binary.BigEndian.AppendUint64(nil, uint64(expiry)) //nolint:gosec // after 1970
+	text = append(text, user...)
+	return encoding.EncodeToString(i.cipher(salt).Seal(salt, noNonce, text, []byte(path)))
 }
 
 // Redeem returns the user to whom the ticket of a request was issued, which is in the
@@ -107,19 +108,18 @@ func (i *Issuer) Redeem(r *http.Request) (user string, err error) {
 	if len(ticket) > maxTicket {
 		return "", fmt.Errorf("%w: forged: is %d bytes long, limit %d", ErrInvalidTicket, len(ticket), maxTicket)
 	}
-	raw, err := encoding.DecodeString(ticket)
-	if err != nil || len(raw) < headBytes || strings.ContainsAny(ticket, "\r\n") || // which base64 ignores
-		!hmac.Equal(raw[:sumBytes], i.sign(r.URL.Path, raw[sumBytes:])) {
-		return "", fmt.Errorf("%w: forged, for another path, or signed with another key", ErrInvalidTicket)
+	salt, text := i.open(ticket, r.URL.Path)
+	if text == nil {
+		return "", fmt.Errorf("%w: forged, for another path, or made with another key", ErrInvalidTicket)
 	}
-	expiry := time.UnixMilli(int64(binary.BigEndian.Uint64(raw[sumBytes:]))) //nolint:gosec // as issued
+	expiry := time.UnixMilli(int64(binary.BigEndian.Uint64(text))) //nolint:gosec // as issued
 	rest := time.Until(expiry)
 	if rest <= 0 {
 		return "", fmt.Errorf("%w: expired %v ago", ErrInvalidTicket, -rest.Truncate(time.Second))
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
 	defer cancel()
-	key := prefix + encoding.EncodeToString(raw[sumBytes:headBytes])
+	key := prefix + encoding.EncodeToString(salt)
 	_, err = i.store().Swap(ctx, key, 0, []byte{}, rest+clockSkew)
 	switch {
 	case errors.Is(err, backplane.ErrConflict):
@@ -127,19 +127,43 @@ func (i *Issuer) Redeem(r *http.Request) (user string, err error) {
 	case err != nil:
 		return "", fmt.Errorf("tickets: redeem: %w", err)
 	}
-	return string(raw[headBytes:]), nil
+	return string(text[expiryBytes:]), nil
+}
+
+// open returns what a ticket for a path holds, nil if it is none.
+func (i *Issuer) open(ticket, path string) (salt, text []byte) {
+	raw, err := encoding.DecodeString(ticket)
+	if err != nil || len(raw) < saltBytes+expiryBytes+tagBytes || strings.ContainsAny(ticket, "\r\n") { // which base64 ignores
+		return nil, nil
+	}
+	salt = raw[:saltBytes]
+	text, err = i.cipher(salt).Open(nil, noNonce, raw[saltBytes:], []byte(path)) // compares in constant time
+	if err != nil {
+		return nil, nil
+	}
+	return salt, text
 }
 
 func (i *Issuer) store() backplane.Store { return cmp.Or(i.Store, backplane.Store(&i.memory)) }
 
-// sign returns the signature of a ticket's rest, for a path.
-func (i *Issuer) sign(path string, rest []byte) []byte {
+// noNonce is the nonce of a key that is used once.
+var noNonce = make([]byte, 12)
+
+// cipher returns the cipher of the ticket with this salt: AES-256-GCM, with a key of its
+// own.
+func (i *Issuer) cipher(salt []byte) cipher.AEAD {
 	h := hmac.New(sha256.New, i.secret())
 	h.Write([]byte("sse ticket\x00")) // the key may be used for other purposes too
-	h.Write(binary.AppendUvarint(nil, uint64(len(path))))
-	h.Write([]byte(path))
-	h.Write(rest)
-	return h.Sum(nil)[:sumBytes]
+	h.Write(salt)
+	block, err := aes.NewCipher(h.Sum(nil))
+	if err != nil {
+		panic(err) // the key has 32 bytes
+	}
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
+		panic(err) // the block has 16 bytes
+	}
+	return aead
 }
 
 // secret returns the key, which is never empty.
