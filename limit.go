@@ -38,8 +38,7 @@ import (
 //
 // A Limit counts the streams of this process: a number shared by several processes
 // would admit nobody while their broker is away, and would be wrong for as long as it
-// takes to notice that a process has died. With n processes behind a proxy that
-// distributes clients evenly, divide Max by n; a key may then have n times that.
+// takes to notice that a process has died. So a key may have Max streams in each.
 type Limit struct {
 	// Max is how many streams a key may have. 0 or less: any number, which are counted.
 	Max int

@@ -5,6 +5,9 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"os"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -168,5 +171,26 @@ func TestOtherSite(t *testing.T) {
 	r.Header.Set("Sec-Fetch-Site", "cross-site")
 	if got := ann.status(r); got != http.StatusForbidden {
 		t.Errorf("status %d, want %d", got, http.StatusForbidden)
+	}
+}
+
+// The guide's code is that of the program.
+func TestGuide(t *testing.T) {
+	read := func(name string) string {
+		t.Helper()
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	guide := read("../../docs/login.md")
+	for _, tt := range []struct{ language, file string }{{"go", "main.go"}, {"html", "page.html"}} {
+		code := read(tt.file)
+		for _, block := range regexp.MustCompile("(?s)```"+tt.language+"\n(.*?)```").FindAllStringSubmatch(guide, -1) {
+			if !strings.Contains(code, block[1]) {
+				t.Errorf("not in %s:\n%s", tt.file, block[1])
+			}
+		}
 	}
 }

@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"errors"
+	"io"
+	"net/http"
 	"net/http/httptest"
 	"sync"
 	"sync/atomic"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"example.org/sse"
 	"example.org/sse/backplane"
 	"example.org/sse/redislog"
 	"example.org/sse/tickets"
@@ -63,5 +66,46 @@ func redeemOnce(t *testing.T, open func() backplane.Store) {
 		if got := redeemed.Load(); got != 1 {
 			t.Fatalf("redeemed %d times, want 1", got)
 		}
+	}
+}
+
+// The guide's script gets a ticket for each connection, and misses nothing.
+func TestTicketPage(t *testing.T) {
+	needChromium(t)
+	var issuer tickets.Issuer
+	var group sse.Set
+	page := pagesOf(`<script>
+const token = 'Bearer ann', show = text => list.insertAdjacentHTML('beforeend', '<li>' + text)
+`+guide(t, "login.md", "js")[0]+`connect()
+</script>`, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, err := issuer.Redeem(r); err != nil || user != "ann" {
+			http.Error(w, "no valid ticket", http.StatusForbidden)
+			return
+		}
+		group.ServeHTTP(w, r)
+	}))
+	var issued atomic.Int32
+	mux := http.NewServeMux()
+	mux.Handle("/", page)
+	mux.HandleFunc("POST /ticket", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") == "Bearer ann" {
+			issued.Add(1)
+			io.WriteString(w, issuer.Issue("ann", "/events"))
+		}
+	})
+	server := httptest.NewServer(mux)
+	defer server.Close()
+	defer group.CloseAll()
+	b := open(t, server.URL)
+	awaitMember(t, &group)
+	group.Dispatch("", "one")
+	b.await(soon, "list.textContent === 'one'")
+	group.CloseAll()
+	group.Dispatch("", "two")
+	awaitMember(t, &group)
+	group.Dispatch("", "three")
+	b.await(soon, "list.textContent === 'onetwothree'")
+	if got := issued.Load(); got != 2 {
+		t.Errorf("%d tickets, want 2", got)
 	}
 }
