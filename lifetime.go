@@ -21,15 +21,16 @@ func (s *EventSource) expire(o *AcceptOptions) {
 	if o.MaxAge > 0 {
 		after = o.MaxAge - rand.N(o.MaxAge/4+1)
 	}
-	end := func() { s.stream.End(ErrMaxAge, lastChunk(Event{}, o.reconnectAfter())) }
+	end := func() { s.end(ErrMaxAge, Event{}) }
 	if rest := time.Until(o.Expires); !o.Expires.IsZero() && rest <= after {
-		after = rest
-		end = func() { s.stream.End(ErrExpired, lastChunk(o.ExpiredEvent, o.reconnectAfter())) }
+		after, end = rest, func() { s.end(ErrExpired, o.ExpiredEvent) }
 	}
 	timer := time.AfterFunc(after, end)
 	s.stream.OnEnd(func() { timer.Stop() })
 }
 
-func (o *AcceptOptions) reconnectAfter() time.Duration {
-	return stream.ReconnectAfter(optional(o.Retry, 0))
+// end ends the source with a last event, unless that is the zero one, and a time after
+// which its client should reconnect.
+func (s *EventSource) end(reason error, last Event) {
+	s.stream.End(reason, lastChunk(last, stream.ReconnectAfter(s.stream.Retry())))
 }

@@ -107,7 +107,6 @@ func (l *Limit) take(key string) (s *slot, refusals int) {
 		}
 		l.keys[key] = h
 	}
-	var oldest *slot
 	var ending *EventSource
 	if l.Max > 0 && h.slots.Len() >= l.Max {
 		if !l.EndOldest {
@@ -115,7 +114,7 @@ func (l *Limit) take(key string) (s *slot, refusals int) {
 			defer l.mu.Unlock()
 			return nil, h.refused
 		}
-		oldest = h.slots.Front().Value.(*slot)
+		oldest := h.slots.Front().Value.(*slot)
 		ending = oldest.source // if nil, begin ends it
 		h.slots.Remove(oldest.element)
 		oldest.element = nil
@@ -125,7 +124,7 @@ func (l *Limit) take(key string) (s *slot, refusals int) {
 	s.element = h.slots.PushBack(s)
 	l.mu.Unlock()
 	if ending != nil {
-		oldest.end(ending)
+		ending.end(ErrLimited, l.Event)
 	}
 	return s, 0
 }
@@ -137,13 +136,8 @@ func (s *slot) begin(source *EventSource) {
 	counts := s.element != nil
 	s.limit.mu.Unlock()
 	if !counts {
-		s.end(source)
+		source.end(ErrLimited, s.limit.Event)
 	}
-}
-
-// end ends a stream in favor of a newer one.
-func (s *slot) end(source *EventSource) {
-	source.stream.End(ErrLimited, lastChunk(s.limit.Event, stream.ReconnectAfter(0)))
 }
 
 // free makes room for another stream, once.
@@ -169,7 +163,7 @@ type admission []*slot
 // the options end the stream. Limits that refuse come before those that end others.
 func (o *AcceptOptions) admit(r *http.Request, options *stream.Options) (a admission, refusal error) {
 	if o.expired(time.Now()) {
-		options.Refusal, options.Last = ErrExpired, lastChunk(o.ExpiredEvent, o.reconnectAfter())
+		options.Refusal, options.Last = ErrExpired, lastChunk(o.ExpiredEvent, stream.ReconnectAfter(options.Retry))
 		return nil, ErrExpired
 	}
 	keys := make([]string, len(o.Limits))

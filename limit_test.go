@@ -119,7 +119,7 @@ func TestLimitError(t *testing.T) {
 func TestLimitEndsOldest(t *testing.T) {
 	overEach(t, func(t *testing.T, tr transport) {
 		limit := &sse.Limit{Max: 2, EndOldest: true, Event: sse.Event{Type: "elsewhere"}}
-		handler, sources := connected(&sse.AcceptOptions{Limits: []*sse.Limit{limit}})
+		handler, sources := connected(&sse.AcceptOptions{Limits: []*sse.Limit{limit}, Retry: 20 * time.Second})
 		site := tr.serve(t, handler)
 		var streams []*stream
 		var list []*sse.EventSource
@@ -132,7 +132,7 @@ func TestLimitEndsOldest(t *testing.T) {
 		for i, st := range streams[:3] {
 			st.want(fmt.Sprint("message|", i), "elsewhere|")
 			st.wantEnd()
-			st.wantRetry(time.Second, 5*time.Second)
+			st.wantRetry(20*time.Second, 24*time.Second)
 			if err := list[i].Err(); !errors.Is(err, sse.ErrLimited) {
 				t.Errorf("stream %d ended with %v, want %v", i, err, sse.ErrLimited)
 			}

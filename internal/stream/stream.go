@@ -118,6 +118,9 @@ func (s *Stream) Open(w http.ResponseWriter, r *http.Request, o Options, conn *l
 // Began reports whether Open has been called.
 func (s *Stream) Began() bool { return !s.opened.IsZero() }
 
+// Retry returns the reconnection time that the program chose, 0 for none.
+func (s *Stream) Retry() time.Duration { return s.retry }
+
 // OpenedAt returns when the stream began.
 func (s *Stream) OpenedAt() time.Time { return s.opened }
 
