@@ -52,8 +52,8 @@ func (s *EventSource) Dispatch(typ, data string) error {
 // client's backlog, which slows a producer, say a loop over the tokens of a
 // language model, to the pace of its reader. It does so for the write timeout
 // at most, then the stream ends. A nil error means that the event was taken: it
-// is written in the order of the calls, unless the stream ends before for
-// another reason than [EventSource.Close] or a shutdown.
+// is written in the order of the calls, unless the stream ends before because of
+// its client, its context or a Snapshot.
 //
 // An event that cannot be sent is an [ErrInvalidEvent] and changes nothing.
 // Once the stream has ended the error is that of [EventSource.Err].
@@ -173,8 +173,9 @@ func (s *EventSource) Context() context.Context {
 }
 
 // Err returns nil until Done is closed, and then why the stream ended:
-// [ErrClosed], [ErrGone], [ErrSlow], [ErrShutdown], the error of a [Set]'s
-// Snapshot, or the cause of the request's context if the program gave it one.
+// [ErrClosed], [ErrGone], [ErrSlow], [ErrShutdown], [ErrExpired], [ErrMaxAge],
+// [ErrLimited], the error of a [Set]'s Snapshot, or the cause of the request's
+// context if the program gave it one.
 func (s *EventSource) Err() error {
 	if !s.accepted() {
 		return ErrClosed

@@ -102,8 +102,7 @@ func hasCertificate(srv *http.Server) bool {
 // reports http.StateHijacked for it, and no StateClosed, and its handler has returned
 // through all middleware. So what counts in these places does not count detached streams:
 // a limit of connections per address, chi's Throttle, the gauge of requests in flight of
-// promhttp. [ReadStats] counts them. To limit streams, count up in the function that
-// [Serve] calls, and down with [EventSource.AfterFunc].
+// promhttp. [ReadStats] counts them, and a [Limit] limits them.
 //
 // Closing the listener, as Shutdown and Close of an http.Server do, ends the streams
 // on its connections. After that its Accept returns, and so Shutdown or Close, once
