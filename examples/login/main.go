@@ -38,10 +38,9 @@ func routes(age time.Duration) http.Handler {
 	var sessions sync.Map     // by id; for several processes a database,
 	var hub sse.Hub           // with a Log,
 	var issuer tickets.Issuer // with a Key and a Store
-	logout := sse.Event{Type: "logout"}
-	options := sse.AcceptOptions{CrossOrigin: http.NewCrossOriginProtection(), ExpiredEvent: logout, Limits: []*sse.Limit{
-		{Max: 3, Key: func(r *http.Request) string { return r.PathValue("user") }, Event: sse.Event{Type: "full"}},
-		{Max: 10_000}}}
+	user := func(r *http.Request) string { return r.PathValue("user") }
+	limits := []*sse.Limit{{Max: 3, Key: user, Event: sse.Event{Type: "full"}}, {Max: 10_000}}
+	sameOrigin, logout := http.NewCrossOriginProtection(), sse.Event{Type: "logout"}
 	require := func(h func(http.ResponseWriter, *http.Request, session)) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			c, _ := r.Cookie("session")
@@ -56,9 +55,8 @@ func routes(age time.Duration) http.Handler {
 		}
 	}
 	events := require(func(w http.ResponseWriter, r *http.Request, s session) {
-		o := options
-		o.Expires = s.expires
-		sse.Serve(w, r, &o, func(source *sse.EventSource) {
+		o := &sse.AcceptOptions{Limits: limits, CrossOrigin: sameOrigin, Expires: s.expires, ExpiredEvent: logout}
+		sse.Serve(w, r, o, func(source *sse.EventSource) {
 			hub.Add(source, "user:"+s.user)
 			if _, ok := sessions.Load(s.id); !ok {
 				source.Close() // the user has just logged out; the page reconnects, and gets the 401
@@ -73,13 +71,15 @@ func routes(age time.Duration) http.Handler {
 		http.SetCookie(w, &http.Cookie{Name: "session", Value: s.id, HttpOnly: true, SameSite: http.SameSiteLaxMode})
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 	})
-	mux.HandleFunc("POST /logout", require(func(w http.ResponseWriter, _ *http.Request, s session) {
+	mux.HandleFunc("POST /logout", require(func(w http.ResponseWriter, r *http.Request, s session) {
 		for id, v := range sessions.Range {
 			if v.(session).user == s.user {
 				sessions.Delete(id)
 			}
 		}
-		if err := hub.Set("user:"+s.user).CloseAllWith(context.Background(), logout); err != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), time.Minute)
+		defer cancel()
+		if err := hub.Set("user:"+s.user).CloseAllWith(ctx, logout); err != nil {
 			http.Error(w, "please try again", http.StatusServiceUnavailable) // the log is away
 		}
 	}))
@@ -95,5 +95,5 @@ func routes(age time.Duration) http.Handler {
 		r.Header.Set("Cookie", "session="+id)
 		events(w, r)
 	})
-	return options.CrossOrigin.Handler(mux)
+	return sameOrigin.Handler(mux)
 }
