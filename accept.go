@@ -90,10 +90,12 @@ func (s *EventSource) setUp(f func(*EventSource)) {
 	returned = true
 }
 
+var noOptions AcceptOptions
+
 // accept is Accept, for a stream that may be detached or not.
 func accept(w http.ResponseWriter, r *http.Request, o *AcceptOptions, detachable bool) (*EventSource, error) {
 	if o == nil {
-		o = new(AcceptOptions)
+		o = &noOptions
 	}
 	if err := o.acceptable(w, r); err != nil {
 		return nil, err
