@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -10,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -55,7 +53,7 @@ func logIn(t *testing.T, url, user string) *tab {
 	b.expect("401")
 	b.await(soon, "state.textContent === 'logged out'")
 	b.do("document.forms[0].user.value = '" + user + "'; setTimeout(() => document.forms[0].submit())")
-	b.await(soon, "state.textContent === 'open'")
+	b.await(soon, "window.state?.textContent === 'open'") // the page may not be there yet
 	return b
 }
 
@@ -107,7 +105,8 @@ func TestLoginExample(t *testing.T) {
 
 // The page stops when its session expires, and a ticket opens a stream once.
 func TestLoginExpires(t *testing.T) {
-	url := startLogin(t, 5*time.Second)
+	const session = 15 * time.Second // a busy machine needs some of it to log in
+	url := startLogin(t, session)
 	ann := logIn(t, url, "ann")
 	ann.expect("401")
 	ann.do(`window.streams = []
@@ -119,8 +118,8 @@ func TestLoginExpires(t *testing.T) {
 			two.onerror = () => { window.streams = [one, two] }
 		}
 	})`)
-	ann.await(soon, "streams.length === 2 && streams[0].readyState === EventSource.OPEN && streams[1].readyState === EventSource.CLOSED")
-	ann.await(5*time.Second+soon, "state.textContent === 'logged out' && source.readyState === EventSource.CLOSED")
+	ann.await(soon, "streams.map(s => s.readyState).join() === '1,2'") // open, closed
+	ann.await(session+soon, "state.textContent === 'logged out' && source.readyState === EventSource.CLOSED")
 }
 
 // A page of another origin gets a stream that belongs to a login only from a server
@@ -217,76 +216,4 @@ source.addEventListener('logout', () => source.close())
 			}
 		})
 	}
-}
-
-// A browser that is refused is connected within ten seconds of a slot becoming free,
-// without a reload, however often it was refused.
-func TestRefusedBrowser(t *testing.T) {
-	for _, browser := range []string{"Chromium", "Firefox"} {
-		t.Run(browser, func(t *testing.T) {
-			t.Parallel()
-			needChromium(t)
-			limit := &sse.Limit{Max: 1}
-			var group sse.Set
-			group.AcceptOptions = &sse.AcceptOptions{Limits: []*sse.Limit{limit}}
-			var loads atomic.Int32
-			page := pagesOf("<script>new EventSource('/events')</script>", &group)
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if r.URL.Path == "/" {
-					loads.Add(1)
-				}
-				page.ServeHTTP(w, r)
-			}))
-			defer server.Close()
-			defer group.CloseAll()
-			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
-			first, err := sse.Accept(httptest.NewRecorder(), r, group.AcceptOptions)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if browser == "Chromium" {
-				open(t, server.URL)
-			} else {
-				runFirefox(t, server.URL)
-			}
-			eventually(t, patience, func() string { // then it is to wait for up to 8 s
-				return map[bool]string{false: "refused four times"}[limit.Refused() >= 4]
-			})
-			first.Close()
-			begin := time.Now()
-			awaitMember(t, &group)
-			took := time.Since(begin)
-			t.Logf("connected %v after there was room", took.Round(100*time.Millisecond))
-			if took > 10*time.Second && *full || loads.Load() != 1 {
-				t.Errorf("connected after %v, and the page was loaded %d times; want 10 s at most, and 1", took, loads.Load())
-			}
-		})
-	}
-}
-
-// runFirefox opens a page in a Firefox of the test's own, until the test's end. In CI the
-// test fails if there is none.
-func runFirefox(t *testing.T, url string) {
-	t.Helper()
-	path, err := exec.LookPath("firefox-esr")
-	if err != nil {
-		path, err = exec.LookPath("firefox")
-	}
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	cmd := exec.CommandContext(ctx, path, "--headless", "--no-remote", "--profile", t.TempDir(), url)
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // with its children
-	cmd.WaitDelay = patience
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cancel()
-		cmd.Wait()
-	})
 }

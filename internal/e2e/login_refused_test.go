@@ -1,0 +1,101 @@
+package e2e
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"example.org/sse"
+)
+
+// A browser that is refused is connected within ten seconds of a slot becoming free,
+// without a reload, however often it was refused.
+func TestRefusedBrowser(t *testing.T) {
+	const script = "<script>new EventSource('/events')</script>"
+	for _, test := range []struct {
+		name, page string
+		event      sse.Event
+		most       time.Duration
+	}{
+		{"Chromium", script, sse.Event{}, 10 * time.Second},
+		{"Firefox", script, sse.Event{}, 10 * time.Second},
+		{"htmx 4", htmx4Page, sse.Event{Type: "full"}, 11 * time.Second}, // by an event, give or take 30 %
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			needChromium(t)
+			needPackages(t)
+			limit := &sse.Limit{Max: 1, Event: test.event}
+			var group sse.Set
+			group.AcceptOptions = &sse.AcceptOptions{Limits: []*sse.Limit{limit}}
+			var loads atomic.Int32
+			page := pagesOf(test.page, &group)
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/" {
+					loads.Add(1)
+				}
+				page.ServeHTTP(w, r)
+			}))
+			defer server.Close()
+			defer group.CloseAll()
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+			first, err := sse.Accept(httptest.NewRecorder(), r, group.AcceptOptions)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if test.name == "Firefox" {
+				runFirefox(t, server.URL)
+			} else {
+				open(t, server.URL)
+			}
+			opened := time.Now()
+			eventually(t, patience, func() string { // then it is to wait for up to 8 s
+				return map[bool]string{false: "refused four times"}[limit.Refused() >= 4]
+			})
+			if waited := time.Since(opened); waited < 2*time.Second { // 0.5 + 1 + 2 s at least, less 30 %
+				t.Errorf("it was refused four times in %v: it does not heed the time", waited)
+			}
+			first.Close()
+			begin := time.Now()
+			awaitMember(t, &group)
+			took := time.Since(begin)
+			t.Logf("connected %v after there was room", took.Round(100*time.Millisecond))
+			if took > test.most && *full || loads.Load() != 1 {
+				t.Errorf("connected after %v, and the page was loaded %d times; want %v at most, and 1", took, loads.Load(), test.most)
+			}
+		})
+	}
+}
+
+// runFirefox opens a page in a Firefox of the test's own, until the test's end. In CI the
+// test fails if there is none.
+func runFirefox(t *testing.T, url string) {
+	t.Helper()
+	path, err := exec.LookPath("firefox-esr")
+	if err != nil {
+		path, err = exec.LookPath("firefox")
+	}
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	cmd := exec.CommandContext(ctx, path, "--headless", "--no-remote", "--profile", t.TempDir(), url)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // with its children
+	cmd.WaitDelay = patience
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cancel()
+		cmd.Wait()
+	})
+}
