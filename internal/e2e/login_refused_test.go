@@ -1,13 +1,9 @@
 package e2e
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -49,12 +45,12 @@ func TestRefusedBrowser(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			opened := time.Now()
 			if test.name == "Firefox" {
-				runFirefox(t, server.URL)
+				needFirefox(t).open(t, server.URL)
 			} else {
 				open(t, server.URL)
 			}
-			opened := time.Now()
 			eventually(t, patience, func() string { // then it is to wait for up to 8 s
 				return map[bool]string{false: "refused four times"}[limit.Refused() >= 4]
 			})
@@ -71,31 +67,4 @@ func TestRefusedBrowser(t *testing.T) {
 			}
 		})
 	}
-}
-
-// runFirefox opens a page in a Firefox of the test's own, until the test's end. In CI the
-// test fails if there is none.
-func runFirefox(t *testing.T, url string) {
-	t.Helper()
-	path, err := exec.LookPath("firefox-esr")
-	if err != nil {
-		path, err = exec.LookPath("firefox")
-	}
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	cmd := exec.CommandContext(ctx, path, "--headless", "--no-remote", "--profile", t.TempDir(), url)
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // with its children
-	cmd.WaitDelay = patience
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cancel()
-		cmd.Wait()
-	})
 }
