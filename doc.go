@@ -64,7 +64,9 @@
 // in the Last-Event-ID header or, where a script cannot set one, the query
 // parameter lastEventId. It first gets what it missed: all of it, or none. If the
 // set no longer has everything, or the id is of another process or made up, the
-// client begins like a new one, with the events that the set's Snapshot returns.
+// client begins like a new one, with the events that the set's Snapshot returns. With
+// [Set.Replay] a new client gets all that is kept: a text that is still being written,
+// for example, from its beginning.
 //
 // # Several processes
 //

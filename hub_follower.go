@@ -162,7 +162,7 @@ func (f *follower) gap() {
 	}
 	f.log.Forget()
 	for source, j := range joins {
-		hold := source.stream.Hold()
+		hold := source.stream.Hold() // before the log goes on
 		f.running.Go(func() { j.again(f, hold) })
 	}
 }

@@ -66,6 +66,17 @@ type Set struct {
 	// stream, so that its client tries again.
 	Snapshot func(*EventSource) ([]Event, error)
 
+	// Replay lets a source that cannot resume begin with the oldest event that is
+	// kept, for streams that are of use as a whole: the answer of a language model,
+	// the log of a job. Whoever joins late, or reloads the page, gets all of it, each
+	// event once. Let the last event say that it is the last one, so that late readers
+	// know, too, and close their end. The history's bounds should be larger than
+	// the whole: if the oldest events are no longer kept, the source gets the set's
+	// Snapshot instead, as it does if there are none yet or, without a Snapshot, an
+	// event of type "gap" and then what is kept. The same event precedes a replay to a
+	// client that has seen something before: it should drop what it has.
+	Replay bool
+
 	// AcceptOptions are the options that ServeHTTP accepts requests with.
 	AcceptOptions *AcceptOptions
 
@@ -83,6 +94,12 @@ func (s *Set) init() *eventlog.Log {
 	s.once.Do(func() {
 		if s.log == nil {
 			s.log = eventlog.New(eventlog.Options{Events: s.History, Bytes: s.HistoryBytes, Age: s.HistoryAge})
+		}
+		switch {
+		case s.Replay && s.Snapshot != nil:
+			s.topic.Replay = eventlog.ReplayWhole
+		case s.Replay:
+			s.topic.Replay = eventlog.ReplayKept
 		}
 		s.topic.Open(s.log)
 		s.group.Topic, s.group.Slow = &s.topic, stream.SlowPolicy(s.Slow)

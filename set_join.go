@@ -62,7 +62,7 @@ func (j *join) begin(f *follower) {
 
 // again lets the source go on after a gap, from a snapshot, in the follower's
 // goroutine: a panic in Snapshot ends the stream. The stream is held.
-func (j *join) again(f *follower, hold uint64) {
+func (j *join) again(f *follower, hold *stream.Hold) {
 	defer func() {
 		if p := recover(); p != nil {
 			slog.Error("sse: Snapshot panicked; stream ended", "panic", p, "stack", string(debug.Stack()))
@@ -79,7 +79,7 @@ func (j *join) again(f *follower, hold uint64) {
 }
 
 // place gives the members their places. It reports false if the log is not live.
-func (j *join) place(id string, hold uint64) (p eventlog.Placement, live bool) {
+func (j *join) place(id string, hold *stream.Hold) (p eventlog.Placement, live bool) {
 	topics := make([]*eventlog.Topic, len(j.sets))
 	readers := make([]*eventlog.Reader, len(j.sets))
 	for i, s := range j.sets {
@@ -87,7 +87,7 @@ func (j *join) place(id string, hold uint64) (p eventlog.Placement, live bool) {
 	}
 	p, live = j.log.Place(topics, readers, id)
 	if live {
-		j.source.stream.Place(j.members, p.Places, hold)
+		j.source.stream.Place(j.members, p.Places, hold, p.Stamp)
 	}
 	return p, live
 }
@@ -95,7 +95,7 @@ func (j *join) place(id string, hold uint64) (p eventlog.Placement, live bool) {
 // snapshot sends the sets' state, unless the source resumes, and releases the hold.
 // If the log has a gap meanwhile the state may be older than that, and is made
 // again.
-func (j *join) snapshot(f *follower, hold uint64, p eventlog.Placement) {
+func (j *join) snapshot(f *follower, hold *stream.Hold, p eventlog.Placement) {
 	st := &j.source.stream
 	done := false
 	defer func() {
@@ -106,11 +106,8 @@ func (j *join) snapshot(f *follower, hold uint64, p eventlog.Placement) {
 	}()
 	var items []eventlog.Item
 	for !p.Resumed {
-		events, err := j.events(p.ID)
-		if err == nil {
-			items, err = snapshotItems(events, p.Stamp)
-		}
-		if err != nil {
+		var err error
+		if items, err = j.state(p); err != nil {
 			st.End(fmt.Errorf("%w: %w", errSnapshot, err))
 			break
 		}
@@ -133,29 +130,43 @@ func (j *join) snapshot(f *follower, hold uint64, p eventlog.Placement) {
 
 var errSnapshot = errors.New("sse: Snapshot failed")
 
-// events returns what the source is sent first: the sets' snapshots, or a gap, and
-// on a shared log the id to resume from.
-func (j *join) events(id string) (events []Event, err error) {
-	for _, s := range j.sets {
-		switch {
+// state returns what the source is sent first: the sets' snapshots, or a gap. On a
+// shared log it has the id to resume from, with what comes last of the state and of
+// what is replayed after it: with an id from between, the client would miss the rest.
+func (j *join) state(p eventlog.Placement) (items []eventlog.Item, err error) {
+	events, err := j.events(p.Places)
+	if err != nil {
+		return nil, err
+	}
+	if p.ID == "" {
+		return snapshotItems(events, p.Stamp)
+	}
+	if n := len(events); n > 0 && events[n-1].ID == "" && !p.Replay {
+		events[n-1].ID = p.ID
+		return snapshotItems(events, p.Stamp)
+	}
+	if items, err = snapshotItems(events, p.Stamp); err != nil {
+		return nil, err
+	}
+	last, err := snapshotItems([]Event{{Type: idType, ID: p.ID}}, p.Present)
+	return append(items, last...), err
+}
+
+// events returns the sets' snapshots, and an event for each gap.
+func (j *join) events(places []eventlog.Place) (events []Event, err error) {
+	for i, s := range j.sets {
+		switch place := places[i]; {
 		case !s.group.Has(&j.source.stream): // deleted meanwhile
-		case s.Snapshot != nil:
+		case s.Snapshot != nil && !place.Replay:
 			state, err := s.Snapshot(j.source)
 			if err != nil {
 				return nil, err
 			}
 			events = append(events, state...)
-		case j.seen && j.log.Shared:
+		case j.seen && (j.log.Shared || s.Replay), s.Replay && place.Lost:
 			events = append(events, Event{Type: gapType})
 		}
 	}
-	if id == "" {
-		return events, nil
-	}
-	if n := len(events); n == 0 || events[n-1].ID != "" {
-		events = append(events, Event{Type: idType})
-	}
-	events[len(events)-1].ID = id
 	return events, nil
 }
 

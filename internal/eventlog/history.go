@@ -35,7 +35,7 @@ func (l *Log) remember(e *Entry) {
 	if l.Events < 0 {
 		l.forgotten = e.stamp
 		if e.topic != nil {
-			e.topic.forgotten = e.stamp
+			e.topic.forgotten, e.topic.lost = e.stamp, true
 		}
 		return
 	}
@@ -101,7 +101,7 @@ func (l *Log) forgetOldest() {
 	remove(h.once, onceKey{e.topic, e.once}, e)
 	l.forgotten = e.stamp
 	if t := e.topic; t != nil {
-		t.forgotten, t.forgottenAt = e.stamp, e.cursor
+		t.forgotten, t.forgottenAt, t.lost = e.stamp, e.cursor, true
 		if t.kept = e.next; !t.kept.Filled() {
 			t.kept = nil
 		}

@@ -64,8 +64,19 @@ func New(o Options) *Log {
 	}
 }
 
+// A Replay is where newcomers begin to read a topic.
+type Replay int
+
+const (
+	NoReplay    Replay = iota // at the present
+	ReplayKept                // with the oldest event that is kept
+	ReplayWhole               // with the first event or, if it is no longer kept, at the present
+)
+
 // A Topic is one set's part of a log. Open makes it ready.
 type Topic struct {
+	Replay Replay // immutable
+
 	log   *Log
 	total atomic.Int64 // bytes appended
 
@@ -75,6 +86,7 @@ type Topic struct {
 	newest      uint64           // the stamp of the newest event, kept or not
 	forgotten   uint64           // the stamp up to which events are no longer kept
 	forgottenAt backplane.Cursor // of the event with that stamp, on a shared log
+	lost        bool             // an event of it has been forgotten
 	readers     int
 	idleSince   time.Time // when the last reader left
 	idle        bool      // the history holds it for that

@@ -30,21 +30,26 @@ func (r *Reader) Open(t *Topic) { *r = Reader{topic: t, next: &nowhere} }
 type Place struct {
 	next  *Entry
 	start int64
+
+	Replay bool // the reader begins before the present, without having resumed
+	Lost   bool // the topic no longer has its first event
 }
 
 // Placement is what Place has found.
 type Placement struct {
 	Places  []Place
-	Stamp   uint64 // events of the log with a smaller stamp come before the places
 	Resumed bool
+	Replay  bool   // some of the places have it
+	Stamp   uint64 // what is sent before all that is read from the places has this stamp
+	Present uint64 // events of the log with a smaller stamp have been appended
 	ID      string // of the newest event of a shared log, for a client that has none; empty if there is none
 	Gaps    uint64 // of the log so far
 }
 
 // Place places readers in topics of the log: all after the event that id names, if
-// every topic has kept all that followed, or else at the present. From then on they
-// are counted as readers. Readers that have left stay out. It reports false, and
-// does nothing, if the log is not live.
+// every topic has kept all that followed, or else where the topic has its newcomers
+// begin. From then on they are counted as readers. Readers that have left stay out.
+// It reports false, and does nothing, if the log is not live.
 func (l *Log) Place(topics []*Topic, readers []*Reader, id string) (p Placement, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -55,7 +60,8 @@ func (l *Log) Place(topics []*Topic, readers []*Reader, id string) (p Placement,
 	for _, t := range topics {
 		resumed = resumed && stamp >= t.forgotten
 	}
-	p = Placement{Stamp: NextStamp(), Resumed: resumed, Gaps: l.gaps, Places: make([]Place, len(readers))}
+	present := NextStamp()
+	p = Placement{Stamp: present, Present: present, Resumed: resumed, Gaps: l.gaps, Places: make([]Place, len(readers))}
 	if l.Shared && l.cursor.Seq > 0 && l.Events >= 0 {
 		p.ID = string(l.appendID(nil))
 	}
@@ -64,14 +70,22 @@ func (l *Log) Place(topics []*Topic, readers []*Reader, id string) (p Placement,
 			r.placed = true
 			t.readers++
 		}
-		next := t.tail
-		p.Places[i].start = next.offset
-		if resumed {
-			next = t.after(stamp)
+		place := Place{next: t.tail, start: t.tail.offset, Lost: t.lost}
+		switch {
+		case resumed:
+			place.next = t.after(stamp)
+		case t.replaysLocked():
+			place.next, place.Replay = t.kept, true
+			p.Replay, p.Stamp = true, min(p.Stamp, t.kept.stamp-1)
 		}
-		p.Places[i].next = next
+		p.Places[i] = place
 	}
 	return p, true
+}
+
+// replaysLocked reports whether a newcomer begins with what is kept.
+func (t *Topic) replaysLocked() bool {
+	return t.kept != nil && (t.Replay == ReplayKept || t.Replay == ReplayWhole && !t.lost)
 }
 
 // after returns the first entry that is newer than the stamp.

@@ -170,16 +170,18 @@ func (g *Group) Has(s *Stream) bool {
 
 // Place lets members of the stream read from their places, all in one step: a stream
 // that resumes is sent events of several members in one order, and some of them are older
-// than its hold. What waits for the members up to a stamp, from before, is sent first.
-func (s *Stream) Place(members []*Member, places []eventlog.Place, stamp uint64) {
+// than its hold. What waits for the members up to the hold, from before, is sent first.
+// From then on nothing passes that is newer than the stamp.
+func (s *Stream) Place(members []*Member, places []eventlog.Place, h *Hold, stamp uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, m := range members {
 		if m.group != nil { // else it has left
-			m.moveToQueueLocked(stamp)
+			m.moveToQueueLocked(h.stamp)
 			m.Reader.Set(places[i])
 		}
 	}
+	h.stamp = min(h.stamp, stamp)
 }
 
 // takeLocked appends to items what waits for the member, up to a stamp.

@@ -81,30 +81,29 @@ func (s *Stream) insertLocked(it eventlog.Item) {
 	}
 }
 
-// A hold keeps a stream from being sent anything that is newer than the hold's stamp,
+// A Hold keeps a stream from being sent anything that is newer than the hold's stamp,
 // while the state that comes first is being made.
-type hold struct {
+type Hold struct {
 	stamp uint64
-	next  *hold
+	next  *Hold
 }
 
-// Hold holds the stream at this moment, and returns the stamp to release.
-func (s *Stream) Hold() (stamp uint64) {
+// Hold holds the stream at this moment.
+func (s *Stream) Hold() *Hold {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	stamp = eventlog.LastStamp()
-	s.holds = &hold{stamp, s.holds}
-	return stamp
+	s.holds = &Hold{eventlog.LastStamp(), s.holds}
+	return s.holds
 }
 
-// Release ends a hold. Items with one stamp are put where it says in the order,
-// and what waits for the stream's members does not count as backlog: it was not
-// the client that was slow.
-func (s *Stream) Release(stamp uint64, items []eventlog.Item) {
+// Release ends a hold. Items are put where their stamps say in the order, and what
+// waits for the stream's members does not count as backlog: it was not the client
+// that was slow.
+func (s *Stream) Release(h *Hold, items []eventlog.Item) {
 	s.mu.Lock()
 	for at := &s.holds; *at != nil; at = &(*at).next {
-		if (*at).stamp == stamp {
-			*at = (*at).next
+		if *at == h {
+			*at = h.next
 			break
 		}
 	}

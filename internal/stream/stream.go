@@ -56,7 +56,7 @@ type Stream struct {
 	members []*Member // of groups
 	one     [1]*Member
 	queue   []eventlog.Item // dispatched to this stream alone, by stamp
-	holds   *hold           // nothing passes the oldest
+	holds   *Hold           // nothing passes the oldest
 
 	first Member   // the first membership
 	own   detached // the detached way
