@@ -35,7 +35,8 @@
 //	})
 //
 // A [Map] is a set that keeps a value beside each source, and can send each its
-// own view. A [Hub] is any number of sets by name. [JSON], [HTML] and
+// own view. With [Set.AddFunc] a member sees each event of a set through a function,
+// and can resume. A [Hub] is any number of sets by name. [JSON], [HTML] and
 // [Component] turn values, templates and components into an event's data.
 //
 // # Delivery and ordering

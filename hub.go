@@ -191,7 +191,7 @@ func (h *Hub) Add(source *EventSource, names ...string) bool {
 	}
 	j := join{source: source}
 	for _, s := range sets {
-		if m := s.enter(source, nil); m != nil {
+		if m := s.enter(source, nil, nil); m != nil {
 			j.sets, j.members = append(j.sets, s), append(j.members, m)
 		}
 	}

@@ -9,7 +9,8 @@ import (
 // A Map is a [Set] that keeps a value beside each source: a user, a language, a
 // filter. The zero value is ready to use, and its methods may be called from
 // any goroutine. A source that ends leaves the map at once. A map keeps no
-// history, and a member that is too far behind is closed, as by [CloseSlow].
+// history, and a member that is too far behind is closed, as by [CloseSlow]. Views
+// that resume are members of a [Set]; see [Set.AddFunc].
 type Map[T any] struct {
 	once    sync.Once
 	members Set
@@ -27,7 +28,7 @@ func (m *Map[T]) set() *Set {
 // reports false, and stores nothing, if the source is nil or has ended.
 func (m *Map[T]) Store(source *EventSource, value T) bool {
 	s := m.set()
-	return s.setValue(source, value) || s.add(source, value) || s.setValue(source, value)
+	return s.setValue(source, value) || s.add(source, value, nil) || s.setValue(source, value)
 }
 
 // Load returns the source's value; ok is false if the map does not have it.

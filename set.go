@@ -85,6 +85,8 @@ type Set struct {
 	topic eventlog.Topic
 	group stream.Group
 
+	decoded decoded
+
 	name string    // in the Hub
 	hub  *follower // of a Hub with a Log
 }
@@ -192,10 +194,10 @@ func (s *Set) key(e Event) string {
 // source that is deleted and added again begins like a new one. If Snapshot fails,
 // the source ends, and if it panics, Add does too. In a [Hub] with a Log, Add may
 // block; see [Hub.Log].
-func (s *Set) Add(source *EventSource) bool { return s.add(source, nil) }
+func (s *Set) Add(source *EventSource) bool { return s.add(source, nil, nil) }
 
-func (s *Set) add(source *EventSource, value any) bool {
-	m := s.enter(source, value)
+func (s *Set) add(source *EventSource, value any, v *stream.View) bool {
+	m := s.enter(source, value, v)
 	if m == nil {
 		return false
 	}
@@ -205,12 +207,12 @@ func (s *Set) add(source *EventSource, value any) bool {
 }
 
 // enter makes the source a member without a place in the log.
-func (s *Set) enter(source *EventSource, value any) *stream.Member {
+func (s *Set) enter(source *EventSource, value any, v *stream.View) *stream.Member {
 	if !source.accepted() {
 		return nil
 	}
 	s.init()
-	return s.group.Enter(&source.stream, value)
+	return s.group.Enter(&source.stream, value, v)
 }
 
 // Delete takes a source out of the set and leaves it open. It reports whether

@@ -67,6 +67,7 @@ func New(o Options) *Log {
 // A Replay is where newcomers begin to read a topic.
 type Replay int
 
+// Where newcomers begin.
 const (
 	NoReplay    Replay = iota // at the present
 	ReplayKept                // with the oldest event that is kept

@@ -149,6 +149,9 @@ func (t *Topic) PassReaders(c backplane.Cursor, readers []*Reader) (placed []boo
 // Next returns the first entry that was not taken. It may be an empty one.
 func (r *Reader) Next() *Entry { return r.next }
 
+// Replaying reports whether the next entry does not count as backlog.
+func (r *Reader) Replaying() bool { return r.next.offset < r.start }
+
 // Advance moves the reader to an entry.
 func (r *Reader) Advance(to *Entry) { r.next = to }
 

@@ -54,6 +54,9 @@ func graceful(reason error) bool {
 
 // setReason decides that the stream ends. Whoever writes next ends it.
 func (s *Stream) setReason(reason error, last ...wire.Chunk) {
+	if graceful(reason) && !s.seeAll(func() { s.End(reason, last...) }) {
+		return // whoever is in a view calls it
+	}
 	s.mu.Lock()
 	if reason == ErrShutdown && s.drainBy == 0 {
 		s.drainBy = time.Since(s.opened) + DrainTimeout
@@ -70,6 +73,11 @@ func (s *Stream) setReason(reason error, last ...wire.Chunk) {
 	s.reason = reason
 	s.holds = nil // a snapshot that is still being made comes too late
 	if graceful(reason) {
+		for _, m := range s.members {
+			if m.view != nil {
+				m.view.until = 0 // what came just now is not seen any more
+			}
+		}
 		s.queue = s.takeLocked(nil, math.MaxInt64)
 		if reason == ErrShutdown {
 			last = append(last, wire.Retry(ReconnectAfter(s.retry)))

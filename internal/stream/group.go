@@ -23,6 +23,7 @@ type Group struct {
 
 	mu      sync.Mutex // before Stream.mu, before Log.mu
 	members []*Member
+	marking bool // a walk will send marks
 
 	pace pace
 }
@@ -142,7 +143,12 @@ func (w *walk) note(visited int, late []*Member) {
 // reports whether much waits all the same.
 func (m *Member) visit(out *writer) (late bool) {
 	s := m.stream
+	seen := m.view == nil || m.see(false)
 	s.mu.Lock()
+	if !seen { // there is nothing to write, or its writer is about it
+		defer s.mu.Unlock()
+		return m.lateLocked()
+	}
 	if d := s.detached; d != nil {
 		err := d.writeLocked(out)
 		late = len(d.flight) > 0 && m.lateLocked()

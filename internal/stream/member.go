@@ -22,6 +22,7 @@ type Member struct {
 	stream *Stream
 	group  *Group // nil once it has left
 	eventlog.Reader
+	view *view // nil: the events as they are; immutable
 
 	// Guarded by group.mu.
 	at    int // in group.members, negative once it has left
@@ -32,8 +33,9 @@ type Member struct {
 func (m *Member) Stream() *Stream { return m.stream }
 
 // Enter makes the stream a member, unless it is one or has ended. The member's
-// reader has no place yet: nothing is sent before [Stream.Place].
-func (g *Group) Enter(s *Stream, value any) *Member {
+// reader has no place yet: nothing is sent before [Stream.Place]. Without a view the
+// member is sent the events as they are.
+func (g *Group) Enter(s *Stream, value any, v *View) *Member {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s.mu.Lock()
@@ -46,7 +48,7 @@ func (g *Group) Enter(s *Stream, value any) *Member {
 		m = new(Member)
 	}
 	s.joined = true
-	m.stream, m.group, m.value, m.at = s, g, value, len(g.members)
+	m.stream, m.group, m.value, m.at, m.view = s, g, value, len(g.members), newView(v, g.Topic)
 	m.Reader.Open(g.Topic)
 	g.members = append(g.members, m)
 	if s.members == nil {
@@ -137,6 +139,32 @@ func (g *Group) Delete(s *Stream) bool {
 	if m == nil || !g.remove(m) {
 		return false
 	}
+	if m.view != nil && !m.seeLast() {
+		return true
+	}
+	m.depart()
+	return true
+}
+
+// seeLast shows the view what was dispatched before, and nothing else. If another
+// goroutine is about it, that lets the member depart, and seeLast reports false.
+func (m *Member) seeLast() bool {
+	s, v := m.stream, m.view
+	s.mu.Lock()
+	v.until = eventlog.LastStamp()
+	if v.busy {
+		v.after = append(v.after, m.depart)
+		s.mu.Unlock()
+		return false
+	}
+	s.mu.Unlock()
+	m.see(true)
+	return true
+}
+
+// depart lets the member leave its stream.
+func (m *Member) depart() {
+	s := m.stream
 	s.mu.Lock()
 	if i := slices.Index(s.members, m); i >= 0 {
 		m.moveToQueueLocked(eventlog.LastStamp())
@@ -145,7 +173,6 @@ func (g *Group) Delete(s *Stream) bool {
 	}
 	s.mu.Unlock()
 	s.nudge() // a walk that was to come will not find it any more
-	return true
 }
 
 // moveToQueueLocked moves what waits for the member, up to a stamp, to the stream's
@@ -160,6 +187,9 @@ func (m *Member) moveToQueueLocked(horizon uint64) {
 func (m *Member) leftLocked() {
 	m.group = nil
 	m.Reader.Release()
+	if m.view != nil {
+		m.view.reader.Release()
+	}
 }
 
 // Has reports whether the stream is a member that gets what is dispatched now.
@@ -178,7 +208,7 @@ func (s *Stream) Place(members []*Member, places []eventlog.Place, h *Hold, stam
 	for i, m := range members {
 		if m.group != nil { // else it has left
 			m.moveToQueueLocked(h.stamp)
-			m.Reader.Set(places[i])
+			m.input().Set(places[i])
 		}
 	}
 	h.stamp = min(h.stamp, stamp)
@@ -198,10 +228,10 @@ func (g *Group) limit(m *Member) {
 	s.mu.Lock()
 	slow := m.slowLocked()
 	if slow && g.Slow == SkipSlow {
-		g.skipped.Add(m.Skip())
+		g.skipped.Add(m.input().Skip())
 		slow = false
 	}
-	if slow && g.Slow == LatestPerKey {
+	if slow && g.Slow == LatestPerKey && m.view == nil {
 		m.Compact(eventlog.LastStamp())
 		slow = m.slowLocked() && m.Keys() > 1
 	}
@@ -215,5 +245,5 @@ func (g *Group) limit(m *Member) {
 // is too much: the client could not take it.
 func (m *Member) slowLocked() bool {
 	s := m.stream
-	return m.group != nil && s.holds == nil && (m.Several() || m.Keys() > 1) && s.waitingLocked() > s.limitLocked()
+	return m.group != nil && s.holds == nil && (m.input().Several() || m.Keys() > 1) && s.waitingLocked() > s.limitLocked()
 }

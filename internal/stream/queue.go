@@ -114,8 +114,11 @@ func (s *Stream) Release(h *Hold, items []eventlog.Item) {
 	}
 	pending := len(s.queue) > 0
 	for _, m := range s.members {
-		m.Allow()
+		m.input().Allow()
 		pending = pending || m.Pending()
+		if m.unseenLocked() {
+			m.group.Deliver()
+		}
 	}
 	s.wakeLocked()
 	s.mu.Unlock()
@@ -140,6 +143,11 @@ func (s *Stream) horizonLocked() uint64 {
 	for h := s.holds; h != nil; h = h.next {
 		horizon = min(horizon, h.stamp)
 	}
+	for _, m := range s.members {
+		if m.unseenLocked() {
+			horizon = min(horizon, m.view.reader.Next().Stamp()-1)
+		}
+	}
 	return horizon
 }
 
@@ -152,6 +160,7 @@ func (s *Stream) takeLocked(items []eventlog.Item, most int64) []eventlog.Item {
 	}
 	inputs := 0
 	for _, m := range s.members {
+		m.goOnLocked()
 		n := len(items)
 		if items = m.takeLocked(items, horizon); len(items) > n {
 			inputs++
@@ -231,7 +240,7 @@ func (s *Stream) waitingLocked() int64 {
 		next = int64(len(s.queue[0].Chunk))
 	}
 	for _, m := range s.members {
-		b, n := m.Waiting()
+		b, n := m.input().Waiting()
 		bytes += b
 		next = max(next, n)
 	}

@@ -72,6 +72,27 @@ func (e Event) Encode(headroom int) []byte {
 	return append(b, '\n')
 }
 
+// Decode returns the event of a block that Encode has made, with LF as the line end.
+func Decode(block []byte) (e Event) {
+	var data []string
+	for line := range strings.Lines(string(block)) {
+		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+		switch name {
+		case "id":
+			e.ID = value
+		case "event":
+			e.Type = value
+		case "retry":
+			ms, _ := strconv.ParseInt(value, 10, 64)
+			e.Retry = time.Duration(ms) * time.Millisecond
+		case "data":
+			data = append(data, value)
+		}
+	}
+	e.Data = strings.Join(data, "\n")
+	return e
+}
+
 // Chunk returns an event that Check has passed as one chunk.
 func (e Event) Chunk() Chunk { return Frame(e.Encode(0), SizeRoom) }
 
