@@ -154,6 +154,13 @@
 // terminates TLS. Elsewhere Serve waits; [ReadStats] counts both kinds, and the
 // reasons. The response of a stream that may be detached says "Connection: close".
 //
+// # Numbers
+//
+// [ReadStats] returns the numbers of the process: streams and why they ended, what was
+// dispatched and what has become of it, what waits, and the state of hubs' logs. Package
+// sseprom, a module of its own, exports them to Prometheus. [Set] calls Joined and Left
+// for each member, so that a program can count its own.
+//
 // # Shutdown
 //
 // [http.Server.Shutdown] ends all streams of its server, with no wiring: each is

@@ -201,5 +201,8 @@ func (h *Hub) Add(source *EventSource, names ...string) bool {
 	var f *follower
 	j.log, f = h.start()
 	j.begin(f)
+	for i, s := range j.sets {
+		s.announce(j.members[i], source)
+	}
 	return true
 }

@@ -40,9 +40,10 @@ type follower struct {
 	source backplane.Log
 	log    *eventlog.Log
 
-	ids  string // the beginning of this process's ids
-	next atomic.Uint64
-	lost atomic.Int64 // since when following fails, in Unix nanoseconds; 0: it does not
+	ids    string // the beginning of this process's ids
+	next   atomic.Uint64
+	behind bool         // it is not followed, or not live; of the goroutine that follows
+	lost   atomic.Int64 // since when following fails, in Unix nanoseconds; 0: it does not
 
 	ending sync.Mutex // held while an entry of the log ends members
 
@@ -62,16 +63,26 @@ func follow(h *Hub) *follower {
 
 // run follows the log until the hub is closed.
 func (f *follower) run() {
+	logs.followed.Add(1)
+	f.setBehind(true)
+	defer func() {
+		f.setBehind(false)
+		logs.followed.Add(-1)
+	}()
 	after := backplane.Oldest
 	for {
+		logs.follows.Add(1)
 		err := f.source.Follow(f.ctx, after, f.receive)
+		f.setBehind(true)
 		switch {
 		case f.ctx.Err() != nil:
 			return
 		case errors.Is(err, backplane.ErrGap):
+			logs.gaps.Add(1)
 			slog.Warn("sse: gap in log; resending snapshots")
 			f.gap()
 		default:
+			logs.errors.Add(1)
 			slog.Warn("sse: following the log failed; retrying", "error", err)
 			f.lost.CompareAndSwap(0, time.Now().UnixNano())
 			if errors.Is(err, backplane.ErrClosed) {
@@ -85,6 +96,17 @@ func (f *follower) run() {
 			return
 		}
 	}
+}
+
+// setBehind counts logs that are not up to date.
+func (f *follower) setBehind(behind bool) {
+	switch {
+	case behind && !f.behind:
+		logs.behind.Add(1)
+	case !behind && f.behind:
+		logs.behind.Add(-1)
+	}
+	f.behind = behind
 }
 
 // receive copies a batch of events and delivers them.
@@ -109,6 +131,7 @@ func (f *follower) receive(batch []backplane.Entry, live bool) error {
 	}
 	if live {
 		f.log.SetLive(true)
+		f.setBehind(false)
 	}
 	for set := range sets {
 		set.group.Deliver()
@@ -274,8 +297,11 @@ func (f *follower) append(ctx context.Context, id string, v envelope) error {
 	}
 	c, err := f.source.Append(ctx, id, data)
 	if err != nil {
+		logs.errors.Add(1)
 		return fmt.Errorf("sse: append to the log: %w", err)
 	}
+	accepted := time.Now()
+	defer func() { logs.lag.Store(int64(time.Since(accepted))) }()
 	if err := f.wait(ctx, c); err != nil && f.ctx.Err() == nil { // after Close nothing comes back
 		return fmt.Errorf("sse: the log took the entry, which has not come back yet: %w: %w", backplane.ErrIndeterminate, err)
 	}

@@ -77,6 +77,14 @@ type Set struct {
 	// client that has seen something before: it should drop what it has.
 	Replay bool
 
+	// Joined and Left, if not nil, are called when a source joins the set, and leaves
+	// it: Joined by Add, before that returns, and Left in a goroutine of its own, once
+	// for each call of Joined and after it. The error is nil if the source was deleted,
+	// and else why its stream has ended; see [EventSource.Err]. For all sets of a [Hub]
+	// they are set by NewSet.
+	Joined func(*EventSource)
+	Left   func(*EventSource, error)
+
 	// AcceptOptions are the options that ServeHTTP accepts requests with.
 	AcceptOptions *AcceptOptions
 
@@ -105,6 +113,9 @@ func (s *Set) init() *eventlog.Log {
 		}
 		s.topic.Open(s.log)
 		s.group.Topic, s.group.Slow = &s.topic, stream.SlowPolicy(s.Slow)
+		if s.Left != nil {
+			s.group.Left = func(owner any, err error) { s.Left(owner.(*EventSource), err) }
+		}
 	})
 	return s.log
 }
@@ -203,7 +214,16 @@ func (s *Set) add(source *EventSource, value any, v *stream.View) bool {
 	}
 	j := join{source: source, log: s.log, sets: []*Set{s}, members: []*stream.Member{m}}
 	j.begin(s.hub)
+	s.announce(m, source)
 	return true
+}
+
+// announce calls Joined, and lets Left be called.
+func (s *Set) announce(m *stream.Member, source *EventSource) {
+	if s.Joined != nil {
+		s.Joined(source)
+	}
+	s.group.Announce(m)
 }
 
 // enter makes the source a member without a place in the log.

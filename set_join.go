@@ -83,7 +83,7 @@ func (j *join) place(id string, hold *stream.Hold) (p eventlog.Placement, live b
 	topics := make([]*eventlog.Topic, len(j.sets))
 	readers := make([]*eventlog.Reader, len(j.sets))
 	for i, s := range j.sets {
-		topics[i], readers[i] = &s.topic, &j.members[i].Reader
+		topics[i], readers[i] = &s.topic, j.members[i].Input()
 	}
 	p, live = j.log.Place(topics, readers, id)
 	if live {
@@ -126,6 +126,12 @@ func (j *join) snapshot(f *follower, hold *stream.Hold, p eventlog.Placement) {
 	}
 	done = true
 	st.Release(hold, items)
+	switch {
+	case p.Resumed:
+		joins.resumed.Add(1)
+	case p.Replay:
+		joins.replayed.Add(1)
+	}
 }
 
 var errSnapshot = errors.New("sse: Snapshot failed")
@@ -158,12 +164,14 @@ func (j *join) events(places []eventlog.Place) (events []Event, err error) {
 		switch place := places[i]; {
 		case !s.group.Has(&j.source.stream): // deleted meanwhile
 		case s.Snapshot != nil && !place.Replay:
+			joins.snapshots.Add(1)
 			state, err := s.Snapshot(j.source)
 			if err != nil {
 				return nil, err
 			}
 			events = append(events, state...)
 		case j.seen && (j.log.Shared || s.Replay), s.Replay && place.Lost:
+			joins.gaps.Add(1)
 			events = append(events, Event{Type: gapType})
 		}
 	}

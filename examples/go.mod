@@ -16,6 +16,7 @@ require (
 )
 
 require (
+	example.org/sse/sseprom v0.0.0-00010101000000-000000000000
 	github.com/andybalholm/brotli v1.2.0 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/bytedance/gopkg v0.1.3 // indirect
@@ -72,3 +73,5 @@ require (
 )
 
 replace example.org/sse => ../
+
+replace example.org/sse/sseprom => ../sseprom

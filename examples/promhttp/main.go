@@ -11,6 +11,7 @@ import (
 
 	"example.org/sse"
 	"example.org/sse/examples/internal/app"
+	"example.org/sse/sseprom"
 )
 
 func main() {
@@ -26,11 +27,7 @@ func routes(news *sse.Set, model app.Model) http.Handler {
 		Name: "http_request_duration_seconds",
 	}, []string{"code", "method"})
 	// A detached stream is not in flight, so the package counts them itself.
-	streams := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "streams"}, func() float64 {
-		s := sse.ReadStats()
-		return float64(s.Attached + s.Detached)
-	})
-	registry.MustRegister(duration, streams)
+	registry.MustRegister(duration, sseprom.NewCollector())
 	mux := http.NewServeMux()
 	mux.Handle("/", promhttp.InstrumentHandlerDuration(duration, app.Routes(news, model)))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))

@@ -27,6 +27,7 @@ func TestMetrics(t *testing.T) {
 		}
 		defer response.Body.Close()
 		body, err := io.ReadAll(response.Body)
-		return err == nil && strings.Contains(string(body), "\nstreams 2\n")
+		text := string(body)
+		return err == nil && (strings.Contains(text, `sse_streams{kind="detached"} 2`) || strings.Contains(text, `sse_streams{kind="attached"} 2`))
 	})
 }

@@ -43,6 +43,7 @@ type Entry struct {
 	next  *Entry // of the topic
 
 	offset int64 // bytes of the events before it in the topic; known from the start
+	number int64 // of these events
 
 	// History, guarded by Log.mu.
 	topic  *Topic // nil for an entry of a shared log that no topic has

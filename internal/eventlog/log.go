@@ -28,7 +28,8 @@ type Options struct {
 type Log struct {
 	Options
 
-	epoch string // random: an id of another log or process is recognized by it
+	epoch  string // random: an id of another log or process is recognized by it
+	counts *Counters
 
 	mu        sync.Mutex
 	live      bool             // readers can be placed; a shared log is not live before it is up to date
@@ -58,6 +59,7 @@ func New(o Options) *Log {
 	return &Log{
 		Options:   o,
 		epoch:     strconv.FormatUint(binary.LittleEndian.Uint64(random[:])>>16, 36),
+		counts:    SomeCounters(),
 		live:      !o.Shared,
 		head:      start,
 		forgotten: start,
@@ -138,7 +140,10 @@ func (t *Topic) Append(e Event) (readers int, appended bool) {
 	entry := t.tail
 	entry.stamp, entry.chunk, entry.key = l.head, l.frame(e.Encoded, e.ID == ""), e.Key
 	entry.topic, entry.id, entry.once, entry.cursor = t, e.ID, e.Once, e.Cursor
-	entry.next = &Entry{offset: entry.offset + int64(len(entry.chunk))}
+	size := int64(len(entry.chunk))
+	entry.next = &Entry{offset: entry.offset + size, number: entry.number + 1}
+	l.counts.Dispatched.Add(1, size)
+	l.counts.Addressed.Add(int64(t.readers), int64(t.readers)*size)
 	t.tail, t.newest = entry.next, entry.stamp
 	entry.filled.Store(true) // first: the history looks at it
 	t.total.Store(entry.next.offset)

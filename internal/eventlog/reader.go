@@ -14,11 +14,20 @@ type Reader struct {
 	start  int64  // where the backlog begins, in bytes of the topic: a replay does not count
 	latest map[string]Item
 	bytes  int64 // in latest
+	end    place // where the topic was when the reader left it
 
 	// Guarded by Log.mu.
 	placed bool // and counted as a reader
 	left   bool
 }
+
+// A place is one in a topic: how many events, and bytes of them, are before it.
+type place struct{ number, offset int64 }
+
+func (e *Entry) place() place { return place{e.number, e.offset} }
+
+// add counts what is between two places.
+func (c *Counter) add(from, to place) { c.Add(to.number-from.number, to.offset-from.offset) }
 
 // nowhere is where a reader stands that has no place. It is never filled.
 var nowhere Entry
@@ -28,8 +37,11 @@ func (r *Reader) Open(t *Topic) { *r = Reader{topic: t, next: &nowhere} }
 
 // A Place is where a reader begins; see [Log.Place].
 type Place struct {
-	next  *Entry
-	start int64
+	topic   *Topic
+	next    *Entry
+	start   int64
+	fresh   bool // the reader was not counted before
+	counted bool // and it is now
 
 	Replay bool // the reader begins before the present, without having resumed
 	Lost   bool // the topic no longer has its first event
@@ -66,17 +78,22 @@ func (l *Log) Place(topics []*Topic, readers []*Reader, id string) (p Placement,
 		p.ID = string(l.appendID(nil))
 	}
 	for i, t := range topics {
-		if r := readers[i]; !r.placed && !r.left {
+		r := readers[i]
+		place := Place{topic: t, next: t.tail, start: t.tail.offset, fresh: !r.placed && !r.left, Lost: t.lost}
+		if place.fresh {
 			r.placed = true
 			t.readers++
 		}
-		place := Place{next: t.tail, start: t.tail.offset, Lost: t.lost}
+		place.counted = r.placed && !r.left
 		switch {
 		case resumed:
 			place.next = t.after(stamp)
 		case t.replaysLocked():
 			place.next, place.Replay = t.kept, true
 			p.Replay, p.Stamp = true, min(p.Stamp, t.kept.stamp-1)
+		}
+		if place.fresh {
+			l.counts.Addressed.add(place.next.place(), t.tail.place())
 		}
 		p.Places[i] = place
 	}
@@ -104,13 +121,46 @@ func (t *Topic) after(stamp uint64) *Entry {
 }
 
 // Set lets the reader go on from a place.
-func (r *Reader) Set(p Place) { r.next, r.start, r.latest, r.bytes = p.next, p.start, nil, 0 }
+func (r *Reader) Set(p Place) {
+	if !p.counted {
+		return // it has left
+	}
+	c := r.topic.log.counts
+	if !p.fresh && r.next != &nowhere {
+		c.Addressed.add(p.next.place(), r.next.place())
+	}
+	c.Unsent.Add(int64(len(r.latest)), r.bytes)
+	r.next, r.start, r.latest, r.bytes = p.next, p.start, nil, 0
+}
+
+// Miss counts what a reader would have had to read from a place: it has left before.
+func (r *Reader) Miss(p Place) {
+	if !p.fresh {
+		return
+	}
+	l := p.topic.log
+	l.mu.Lock()
+	end := r.end
+	l.mu.Unlock()
+	l.counts.Unsent.add(p.next.place(), end)
+}
 
 // Allow has what waits for the reader now not count as backlog.
 func (r *Reader) Allow() { r.start = r.topic.Total() }
 
-// Release lets go of all events, and of the topic.
-func (r *Reader) Release() { r.topic, r.next, r.latest, r.bytes = nil, &nowhere, nil, 0 }
+// Release lets go of all events, and of the topic, which the reader has left.
+func (r *Reader) Release() {
+	if r.topic != nil && r.next != &nowhere {
+		c := r.topic.log.counts
+		c.Unsent.Add(int64(len(r.latest)), r.bytes)
+		if end := r.end; r.next.number <= end.number {
+			c.Unsent.add(r.next.place(), end)
+		} else {
+			c.Addressed.add(end, r.next.place()) // it has read on since
+		}
+	}
+	r.topic, r.next, r.latest, r.bytes = nil, &nowhere, nil, 0
+}
 
 // Leave takes a reader out of the topic's count.
 func (t *Topic) Leave(r *Reader) {
@@ -119,7 +169,7 @@ func (t *Topic) Leave(r *Reader) {
 	if r.left {
 		return
 	}
-	r.left = true
+	r.left, r.end = true, t.tail.place()
 	if r.placed {
 		if t.readers--; t.readers == 0 {
 			t.log.holdIdle(t)
@@ -201,7 +251,11 @@ func (r *Reader) Compact(horizon uint64) {
 	}
 	for ; r.next.Filled() && r.next.stamp <= horizon; r.next = r.next.next {
 		e := r.next
-		r.bytes += int64(len(e.chunk) - len(r.latest[e.key].Chunk))
+		if old := int64(len(r.latest[e.key].Chunk)); old > 0 {
+			r.bytes -= old
+			r.topic.log.counts.Skipped.Add(1, old)
+		}
+		r.bytes += int64(len(e.chunk))
 		r.latest[e.key] = Item{Stamp: e.stamp, Chunk: e.chunk}
 	}
 }
@@ -212,9 +266,13 @@ func (r *Reader) Keys() int { return len(r.latest) }
 // Skip drops what waits except the newest event, and returns how many events it
 // dropped.
 func (r *Reader) Skip() (n uint64) {
+	from := r.next.place()
 	for r.Several() {
 		r.next = r.next.next
 		n++
+	}
+	if n > 0 {
+		r.topic.log.counts.Skipped.add(from, r.next.place())
 	}
 	return n
 }

@@ -58,7 +58,7 @@ func attach(s *Stream, w http.ResponseWriter, r *http.Request, conn *listen.Conn
 		s.attached.before = conn.Written()
 		conn.SetUserTimeout(s.writeTimeout)
 	}
-	counts.attached.Add(1)
+	countOpened()
 	if s.attached.unread = r.ProtoMajor == 1 && bodyUnread(r); s.attached.unread {
 		// Else net/http waits for the body before it writes the head, and a client
 		// that sends none holds up a shutdown. Afterwards the connection cannot carry
@@ -163,6 +163,7 @@ func (a *attached) writePending() (ended bool) {
 func (a *attached) flush(b *batch) error {
 	s := a.stream
 	if a.ctx.Err() != nil {
+		s.unsent(b.items)
 		s.mu.Unlock()
 		return a.contextError()
 	}
@@ -182,6 +183,7 @@ func (a *attached) flush(b *batch) error {
 	late := expired(a.deadlineLocked())
 	a.writing = time.Time{}
 	if err != nil {
+		s.unsent(b.items)
 		if a.slow = late || errors.Is(err, os.ErrDeadlineExceeded); a.slow {
 			return ErrSlow
 		}
@@ -191,6 +193,7 @@ func (a *attached) flush(b *batch) error {
 		a.armed = false
 		a.control.SetWriteDeadline(time.Time{})
 	}
+	s.counters().Delivered.Add(volume(b.items))
 	a.wrote = time.Now()
 	if b.items[0].Stamp > 0 {
 		s.updated = a.wrote.Sub(s.opened)
@@ -333,11 +336,12 @@ func (a *attached) finish() {
 			a.control.SetReadDeadline(time.Now()) // else net/http waits for the body now
 		}
 	}
+	reason := s.reason
 	s.mu.Unlock()
 	if a.conn != nil && a.r.ProtoMajor == 1 {
 		a.conn.SetUserTimeout(0) // what comes next may be a download that is paused
 	}
-	counts.attached.Add(-1)
+	countEnded(&counts.Attached, reason)
 	s.signalEnd()
 	close(a.wake)
 }

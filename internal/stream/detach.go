@@ -111,8 +111,7 @@ func (s *Stream) setDetached(socket poll.Socket, network poll.Network) {
 	*d = detached{stream: s, socket: socket, open: true, wrote: time.Since(s.opened)}
 	err := d.joinLocked(network)
 	if err == nil {
-		counts.attached.Add(-1)
-		counts.detached.Add(1)
+		countDetached()
 		s.attached, s.detached = nil, d
 		if s.reason != nil && graceful(s.reason) { // just now, and nothing was written since
 			s.queue = append(s.queue, eventlog.Item{Chunk: wire.LastChunk})
@@ -163,7 +162,7 @@ func (a *attached) obstacle() obstacle {
 
 // report counts and logs why a stream is not detached.
 func (o obstacle) report(r *http.Request) {
-	counts.notDetached[o].Add(1)
+	o.count()
 	slog.Debug("sse: stream not detached", "reason", o.String(), "path", r.URL.Path)
 }
 

@@ -64,9 +64,10 @@ func (d *detached) settle(err error, now time.Time) {
 	if over {
 		d.leaveLocked(now)
 	}
+	reason := s.reason
 	s.mu.Unlock()
 	if over {
-		counts.detached.Add(-1)
+		countEnded(&counts.Detached, reason)
 		s.signalEnd()
 		s.leaveDrain()
 	} else if err != nil {
@@ -99,7 +100,7 @@ func (d *detached) writeLocked(w *writer) error {
 			return d.lostLocked(err)
 		}
 		d.sentLocked(n, d.flight[0].Stamp, w.now)
-		d.advanceLocked(n)
+		d.advanceLocked(n, w)
 		if n < len(joint) {
 			d.stuckLocked(w.now)
 			return nil
@@ -124,12 +125,13 @@ func (d *detached) writeOnlyLocked(m *Member, w *writer) (full bool, err error) 
 		m.Advance(to)
 		d.sentLocked(n, from.Stamp(), w.now)
 		if n == len(joint) {
+			w.delivered(w.count, n)
 			continue
 		}
 		for e := from; e != to; e = e.Next() {
 			d.flight = append(d.flight, eventlog.Item{Stamp: e.Stamp(), Chunk: e.Chunk()})
 		}
-		d.advanceLocked(n)
+		d.advanceLocked(n, w)
 		d.stuckLocked(w.now)
 		return true, nil
 	}
@@ -154,11 +156,16 @@ func (d *detached) sentLocked(n int, stamp uint64, now time.Time) {
 }
 
 // advanceLocked drops n bytes from the flight.
-func (d *detached) advanceLocked(n int) {
+func (d *detached) advanceLocked(n int, w *writer) {
 	i := 0
 	for ; i < len(d.flight) && n >= len(d.flight[i].Chunk); i++ {
 		n -= len(d.flight[i].Chunk)
 	}
+	events, bytes := volume(d.flight[:i])
+	if i < len(d.flight) && d.flight[i].Stamp > 0 {
+		bytes += int64(n)
+	}
+	w.delivered(int(events), int(bytes))
 	clear(d.flight[:i])
 	if d.flight = d.flight[i:]; len(d.flight) == 0 {
 		d.flight = nil
@@ -228,6 +235,7 @@ func (d *detached) overLocked() bool {
 // has done so.
 func (d *detached) leaveLocked(now time.Time) {
 	s := d.stream
+	s.unsent(d.flight)
 	d.flight = nil
 	if !d.broken && graceful(s.reason) && d.socket.CloseWrite() == nil {
 		d.lingering = true
@@ -252,11 +260,23 @@ type writer struct {
 
 	from, to *eventlog.Entry
 	joint    []byte // the entries between them
+	count    int    // of these entries
 	buf      []byte // for joint
 	items    []byte // for joinItems
+
+	counts        *eventlog.Counters // where forget counts
+	events, bytes int64              // delivered since
 }
 
-var writers = sync.Pool{New: func() any { return new(writer) }}
+var writers = sync.Pool{New: func() any { return newWriter() }}
+
+func newWriter() *writer { return &writer{counts: eventlog.SomeCounters()} }
+
+// delivered counts events that were written.
+func (w *writer) delivered(events, bytes int) {
+	w.events += int64(events)
+	w.bytes += int64(bytes)
+}
 
 func (w *writer) release() {
 	w.forget()
@@ -264,7 +284,11 @@ func (w *writer) release() {
 }
 
 // forget lets go of the events.
-func (w *writer) forget() { w.from, w.to, w.joint = nil, nil, nil }
+func (w *writer) forget() {
+	w.from, w.to, w.joint = nil, nil, nil
+	w.counts.Delivered.Add(w.events, w.bytes)
+	w.events, w.bytes = 0, 0
+}
 
 // join returns what an entry and those after it hold, and the entry that comes
 // next: flightBytes at most, or one larger event, which is not copied.
@@ -272,13 +296,14 @@ func (w *writer) join(from *eventlog.Entry) ([]byte, *eventlog.Entry) {
 	if w.from == from && !w.fits() {
 		return w.joint, w.to
 	}
-	w.from, w.to, w.joint = from, from.Next(), from.Chunk()
+	w.from, w.to, w.joint, w.count = from, from.Next(), from.Chunk(), 1
 	if !w.fits() {
 		return w.joint, w.to
 	}
 	w.buf = append(w.buf[:0], w.joint...)
 	for w.joint = w.buf; w.fits(); w.to = w.to.Next() {
 		w.joint = append(w.joint, w.to.Chunk()...)
+		w.count++
 	}
 	w.buf = w.joint
 	return w.joint, w.to

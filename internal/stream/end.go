@@ -89,6 +89,7 @@ func (s *Stream) setReason(reason error, last ...wire.Chunk) {
 			s.queue = append(s.queue, eventlog.Item{Chunk: wire.LastChunk})
 		}
 	} else {
+		s.unsent(s.queue)
 		s.queue = nil
 		if reason == ErrSlow && s.attached != nil {
 			s.attached.abortLocked()
@@ -99,7 +100,7 @@ func (s *Stream) setReason(reason error, last ...wire.Chunk) {
 	s.members = nil
 	s.mu.Unlock()
 	for _, m := range members {
-		m.group.remove(m)
+		m.group.remove(m, false)
 		s.mu.Lock()
 		m.leftLocked()
 		s.mu.Unlock()
@@ -137,6 +138,7 @@ func ReconnectAfter(base time.Duration) time.Duration {
 func (s *Stream) signalEnd() {
 	s.mu.Lock()
 	s.ended = true
+	s.unsent(s.queue)
 	s.queue, s.queued = nil, 0
 	done, after := s.done, s.after
 	s.after = nil

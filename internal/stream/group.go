@@ -12,14 +12,17 @@ import (
 	"example.org/sse/internal/wire"
 )
 
-// A Group is the members of a set, and delivers the set's events to them. Topic
-// and Slow must be set before first use.
+// A Group is the members of a set, and delivers the set's events to them. Topic,
+// Slow and Left must be set before first use.
 type Group struct {
 	Topic *eventlog.Topic
 	Slow  SlowPolicy
+	Left  func(owner any, reason error) // called for members that were announced; may be nil
 
 	skipped  atomic.Uint64
 	delivery turn // to walk over the members
+	walks    uint
+	began    time.Time // when the walk in progress was asked for; zero unless it is measured
 
 	mu      sync.Mutex // before Stream.mu, before Log.mu
 	members []*Member
@@ -35,6 +38,9 @@ func (g *Group) Skipped() uint64 { return g.skipped.Load() }
 // nobody.
 func (g *Group) Deliver() {
 	if g.delivery.claim() {
+		if g.walks++; g.walks%latencySample == 0 {
+			g.began = time.Now()
+		}
 		go g.deliver()
 	}
 }
@@ -43,7 +49,12 @@ func (g *Group) Deliver() {
 // each written to, and checks that none is too far behind. The caller has the turn.
 func (g *Group) deliver() {
 	for {
-		if g.walk() {
+		behind := g.walk()
+		if !g.began.IsZero() {
+			latency.observe(time.Since(g.began))
+			g.began = time.Time{}
+		}
+		if behind {
 			time.Sleep(paceTick)
 		} else if g.delivery.yield() {
 			return

@@ -25,8 +25,10 @@ type Member struct {
 	view *view // nil: the events as they are; immutable
 
 	// Guarded by group.mu.
-	at    int // in group.members, negative once it has left
-	value any // of a Map
+	at        int32 // in group.members, negative once it has left
+	announced bool
+	deleted   bool // it has left, and its stream has not ended
+	value     any  // of a Map
 }
 
 // Stream returns the member's stream.
@@ -48,7 +50,7 @@ func (g *Group) Enter(s *Stream, value any, v *View) *Member {
 		m = new(Member)
 	}
 	s.joined = true
-	m.stream, m.group, m.value, m.at, m.view = s, g, value, len(g.members), newView(v, g.Topic)
+	m.stream, m.group, m.value, m.at, m.view = s, g, value, int32(len(g.members)), newView(v, g.Topic)
 	m.Reader.Open(g.Topic)
 	g.members = append(g.members, m)
 	if s.members == nil {
@@ -112,22 +114,55 @@ func (g *Group) Members() []*Member {
 	return slices.Clone(g.members)
 }
 
-// remove takes the member out of its group. It reports whether it was in it.
-func (g *Group) remove(m *Member) bool {
+// Announce has Left called when the member leaves, now if it has left.
+func (g *Group) Announce(m *Member) {
+	if g.Left == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	m.announced = true
+	if m.at < 0 {
+		g.notifyLocked(m)
+	}
+}
+
+// notifyLocked has Left called for an announced member that has left.
+func (g *Group) notifyLocked(m *Member) {
+	if !m.announced || g.Left == nil {
+		return
+	}
+	s, deleted := m.stream, m.deleted
+	go func() {
+		if deleted {
+			g.Left(s.Owner, nil)
+			return
+		}
+		s.mu.Lock()
+		reason := s.reason
+		s.mu.Unlock()
+		g.Left(s.Owner, reason)
+	}()
+}
+
+// remove takes the member out of its group: its stream has ended, or it is deleted. It
+// reports whether it was in it.
+func (g *Group) remove(m *Member, deleted bool) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if m.at < 0 {
 		return false
 	}
-	last := len(g.members) - 1
+	last := int32(len(g.members) - 1)
 	g.members[m.at] = g.members[last]
 	g.members[m.at].at = m.at
 	g.members[last] = nil
 	if g.members = g.members[:last]; last == 0 {
 		g.members = nil // a slice does not shrink by itself
 	}
-	m.at, m.value = -1, nil
-	g.Topic.Leave(&m.Reader)
+	m.at, m.value, m.deleted = -1, nil, deleted
+	g.Topic.Leave(m.Input())
+	g.notifyLocked(m)
 	return true
 }
 
@@ -136,7 +171,7 @@ func (g *Group) remove(m *Member) bool {
 // member.
 func (g *Group) Delete(s *Stream) bool {
 	m := g.Find(s)
-	if m == nil || !g.remove(m) {
+	if m == nil || !g.remove(m, true) {
 		return false
 	}
 	if m.view != nil && !m.seeLast() {
@@ -195,7 +230,7 @@ func (m *Member) leftLocked() {
 // Has reports whether the stream is a member that gets what is dispatched now.
 func (g *Group) Has(s *Stream) bool {
 	m := g.Find(s)
-	return m != nil && g.Topic.Has(&m.Reader)
+	return m != nil && g.Topic.Has(m.Input())
 }
 
 // Place lets members of the stream read from their places, all in one step: a stream
@@ -206,10 +241,12 @@ func (s *Stream) Place(members []*Member, places []eventlog.Place, h *Hold, stam
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, m := range members {
-		if m.group != nil { // else it has left
-			m.moveToQueueLocked(h.stamp)
-			m.input().Set(places[i])
+		if m.group == nil {
+			m.Input().Miss(places[i])
+			continue // it has left
 		}
+		m.moveToQueueLocked(h.stamp)
+		m.Input().Set(places[i])
 	}
 	h.stamp = min(h.stamp, stamp)
 }
@@ -228,7 +265,7 @@ func (g *Group) limit(m *Member) {
 	s.mu.Lock()
 	slow := m.slowLocked()
 	if slow && g.Slow == SkipSlow {
-		g.skipped.Add(m.input().Skip())
+		g.skipped.Add(m.Input().Skip())
 		slow = false
 	}
 	if slow && g.Slow == LatestPerKey && m.view == nil {
@@ -245,5 +282,5 @@ func (g *Group) limit(m *Member) {
 // is too much: the client could not take it.
 func (m *Member) slowLocked() bool {
 	s := m.stream
-	return m.group != nil && s.holds == nil && (m.input().Several() || m.Keys() > 1) && s.waitingLocked() > s.limitLocked()
+	return m.group != nil && s.holds == nil && (m.Input().Several() || m.Keys() > 1) && s.waitingLocked() > s.limitLocked()
 }

@@ -66,7 +66,9 @@ func (s *Stream) roomLocked(c wire.Chunk) bool {
 // pushLocked puts a chunk at the end of the queue.
 func (s *Stream) pushLocked(c wire.Chunk) {
 	// The stamp is taken under the lock, so that the queue is in their order.
-	s.insertLocked(eventlog.Item{Stamp: eventlog.NextStamp(), Chunk: c})
+	it := eventlog.Item{Stamp: eventlog.NextStamp(), Chunk: c}
+	s.addressed(it)
+	s.insertLocked(it)
 }
 
 // insertLocked puts an item into the queue, behind those with its stamp.
@@ -108,13 +110,14 @@ func (s *Stream) Release(h *Hold, items []eventlog.Item) {
 		}
 	}
 	if s.reason == nil {
+		s.addressed(items...)
 		for _, it := range items {
 			s.insertLocked(it)
 		}
 	}
 	pending := len(s.queue) > 0
 	for _, m := range s.members {
-		m.input().Allow()
+		m.Input().Allow()
 		pending = pending || m.Pending()
 		if m.unseenLocked() {
 			m.group.Deliver()
@@ -240,7 +243,7 @@ func (s *Stream) waitingLocked() int64 {
 		next = int64(len(s.queue[0].Chunk))
 	}
 	for _, m := range s.members {
-		b, n := m.input().Waiting()
+		b, n := m.Input().Waiting()
 		bytes += b
 		next = max(next, n)
 	}

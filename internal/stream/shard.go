@@ -175,7 +175,7 @@ func (sh *shard) wake(at time.Time, interval time.Duration) {
 // run looks after the shard's streams until there is none.
 func (sh *shard) run() {
 	events := make([]poll.Event, 128)
-	var w writer
+	w := newWriter()
 	var streams []*detached
 	for {
 		sh.mu.Lock()
@@ -193,11 +193,11 @@ func (sh *shard) run() {
 		w.now = time.Now()
 		for _, e := range events[:n] {
 			if d := sh.find(e.Token); d != nil {
-				d.ready(e, &w)
+				d.ready(e, w)
 			}
 		}
 		if !next.IsZero() && !w.now.Before(next) {
-			streams = sh.tick(streams[:0], &w)
+			streams = sh.tick(streams[:0], w)
 		}
 		w.forget()
 	}

@@ -1,23 +1,123 @@
 package stream
 
-import "sync/atomic"
+import (
+	"errors"
+	"maps"
+	"sync"
+
+	"example.org/sse/internal/eventlog"
+)
 
 // counts are the streams of the process.
 var counts struct {
-	attached, detached atomic.Int64
-	notDetached        [obstacles]atomic.Int64
+	mu sync.Mutex
+	Streams
+	notDetached [obstacles]uint64
 }
 
-// Counts returns how many streams are attached and detached now, and how many
-// could not be detached so far, by the reason.
-func Counts() (attached, detached int, notDetached map[string]int) {
+// Streams are numbers of streams.
+type Streams struct {
+	Attached, Detached int            // open
+	Opened             uint64         // so far
+	Ended              map[End]uint64 // so far
+}
+
+// An End is a kind of reason why streams end.
+type End int
+
+// The kinds, of which all but the first are errors of this package.
+const (
+	EndOther End = iota
+	EndClosed
+	EndGone
+	EndSlow
+	EndShutdown
+)
+
+// endOf returns a reason's kind.
+func endOf(reason error) End {
+	for end, err := range [...]error{EndClosed: ErrClosed, EndGone: ErrGone, EndSlow: ErrSlow, EndShutdown: ErrShutdown} {
+		if err != nil && errors.Is(reason, err) {
+			return End(end)
+		}
+	}
+	return EndOther
+}
+
+// Counts returns how many streams there are, and how many could not be detached so far,
+// by the reason.
+func Counts() (streams Streams, notDetached map[string]int) {
+	counts.mu.Lock()
+	defer counts.mu.Unlock()
+	streams = counts.Streams
+	streams.Ended = maps.Clone(streams.Ended)
 	notDetached = make(map[string]int)
-	for o := range counts.notDetached {
-		if n := counts.notDetached[o].Load(); n > 0 {
+	for o, n := range counts.notDetached {
+		if n > 0 {
 			notDetached[obstacle(o).String()] = int(n)
 		}
 	}
-	return int(counts.attached.Load()), int(counts.detached.Load()), notDetached
+	return streams, notDetached
+}
+
+func countOpened() {
+	counts.mu.Lock()
+	defer counts.mu.Unlock()
+	counts.Opened++
+	counts.Attached++
+}
+
+func countDetached() {
+	counts.mu.Lock()
+	defer counts.mu.Unlock()
+	counts.Attached--
+	counts.Detached++
+}
+
+// countEnded counts the end of a stream that was attached, or detached.
+func countEnded(open *int, reason error) {
+	end := endOf(reason)
+	counts.mu.Lock()
+	defer counts.mu.Unlock()
+	*open--
+	if counts.Ended == nil {
+		counts.Ended = make(map[End]uint64)
+	}
+	counts.Ended[end]++
+}
+
+func (o obstacle) count() {
+	counts.mu.Lock()
+	defer counts.mu.Unlock()
+	counts.notDetached[o]++
+}
+
+// counters returns where the stream counts its events.
+func (s *Stream) counters() *eventlog.Counters {
+	return eventlog.CountersOf(uint32(s.opened.Nanosecond() >> 8)) // by chance
+}
+
+// volume returns how many events the items are, and their bytes.
+func volume(items []eventlog.Item) (events, bytes int64) {
+	for _, it := range items {
+		if it.Stamp > 0 {
+			events++
+			bytes += int64(len(it.Chunk))
+		}
+	}
+	return events, bytes
+}
+
+// addressed counts items that were given to this stream alone.
+func (s *Stream) addressed(items ...eventlog.Item) {
+	s.counters().Addressed.Add(volume(items))
+}
+
+// unsent counts items that are not sent, since the stream has ended.
+func (s *Stream) unsent(items []eventlog.Item) {
+	if len(items) > 0 {
+		s.counters().Unsent.Add(volume(items))
+	}
 }
 
 // An obstacle is a reason why a stream cannot be detached.

@@ -53,8 +53,8 @@ func newView(v *View, t *eventlog.Topic) *view {
 	return own
 }
 
-// input returns the reader of what the member has not been sent.
-func (m *Member) input() *eventlog.Reader {
+// Input returns the reader of what the member has not been sent.
+func (m *Member) Input() *eventlog.Reader {
 	if m.view != nil {
 		return &m.view.reader
 	}
@@ -111,10 +111,13 @@ func (m *Member) seeLocked(all bool) error {
 		}
 		free := v.reader.Replaying()
 		v.reader.Advance(e.Next())
+		c, size := s.counters(), int64(len(e.Chunk()))
 		if v.hidden = nil; own == nil {
 			v.hidden, v.stamp = e.Chunk(), e.Stamp()
+			c.Hidden.Add(1, size)
 			continue
 		}
+		c.Addressed.Add(0, int64(len(own))-size)
 		s.insertLocked(eventlog.Item{Stamp: e.Stamp(), Chunk: own, Free: free})
 		v.ahead += len(own)
 		v.visible = time.Now()
@@ -135,7 +138,9 @@ func (m *Member) markLocked() bool {
 		return false
 	}
 	if mark := v.Mark(v.hidden); mark != nil {
-		s.insertLocked(eventlog.Item{Stamp: v.stamp, Chunk: mark, Free: true})
+		it := eventlog.Item{Stamp: v.stamp, Chunk: mark, Free: true}
+		s.addressed(it)
+		s.insertLocked(it)
 	}
 	v.hidden, v.visible = nil, time.Now()
 	return true
