@@ -1,0 +1,93 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// startExample starts a program of the examples, as its reader would, and returns its
+// URL. It is stopped when the test ends, and must end without an error.
+func startExample(t *testing.T, name string, args ...string) (url string) {
+	t.Helper()
+	folder, err := filepath.Abs(filepath.Join("../../examples", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(t.TempDir(), name)
+	if err := build(folder, program); err != nil {
+		t.Fatal(err)
+	}
+	addr := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	cmd := exec.Command(program, append([]string{"-addr", addr}, args...)...)
+	var output bytes.Buffer
+	cmd.Stderr = &output
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%s: %v\n%s", name, err, output.Bytes())
+		}
+	})
+	eventually(t, patience, func() string {
+		response, err := http.Get("http://" + addr)
+		if err != nil {
+			return err.Error()
+		}
+		response.Body.Close()
+		return ""
+	})
+	return "http://" + addr
+}
+
+// An answer of a model is the same in the tab that asks, in another one that joins
+// late, and in a third that comes at the end; one of them is reloaded, and one stops it.
+func TestExampleLLM(t *testing.T) {
+	needChromium(t)
+	b := startBroker(t, 1)
+	for _, tt := range []struct {
+		name string
+		args []string
+		urls int
+	}{
+		{"one process", nil, 1},
+		{"two processes", []string{"-nats", b.connect(t, 0).ConnectedUrl()}, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var urls []string
+			for range tt.urls {
+				urls = append(urls, startExample(t, "llm", tt.args...))
+			}
+			other := urls[len(urls)-1]
+			asking := open(t, urls[0]+"/")
+			asking.do(`document.querySelector('[name=prompt]').value = Array.from({length: 1000}, (_, i) => i).join(' ')
+				setTimeout(() => document.forms[0].submit())`)
+			const shown = `document.getElementById('answer').textContent`
+			asking.await(soon, `location.pathname !== '/' && `+shown+`.startsWith('0 1 2 3 4 ')`)
+			path := eval[string](asking, `location.pathname`)
+			joining := open(t, other+path)
+			joining.await(soon, shown+`.startsWith('0 1 2 3 4 5 6 7 8 ')`)
+			joining.visit(other + path)
+			joining.await(soon, shown+`.startsWith('0 1 2 3 4 5 6 7 8 9 10 ')`)
+			asking.do(`document.getElementById('stop').click()`)
+			late := open(t, other+path)
+			for _, tab := range []*tab{asking, joining, late} {
+				tab.await(10*time.Second, `document.getElementById('end').textContent === 'stopped'`)
+			}
+			want := eval[string](asking, shown)
+			exact := shown + ` === Array.from({length: ` + shown + `.trim().split(' ').length}, (_, i) => i + ' ').join('')`
+			for _, tab := range []*tab{joining, late} {
+				if got := eval[string](tab, shown); got != want || !eval[bool](tab, exact) {
+					t.Errorf("%s shows %q, the tab that asked %q", tab.name, got, want)
+				}
+			}
+		})
+	}
+}
