@@ -91,3 +91,40 @@ func TestExampleLLM(t *testing.T) {
 		})
 	}
 }
+
+// A job's page that is opened when the job is over shows what the one shows that has
+// watched it.
+func TestExampleProgress(t *testing.T) {
+	needChromium(t)
+	url := startExample(t, "progress")
+	watching := open(t, url+"/")
+	watching.do(`setTimeout(() => document.forms[0].submit())`)
+	watching.await(soon, `location.pathname !== '/' && document.querySelector('progress').value > 10`)
+	watching.await(patience, `document.getElementById('end').textContent === 'done'`)
+	late := open(t, url+eval[string](watching, `location.pathname`))
+	late.await(soon, `document.getElementById('end').textContent === 'done'`)
+	for _, tab := range []*tab{watching, late} {
+		const lines = `document.querySelectorAll('progress[value="100"]').length && document.getElementById('lines').textContent.trim().split('\n').length`
+		if n := eval[int](tab, lines); n != 50 {
+			t.Errorf("%s shows %d lines, want 50", tab.name, n)
+		}
+	}
+}
+
+// Three tabs of a user show the same notifications, whichever of them has changed
+// something.
+func TestExampleNotifications(t *testing.T) {
+	needChromium(t)
+	url := startExample(t, "notifications") + "/?user=ann"
+	tabs := []*tab{open(t, url), open(t, url), open(t, url)}
+	for _, text := range []string{"one", "two"} {
+		tabs[0].do(`document.querySelector('[name=text]').value = '` + text + `'; document.getElementById('form').requestSubmit()`)
+		for _, tab := range tabs {
+			tab.await(soon, `document.getElementById('notes').textContent.includes('`+text+`')`)
+		}
+	}
+	tabs[1].do(`document.querySelector('#note-1 button').click()`)
+	for _, tab := range append(tabs, open(t, url)) {
+		tab.await(soon, `document.getElementById('notes').children.length === 1 && !!document.getElementById('note-2')`)
+	}
+}
