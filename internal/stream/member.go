@@ -21,8 +21,8 @@ const (
 type Member struct {
 	stream *Stream
 	group  *Group // nil once it has left
+	view   *view  // nil: the events as they are; immutable
 	eventlog.Reader
-	view *view // nil: the events as they are; immutable
 
 	// Guarded by group.mu.
 	at        int32 // in group.members, negative once it has left
