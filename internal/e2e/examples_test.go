@@ -128,3 +128,38 @@ func TestExampleNotifications(t *testing.T) {
 		tab.await(soon, `document.getElementById('notes').children.length === 1 && !!document.getElementById('note-2')`)
 	}
 }
+
+// Two pages of htmx show one list, which either of them changes.
+func TestExampleTodo(t *testing.T) {
+	needChromium(t)
+	needPackages(t)
+	url := startExample(t, "todo", "-scripts", "node_modules")
+	tabs := []*tab{open(t, url+"/"), open(t, url+"/")}
+	for i, text := range []string{"one", "two"} {
+		tabs[i].do(`document.querySelector('[name=text]').value = '` + text + `'; document.querySelector('form').requestSubmit()`)
+		for _, tab := range tabs {
+			tab.await(soon, `document.getElementById('list').textContent.includes('`+text+`')`)
+		}
+	}
+	tabs[0].do(`document.querySelector('#item-1 button').click()`)
+	for _, tab := range tabs {
+		tab.await(soon, `document.querySelectorAll('#list li').length === 1 && !!document.getElementById('item-2')`)
+	}
+}
+
+// Two pages of Datastar show one counter.
+func TestExampleDatastar(t *testing.T) {
+	needChromium(t)
+	needPackages(t)
+	url := startExample(t, "datastar", "-scripts", "node_modules")
+	tabs := []*tab{open(t, url+"/"), open(t, url+"/")}
+	for _, tab := range tabs {
+		tab.await(soon, `document.getElementById('count').textContent !== ''`)
+	}
+	for _, tab := range tabs {
+		tab.do(`document.querySelector('button').click()`)
+	}
+	for _, tab := range tabs {
+		tab.await(soon, `document.getElementById('count').textContent === '2'`)
+	}
+}
