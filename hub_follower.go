@@ -315,6 +315,7 @@ func (f *follower) mark(ctx context.Context) (backplane.Cursor, error) {
 	}
 	c, err := f.source.Append(ctx, f.newID(), []byte{markKind})
 	if err != nil {
+		logs.errors.Add(1)
 		return backplane.Cursor{}, fmt.Errorf("sse: mark: %w", err)
 	}
 	return c, nil
