@@ -33,6 +33,9 @@ const (
 	lostLimit = 10 * time.Second
 )
 
+// errOutbox is about the arguments of Set.DispatchIn.
+var errOutbox = errors.New("sse: the outbox is of another log than that of the set's hub")
+
 // A follower copies the events of a hub's Log, which processes share, into the hub's
 // log in memory. Members are sent nothing that has not come from there.
 type follower struct {
@@ -269,11 +272,7 @@ func (f *follower) wait(ctx context.Context, c backplane.Cursor) error {
 // dispatch appends an event to the shared log, and waits for it to come back: what
 // one goroutine sends to a set, and then to a source of it, arrives in this order.
 func (f *follower) dispatch(ctx context.Context, key, name string, e Event) error {
-	id := f.newID()
-	if key != "" {
-		id = onceID(name, key)
-	}
-	return f.append(ctx, id, envelope{dispatchKind, name, e})
+	return f.append(ctx, f.entryID(name, key), envelope{dispatchKind, name, e})
 }
 
 // closeAll ends the members of a set in all processes.
@@ -288,12 +287,9 @@ func (f *follower) closeAll(ctx context.Context, name string, last Event) error 
 
 // append appends an entry to the shared log, and waits for it to come back.
 func (f *follower) append(ctx context.Context, id string, v envelope) error {
-	data, err := v.seal()
+	data, err := f.seal(v)
 	if err != nil {
 		return err
-	}
-	if f.ctx.Err() != nil {
-		return ErrClosed
 	}
 	c, err := f.source.Append(ctx, id, data)
 	if err != nil {
@@ -323,6 +319,39 @@ func (f *follower) mark(ctx context.Context) (backplane.Cursor, error) {
 
 // newID returns the id of an entry that no other has.
 func (f *follower) newID() string { return "0/" + f.ids + strconv.FormatUint(f.next.Add(1), 36) }
+
+// put adds an event to the shared log in a transaction, and so cannot wait for it.
+func (f *follower) put(ctx context.Context, o backplane.Outbox, key, name string, e Event) error {
+	if o.Log() != f.source {
+		return errOutbox
+	}
+	data, err := f.seal(envelope{dispatchKind, name, e})
+	if err != nil {
+		return err
+	}
+	if err := o.Put(ctx, f.entryID(name, key), data); err != nil {
+		return fmt.Errorf("sse: dispatch: %w", err)
+	}
+	return nil
+}
+
+// seal returns an envelope as it is appended to the log, unless the hub is closed.
+func (f *follower) seal(v envelope) ([]byte, error) {
+	data, err := v.seal()
+	if err == nil && f.ctx.Err() != nil {
+		err = ErrClosed
+	}
+	return data, err
+}
+
+// entryID returns the id of an event's entry in the shared log. The idempotency key may be
+// empty.
+func (f *follower) entryID(name, key string) string {
+	if key == "" {
+		return f.newID()
+	}
+	return onceID(name, key)
+}
 
 // onceID returns the id of the entry that an idempotency key stands for. The key belongs to
 // its set, and both can be longer than an id.

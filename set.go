@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"example.org/sse/backplane"
 	"example.org/sse/internal/eventlog"
 	"example.org/sse/internal/stream"
 )
@@ -169,6 +170,21 @@ func (s *Set) DispatchOnce(ctx context.Context, key string, e Event) (int, error
 		return 0, err
 	}
 	return s.Len(), nil
+}
+
+// DispatchIn is DispatchOnce in a transaction of a database: if it commits, the members in
+// all processes get the event, and otherwise nobody does. The set must be of a [Hub], whose
+// Log must be the one that the outbox adds to; package pglog has one.
+//
+// DispatchIn does not wait for the event, which cannot come before the commit. If it returns
+// an error, roll the transaction back: [ErrInvalidEvent], [ErrTooLarge] and [ErrClosed] as in
+// DispatchOnce, or the database's.
+func (s *Set) DispatchIn(ctx context.Context, o backplane.Outbox, key string, e Event) error {
+	s.init()
+	if s.hub == nil {
+		return errOutbox
+	}
+	return s.hub.put(ctx, o, key, s.name, e)
 }
 
 // dispatch is DispatchOnce on a log in memory.

@@ -119,3 +119,19 @@ type Store interface {
 	// value is read-only, but may be kept.
 	Watch(ctx context.Context, prefix string, fn func(batch []Record, live bool) error) error
 }
+
+// An Outbox adds entries to a log in a transaction of a database, which has something else to
+// change as well. See the documentation of the log for who may call its methods, and until when.
+type Outbox interface {
+	// Put adds an entry if the transaction commits, and not otherwise. All followers of the
+	// log then get it. It returns before that, and so without the entry's cursor. The id
+	// and the data are as in [Log].Append. The caller must not modify the data before the
+	// transaction has ended.
+	//
+	// The error is [ErrSize] as in Append, or the database's; the transaction should then
+	// be rolled back.
+	Put(ctx context.Context, id string, data []byte) error
+
+	// Log returns the log that the entries go to.
+	Log() Log
+}

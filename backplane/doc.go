@@ -3,7 +3,7 @@
 // for locks, presence and leases.
 //
 // [Memory] implements both for one process. Packages natslog and redislog implement both
-// on a broker, and package logtest tests any implementation.
+// on a broker, and package pglog in a database; package logtest tests any implementation.
 //
 // # The log
 //
