@@ -1,0 +1,210 @@
+//go:build unix
+
+// Package postgres runs PostgreSQL servers for tests and measurements: those that Debian
+// installs, with a new data directory, on a free port of the loopback interface.
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// ErrMissing means that PostgreSQL is not installed.
+var ErrMissing = errors.New("there is no PostgreSQL server; with apt: apt-get install postgresql")
+
+const (
+	nobody   = 65534           // as which a server runs for root, whom it refuses
+	patience = 2 * time.Minute // a guard against hangs: the machine may be busy
+)
+
+// A Server is a server, which may be running or not.
+type Server struct {
+	Port int
+	Dir  string // has its data and its log
+
+	settings []string
+	process  *exec.Cmd
+}
+
+// New makes a server's data in a new directory, and starts it. Settings are such as
+// "fsync=off". The superuser is postgres, without a password.
+func New(ctx context.Context, settings ...string) (*Server, error) {
+	s := &Server{settings: settings}
+	var err error
+	if s.Dir, err = os.MkdirTemp("", "postgres"); err != nil {
+		return nil, err
+	}
+	err = own(s.Dir)
+	if err == nil {
+		err = s.Tool(ctx, "initdb", "--pgdata", s.data(), "--username", "postgres", "--auth", "trust", "--no-sync", "--encoding", "UTF8", "--locale", "C")
+	}
+	if err == nil {
+		err = s.Listen(ctx)
+	}
+	if err == nil {
+		err = s.Start(ctx)
+	}
+	if err != nil {
+		s.Remove()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Copy returns a server, not started, with a copy of the data of this one, which must not run.
+// It has the same port.
+func (s *Server) Copy() (*Server, error) {
+	dir, err := os.MkdirTemp("", "postgres")
+	if err != nil {
+		return nil, err
+	}
+	c := &Server{Port: s.Port, Dir: dir, settings: s.settings}
+	return c, errors.Join(own(dir), exec.Command("cp", "-a", s.data(), c.data()).Run()) //nolint:noctx // it takes a moment
+}
+
+// Standby returns a server, not started, that follows this one, which must run. It has a port
+// of its own.
+func (s *Server) Standby(ctx context.Context) (*Server, error) {
+	dir, err := os.MkdirTemp("", "postgres")
+	if err != nil {
+		return nil, err
+	}
+	c := &Server{Dir: dir, settings: s.settings}
+	return c, errors.Join(own(dir), c.Listen(ctx),
+		s.Tool(ctx, "pg_basebackup", "--pgdata", c.data(), "--host", "127.0.0.1", "--port", strconv.Itoa(s.Port), "--username", "postgres", "--write-recovery-conf", "--checkpoint", "fast", "--no-sync"))
+}
+
+// Promote makes a standby that runs the primary.
+func (s *Server) Promote(ctx context.Context) error {
+	return s.Tool(ctx, "pg_ctl", "promote", "--pgdata", s.data(), "--wait")
+}
+
+func (s *Server) data() string { return filepath.Join(s.Dir, "data") }
+
+// Listen chooses a free port, from the next start on.
+func (s *Server) Listen(ctx context.Context) error {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp4", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	s.Port = l.Addr().(*net.TCPAddr).Port
+	return l.Close()
+}
+
+// URL returns the URL of a database.
+func (s *Server) URL(database string) string {
+	return fmt.Sprintf("postgres://postgres@127.0.0.1:%d/%s?sslmode=disable", s.Port, database)
+}
+
+// Start starts the server, and waits until it accepts connections.
+func (s *Server) Start(ctx context.Context) error {
+	args := []string{
+		"-D", s.data(), "-p", strconv.Itoa(s.Port), "-h", "127.0.0.1", "-k", s.Dir,
+		"-c", "logging_collector=off", "-c", "max_connections=500",
+	}
+	for _, setting := range s.settings {
+		args = append(args, "-c", setting)
+	}
+	name, err := find("postgres")
+	if err != nil {
+		return err
+	}
+	log, err := os.OpenFile(filepath.Join(s.Dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()                       //nolint:errcheck // the process has its own descriptor
+	s.process = exec.Command(name, args...) //nolint:noctx // it lives until Stop
+	s.process.Stdout, s.process.Stderr, s.process.Dir = log, log, s.Dir
+	s.process.SysProcAttr = user()
+	if err := s.process.Start(); err != nil {
+		return err
+	}
+	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) { // until it listens
+		err := s.Tool(ctx, "pg_isready", "--host", "127.0.0.1", "--port", strconv.Itoa(s.Port), "--quiet")
+		if err == nil || time.Since(began) > patience || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// PID returns the process of the server, the parent of those of its connections.
+func (s *Server) PID() int { return s.process.Process.Pid }
+
+// Stop ends the server: SIGINT cuts all connections, SIGQUIT does without writing what is in
+// memory, and SIGKILL is a crash.
+func (s *Server) Stop(signal syscall.Signal) {
+	if s.process == nil {
+		return
+	}
+	_ = s.process.Process.Signal(signal) // it may have ended
+	_ = s.process.Wait()                 // not by itself
+	s.process = nil
+}
+
+// Remove ends the server and removes its data.
+func (s *Server) Remove() {
+	s.Stop(syscall.SIGQUIT)
+	_ = os.RemoveAll(s.Dir) // a temporary folder
+}
+
+// Log returns the end of the server's log.
+func (s *Server) Log() string {
+	log, _ := os.ReadFile(filepath.Join(s.Dir, "log"))
+	return string(log[max(0, len(log)-4000):])
+}
+
+// Tool runs one of PostgreSQL's programs.
+func (s *Server) Tool(ctx context.Context, name string, args ...string) error {
+	name, err := find(name)
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = s.Dir
+	cmd.SysProcAttr = user()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", filepath.Base(name), err, bytes.TrimSpace(out))
+	}
+	return nil
+}
+
+// find returns the path of one of PostgreSQL's programs, of the newest version: Debian has
+// them in a folder for each.
+func find(name string) (string, error) {
+	if path, err := exec.LookPath(name); err == nil && !strings.HasPrefix(path, "/usr/bin/") {
+		return path, nil
+	}
+	paths, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
+	if len(paths) == 0 {
+		return "", ErrMissing
+	}
+	return slices.Max(paths), nil
+}
+
+// user returns the attributes of a server's process.
+func user() *syscall.SysProcAttr {
+	if os.Getuid() != 0 {
+		return nil
+	}
+	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+}
+
+// own gives a directory to the server's user.
+func own(dir string) error {
+	if os.Getuid() != 0 {
+		return nil
+	}
+	return os.Chown(dir, nobody, nobody)
+}
