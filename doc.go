@@ -82,8 +82,9 @@
 // event of its snapshot or, if there is none, with an event of the type
 // "last-event-id".
 //
-// Packages natslog and redislog, in modules of their own, have logs on NATS
-// JetStream and Redis Streams; package [example.org/sse/logtest] tests others.
+// Packages natslog, redislog and pglog, in modules of their own, have logs on NATS
+// JetStream, on Redis Streams and in PostgreSQL, where an event can be part of a
+// transaction (see [Set.DispatchIn]); package [example.org/sse/logtest] tests others.
 // Packages [example.org/sse/presence] and [example.org/sse/locks] can be shared by
 // a [backplane.Store].
 //

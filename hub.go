@@ -28,7 +28,7 @@ type Hub struct {
 	// sets of one name are one set. An event that is dispatched goes to the log
 	// first, and from there to the members in all processes, in one order, as does a
 	// [Set.CloseAll]; a client that reconnects to another process resumes there.
-	// Packages natslog and redislog have logs on brokers.
+	// Packages natslog and redislog have logs on brokers, and package pglog in a database.
 	//
 	// The hub follows the log in a goroutine, from the first use of a method until
 	// Close. Adding a source blocks until the hub has the log's history, see

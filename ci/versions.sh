@@ -28,6 +28,8 @@ zsh:zsh:./cmd/sse
 fish:fish:./cmd/sse
 redis-server:redis-server:./internal/e2e
 redis-server:redis-server:./redislog
+postgres,/usr/lib/postgresql/15/bin/postgres,/usr/lib/postgresql/16/bin/postgres,/usr/lib/postgresql/17/bin/postgres:postgresql:./pglog
+pgbouncer:pgbouncer:./pglog
 redis-server:redis-server:./internal/bench
 shellcheck:shellcheck:lint
 '
