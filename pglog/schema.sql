@@ -145,12 +145,12 @@ END $$;
 --
 -- It does not wait for the disk: an entry of the outbox is as durable as its transaction. If a
 -- crash takes the numbers back, other numbers come with other nonces.
-CREATE OR REPLACE FUNCTION pglog.sequence1(_log integer, _low text, _most integer, _wait boolean, OUT found integer, OUT low text)
+CREATE OR REPLACE FUNCTION pglog.sequence1(_log integer, _low text, _most integer, _wait boolean, OUT amount integer, OUT low text)
 LANGUAGE plpgsql AS $$
 DECLARE _next xid8;
 BEGIN
 	PERFORM pglog.check1();
-	found := 0;
+	amount := 0;
 	_next := pg_snapshot_xmin(pg_current_snapshot());
 	IF NOT EXISTS (SELECT FROM pglog.outbox WHERE log = _log AND xid >= _low::xid8) THEN
 		low := _next::text;
@@ -159,13 +159,13 @@ BEGIN
 	IF _wait THEN
 		PERFORM pg_advisory_xact_lock(1885826152, _log);
 	ELSIF NOT pg_try_advisory_xact_lock(1885826152, _log) THEN
-		found := -1;
+		amount := -1;
 		RETURN;
 	END IF;
 	_next := pg_snapshot_xmin(pg_current_snapshot());
 	PERFORM set_config('synchronous_commit', 'off', true);
-	found := pglog.number1(_log, _low::xid8, _most);
-	IF found < _most THEN
+	amount := pglog.number1(_log, _low::xid8, _most);
+	IF amount < _most THEN
 		low := _next::text;
 	END IF;
 END $$;
