@@ -1,0 +1,249 @@
+package pglog_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"example.org/sse/backplane"
+)
+
+// faulty runs writers and followers of three processes while a fault happens, several times.
+func faulty(t *testing.T, d *database, rounds int, fault func(round int), change ...func(*pgxpool.Config)) {
+	t.Helper()
+	w := newWriters(d)
+	var followers []*follower
+	for i := range 3 {
+		pool := d.pool(change...)
+		l := openLog(t, pool, "log", d.options(nil))
+		followers = append(followers, background(t, l, backplane.Oldest, nil))
+		w.start(fmt.Sprint("p", i), pool, l)
+	}
+	more := func() {
+		f := followers[0]
+		f.mu.Lock()
+		n := len(f.texts)
+		f.mu.Unlock()
+		f.await("more entries", func() bool { return f.ended || len(f.texts) >= n+100 })
+	}
+	more()
+	for round := range rounds {
+		fault(round)
+		more()
+	}
+	w.finish(followers...)
+}
+
+// A server that stops at once, or crashes, loses nothing that was committed, and numbers
+// nothing twice.
+func TestServerDies(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it kills servers")
+	}
+	t.Parallel()
+	d := startServer(t)
+	faulty(t, d, 4, func(round int) {
+		d.server.Stop([]syscall.Signal{syscall.SIGQUIT, syscall.SIGKILL, syscall.SIGINT}[round%3])
+		time.Sleep(200 * time.Millisecond) // until attempts fail
+		if err := d.server.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// A backend that is killed makes the server restart all.
+func TestBackendDies(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it kills servers")
+	}
+	t.Parallel()
+	d := startServer(t)
+	admin := d.pool()
+	faulty(t, d, 2, func(int) {
+		for pid := 0; pid == 0; {
+			err := admin.QueryRow(t.Context(), "SELECT pid FROM pg_stat_activity WHERE query LIKE '%append1(%' AND pid <> pg_backend_pid() LIMIT 1").Scan(&pid)
+			if err == nil {
+				syscall.Kill(pid, syscall.SIGKILL)
+			} else if !errors.Is(err, pgx.ErrNoRows) {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// Connections that are cut, also those that listen, delay entries.
+func TestConnectionsCut(t *testing.T) {
+	t.Parallel()
+	d := start(t)
+	admin := d.pool()
+	faulty(t, d, 5, func(round int) {
+		which := "state <> 'active'"
+		if round%2 == 0 {
+			which = "query LIKE 'LISTEN%'"
+		}
+		// Only this test's: the server is shared.
+		_, err := admin.Exec(t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1 AND "+which, d.schema)
+		if err != nil {
+			t.Error(err)
+		}
+	}, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["application_name"] = d.schema })
+}
+
+// A follower whose connection for notifications was cut looks by itself, and listens again.
+func TestListenerCut(t *testing.T) {
+	t.Parallel()
+	d := start(t)
+	pool := d.pool(func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["application_name"] = d.schema })
+	f := background(t, openLog(t, pool, "log", d.options(nil)), backplane.Oldest, nil)
+	l := d.log("log", nil)
+	listeners := func() (n int) {
+		admin := d.pool()
+		err := admin.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND query LIKE 'LISTEN%'", d.schema).Scan(&n)
+		if err != nil {
+			t.Error(err)
+		}
+		return n
+	}
+	for round := range 3 {
+		for began := time.Now(); listeners() != 1; time.Sleep(10 * time.Millisecond) { // until it listens
+			if time.Since(began) > patience {
+				t.Fatal("it does not listen again")
+			}
+		}
+		d.exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1 AND query LIKE 'LISTEN%'", d.schema)
+		add(t, l, fmt.Sprint("e", round+1))
+		f.has(numbered("e", round+1)...)
+	}
+}
+
+// Short timeouts of the server end statements and transactions, and lose nothing.
+func TestShortTimeouts(t *testing.T) {
+	t.Parallel()
+	d := start(t)
+	faulty(t, d, 1, func(int) {}, func(c *pgxpool.Config) {
+		c.ConnConfig.RuntimeParams["statement_timeout"] = "10"
+		c.ConnConfig.RuntimeParams["lock_timeout"] = "10"
+		c.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = "12"
+	})
+}
+
+// While the program has all connections of the pool, calls wait; none of them is lost.
+func TestPoolExhausted(t *testing.T) {
+	t.Parallel()
+	d := start(t)
+	pool := d.pool(func(c *pgxpool.Config) { c.MaxConns = 2 })
+	l := openLog(t, pool, "log", d.options(nil))
+	f := background(t, l, backplane.Oldest, nil)
+	var taken []*pgxpool.Conn
+	for range 2 {
+		c, err := pool.Acquire(within(t, patience))
+		if err != nil {
+			t.Fatal(err)
+		}
+		taken = append(taken, c)
+	}
+	_, err := l.Append(within(t, 100*time.Millisecond), "not sent", nil)
+	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, backplane.ErrIndeterminate) {
+		t.Errorf("without a connection: got %v, want %v and nothing sent", err, context.DeadlineExceeded)
+	}
+	var wg sync.WaitGroup
+	for _, text := range numbered("e", 10) {
+		wg.Go(func() { add(t, l, text) })
+	}
+	time.Sleep(3 * time.Second) // until an attempt is abandoned
+	for _, c := range taken {
+		c.Release()
+	}
+	wg.Wait()
+	f.await("10 entries", func() bool { return f.ended || len(f.texts) >= 10 })
+	if len(f.texts) != 10 {
+		t.Errorf("got %q, want 10 entries", f.texts)
+	}
+}
+
+// A server that does not answer for long is logged, once, and that it does again.
+func TestStallIsLogged(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes more than ten seconds, and the program's logger")
+	}
+	var log buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	defer slog.SetDefault(before)
+	d := startServer(t)
+	l := d.log("log", nil)
+	f := background(t, l, backplane.Oldest, nil)
+	d.server.Stop(syscall.SIGQUIT)
+	for began := time.Now(); !strings.Contains(log.String(), "no answer"); time.Sleep(100 * time.Millisecond) { // until it is logged
+		if time.Since(began) > patience {
+			t.Fatalf("not logged: %s", log.String())
+		}
+	}
+	if err := d.server.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	add(t, l, "e1")
+	f.has("e1")
+	if s := log.String(); strings.Count(s, "no answer") != 1 || strings.Count(s, "answers again") != 1 {
+		t.Errorf("got log %s", s)
+	}
+}
+
+// A buffer is what a logger writes to.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// If the server gives no answer before a caller's context ends, the outcome is unknown, and a
+// call with the same id finds it out.
+func TestOutcomeUnknown(t *testing.T) {
+	t.Parallel()
+	d := start(t)
+	l, st := d.log("log", nil), d.store("store")
+	before := add(t, l, "before")
+	schema := pgx.Identifier{d.schema}.Sanitize()
+	locks := begin(t, d.pool(), "") // the server waits for it
+	_, err := locks.Exec(t.Context(), "SELECT pg_advisory_xact_lock(1885826152, l.id), pg_advisory_xact_lock(1885826154, s.id) FROM "+schema+".log l, "+schema+".store s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, errAppend := l.Append(within(t, time.Second), "id", []byte("data"))
+	_, errSwap := st.Swap(within(t, time.Second), "key", 0, []byte("value"), 0)
+	locks.Rollback(t.Context())
+	for _, err := range []error{errAppend, errSwap} {
+		if !errors.Is(err, backplane.ErrIndeterminate) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want ErrIndeterminate", err)
+		}
+	}
+	c := add(t, l, "id")
+	if again := add(t, l, "id"); again != c || c != backplane.CursorOf(before.Seq+1, "id") {
+		t.Errorf("got cursors %v and %v, want %v", c, again, backplane.CursorOf(before.Seq+1, "id"))
+	}
+	r, err := st.Swap(within(t, patience), "key", 0, []byte("value"), 0)
+	if err != nil && !errors.Is(err, backplane.ErrConflict) || string(r.Value) != "value" {
+		t.Errorf("Swap: got %v, %v", r, err)
+	}
+}
