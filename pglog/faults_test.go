@@ -106,21 +106,10 @@ func TestListenerCut(t *testing.T) {
 	pool := d.pool(func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["application_name"] = d.schema })
 	f := background(t, openLog(t, pool, "log", d.options(nil)), backplane.Oldest, nil)
 	l := d.log("log", nil)
-	listeners := func() (n int) {
-		admin := d.pool()
-		err := admin.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND query LIKE 'LISTEN%'", d.schema).Scan(&n)
-		if err != nil {
-			t.Error(err)
-		}
-		return n
-	}
+	listener := "FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND application_name = '" + d.schema + "'"
 	for round := range 3 {
-		for began := time.Now(); listeners() != 1; time.Sleep(10 * time.Millisecond) { // until it listens
-			if time.Since(began) > patience {
-				t.Fatal("it does not listen again")
-			}
-		}
-		d.exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1 AND query LIKE 'LISTEN%'", d.schema)
+		d.until("it listens", func() bool { return d.value("SELECT count(*) "+listener) == 1 })
+		d.exec("SELECT pg_terminate_backend(pid) " + listener)
 		add(t, l, fmt.Sprint("e", round+1))
 		f.has(numbered("e", round+1)...)
 	}
@@ -224,7 +213,7 @@ func TestOutcomeUnknown(t *testing.T) {
 	d := start(t)
 	l, st := d.log("log", nil), d.store("store")
 	before := add(t, l, "before")
-	schema := pgx.Identifier{d.schema}.Sanitize()
+	schema := quoted(d.schema)
 	locks := begin(t, d.pool(), "") // the server waits for it
 	_, err := locks.Exec(t.Context(), "SELECT pg_advisory_xact_lock(1885826152, l.id), pg_advisory_xact_lock(1885826154, s.id) FROM "+schema+".log l, "+schema+".store s")
 	if err != nil {

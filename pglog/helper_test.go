@@ -1,6 +1,7 @@
 package pglog_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"example.org/sse/backplane"
@@ -19,7 +21,18 @@ import (
 
 const patience = 2 * time.Minute // a guard against hangs: the machine may be busy
 
+// loadTime is how long a server is loaded: PGLOG_LOAD=1h is for the long version.
+var loadTime = cmp.Or(parseDuration(os.Getenv("PGLOG_LOAD")), time.Minute)
+
+func parseDuration(s string) time.Duration {
+	d, _ := time.ParseDuration(s)
+	return d
+}
+
 func TestMain(m *testing.M) {
+	if url := os.Getenv(child); url != "" {
+		writeUntilKilled(url)
+	}
 	code := m.Run()
 	if shared.server != nil {
 		shared.server.Remove()
@@ -169,3 +182,6 @@ func numbered(prefix string, n int) (texts []string) {
 	}
 	return texts
 }
+
+// quoted returns an identifier as SQL.
+func quoted(name string) string { return pgx.Identifier{name}.Sanitize() }

@@ -196,7 +196,7 @@ func TestFlush(t *testing.T) {
 		}
 	}
 	var head, waiting int
-	schema := pgx.Identifier{d.schema}.Sanitize()
+	schema := quoted(d.schema)
 	err := pool.QueryRow(t.Context(), "SELECT head, (SELECT count(*) FROM "+schema+".outbox) FROM "+schema+".log").Scan(&head, &waiting)
 	if err != nil || head != 2 || waiting != 0 {
 		t.Errorf("got %d entries and %d in the outbox, error %v; want 2 and 0", head, waiting, err)
@@ -247,7 +247,7 @@ func TestPutRefuses(t *testing.T) {
 	put(t, l, tx, "kept")
 	commit(t, tx)
 	add(t, l, "appended")
-	schema := pgx.Identifier{d.schema}.Sanitize()
+	schema := quoted(d.schema)
 	d.exec("DELETE FROM " + schema + ".log")
 	tx = begin(t, pool, pgx.ReadCommitted)
 	if err := l.Tx(tx).Put(t.Context(), "lost", nil); err == nil || !strings.Contains(err.Error(), "deleted") {

@@ -48,7 +48,7 @@ CREATE TABLE IF NOT EXISTS pglog.outbox (
 	id   uuid NOT NULL,
 	data bytea NOT NULL,
 	PRIMARY KEY (log, xid, pos)
-) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, vacuum_truncate = off);
 ALTER TABLE pglog.outbox ALTER COLUMN data SET STORAGE EXTERNAL;
 
 CREATE TABLE IF NOT EXISTS pglog.store (
@@ -73,6 +73,9 @@ CREATE INDEX IF NOT EXISTS record_due ON pglog.record (store, due) WHERE due IS 
 
 CREATE OR REPLACE FUNCTION pglog.version1() RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT 1';
 
+-- The settings of the functions make them go through keys, whatever the statistics say: the
+-- outbox is usually empty, and a plan that was made then would read all of it later.
+
 -- check1 raises an error in a transaction in which statements do not see what others have
 -- committed, and limits how long the next lock is waited for.
 CREATE OR REPLACE FUNCTION pglog.check1() RETURNS void LANGUAGE plpgsql AS $$
@@ -83,7 +86,8 @@ BEGIN
 	PERFORM set_config('lock_timeout', '2s', true);
 END $$;
 
-CREATE OR REPLACE FUNCTION pglog.open_log1(_name bytea) RETURNS integer LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION pglog.open_log1(_name bytea) RETURNS integer
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 DECLARE _id integer;
 BEGIN
 	LOOP
@@ -95,7 +99,8 @@ BEGIN
 	END LOOP;
 END $$;
 
-CREATE OR REPLACE FUNCTION pglog.open_store1(_name bytea) RETURNS integer LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION pglog.open_store1(_name bytea) RETURNS integer
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 DECLARE _id integer;
 BEGIN
 	LOOP
@@ -146,7 +151,7 @@ END $$;
 -- It does not wait for the disk: an entry of the outbox is as durable as its transaction. If a
 -- crash takes the numbers back, other numbers come with other nonces.
 CREATE OR REPLACE FUNCTION pglog.sequence1(_log integer, _low text, _most integer, _wait boolean, OUT amount integer, OUT low text)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 DECLARE _next xid8;
 BEGIN
 	PERFORM pglog.check1();
@@ -173,7 +178,8 @@ END $$;
 -- append1 adds entries, and returns their numbers; or null if there were so many entries in
 -- the outbox that it has to be called again. The outbox is first: a caller's transaction was
 -- committed before its call of append1.
-CREATE OR REPLACE FUNCTION pglog.append1(_log integer, _ids uuid[], _data bytea[], _low text) RETURNS bigint[] LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION pglog.append1(_log integer, _ids uuid[], _data bytea[], _low text) RETURNS bigint[]
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 DECLARE
 	_head bigint;
 	_total bigint;
@@ -209,7 +215,8 @@ BEGIN
 END $$;
 
 -- oldest1 returns the number before the oldest entry that is kept.
-CREATE OR REPLACE FUNCTION pglog.oldest1(_log integer, _history bigint, _bytes bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION pglog.oldest1(_log integer, _history bigint, _bytes bigint) RETURNS bigint
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 DECLARE
 	_old bigint;
 	_new bigint;
@@ -238,7 +245,7 @@ END $$;
 -- something to number, and if not, low is for the next call; see sequence1.
 CREATE OR REPLACE FUNCTION pglog.read1(_log integer, _from bigint, _rows integer, _bytes bigint, _low text)
 RETURNS TABLE (head bigint, total bigint, nonce bigint, waiting boolean, low text, seq bigint, sum bigint, id uuid, data bytea)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 #variable_conflict use_column
 BEGIN
 	RETURN QUERY
@@ -259,7 +266,8 @@ END $$;
 
 -- trim1 deletes entries that are not kept, the oldest first, at most _most, and returns how
 -- many. Ids are recognized for three minutes, and so entries stay as long.
-CREATE OR REPLACE FUNCTION pglog.trim1(_log integer, _history bigint, _bytes bigint, _most integer) RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION pglog.trim1(_log integer, _history bigint, _bytes bigint, _most integer) RETURNS bigint
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 DECLARE
 	_first bigint;
 	_last bigint;
@@ -318,7 +326,8 @@ END $$;
 -- swap1 makes changes, each if the record has the revision _olds. For each it returns whether
 -- it was made, and the record's revision, with its value if the change was not made.
 CREATE OR REPLACE FUNCTION pglog.swap1(_store integer, _keys bytea[], _olds bigint[], _values bytea[], _ttls bigint[], _calls uuid[])
-RETURNS TABLE (made boolean, revision bigint, present bytea) LANGUAGE plpgsql AS $$
+RETURNS TABLE (made boolean, revision bigint, present bytea)
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 DECLARE
 	_begin bigint := pglog.begin1(_store);
 	_rev bigint := pglog.sweep1(_store, _begin, 100);
@@ -358,7 +367,8 @@ BEGIN
 END $$;
 
 -- expire1 is sweep1 for watchers. It returns whether records have changed.
-CREATE OR REPLACE FUNCTION pglog.expire1(_store integer) RETURNS boolean LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION pglog.expire1(_store integer) RETURNS boolean
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 DECLARE
 	_begin bigint;
 	_rev bigint;
@@ -379,7 +389,7 @@ END $$;
 -- another one, with an older state of the database. wait is the time until a record is due, in ms.
 CREATE OR REPLACE FUNCTION pglog.watch1(_store integer, _after bigint, _prefix bytea, _rows integer, _bytes bigint)
 RETURNS TABLE (nonce bigint, started timestamptz, newest bigint, purged bigint, wait bigint, key bytea, rev bigint, value bytea)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 #variable_conflict use_column
 BEGIN
 	RETURN QUERY

@@ -1,0 +1,103 @@
+package pglog_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"example.org/sse/backplane"
+)
+
+// Numbering goes through keys: it does not read the whole log while there are no statistics.
+func TestNumberingWithoutStatistics(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it loads the machine")
+	}
+	t.Parallel()
+	d := startServer(t, "autovacuum=off", "fsync=off")
+	l := d.log("log", nil)
+	schema := quoted(d.schema)
+	d.exec("INSERT INTO " + schema + ".entry (log, seq, id, total, data) SELECT l.id, n, gen_random_uuid(), n, 'x' FROM " + schema + ".log l, generate_series(1, 100000) n")
+	d.exec("UPDATE " + schema + ".log SET head = 100000, total = 100000")
+	d.exec("INSERT INTO " + schema + ".outbox (log, id, data) SELECT l.id, gen_random_uuid(), 'x' FROM " + schema + ".log l, generate_series(1, 1000)")
+	prompt(t, time.Second, "numbering 1000 entries", func() time.Duration {
+		began := time.Now()
+		if err := l.Flush(within(t, patience)); err != nil {
+			t.Fatal(err)
+		}
+		return time.Since(began)
+	})
+}
+
+// It also does with plans that were made while the outbox was empty.
+func TestNumberingAfterEmptyOutbox(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it loads the machine")
+	}
+	t.Parallel()
+	d := startServer(t, "autovacuum=off", "fsync=off")
+	pool := d.pool(func(c *pgxpool.Config) { c.MaxConns = 1 }) // one backend has the plans
+	l := openLog(t, pool, "log", d.options(nil))
+	schema := quoted(d.schema)
+	fill := func(n int) time.Duration {
+		d.exec(fmt.Sprintf("INSERT INTO %s.outbox (log, id, data) SELECT l.id, gen_random_uuid(), 'x' FROM %[1]s.log l, generate_series(1, %d)", schema, n))
+		began := time.Now()
+		if err := l.Flush(within(t, patience)); err != nil {
+			t.Fatal(err)
+		}
+		return time.Since(began)
+	}
+	d.exec("VACUUM ANALYZE " + schema + ".outbox, " + schema + ".entry")
+	for range 10 {
+		fill(1)
+	}
+	fill(20_000)
+	prompt(t, time.Second, "numbering 1000 entries", func() time.Duration { return fill(1000) })
+}
+
+// A look for new entries does not pass over those that were numbered, although an old snapshot
+// keeps their rows.
+func TestOldSnapshot(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it loads the machine")
+	}
+	t.Parallel()
+	d := startServer(t, "fsync=off")
+	pool := d.pool()
+	l := openLog(t, pool, "log", d.options(nil))
+	report := begin(t, d.pool(), pgx.RepeatableRead)
+	if _, err := report.Exec(t.Context(), "SELECT 1"); err != nil {
+		t.Fatal(err)
+	}
+	schema := quoted(d.schema)
+	for range 15 {
+		d.exec("INSERT INTO " + schema + ".outbox (log, id, data) SELECT l.id, gen_random_uuid(), 'x' FROM " + schema + ".log l, generate_series(1, 5000)")
+		if err := l.Flush(within(t, patience)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	background(t, l, backplane.Newest, nil)
+	prompt(t, 10*time.Millisecond, "a look without new entries", func() time.Duration {
+		began := time.Now()
+		if err := l.Flush(within(t, patience)); err != nil {
+			t.Fatal(err)
+		}
+		return time.Since(began)
+	})
+}
+
+// prompt fails the test unless one of several attempts of f takes less than limit.
+func prompt(t *testing.T, limit time.Duration, what string, f func() time.Duration) {
+	t.Helper()
+	fastest := f()
+	for range 10 {
+		if fastest < limit {
+			return
+		}
+		fastest = min(fastest, f())
+	}
+	t.Errorf("%s takes %v, want less than %v", what, fastest, limit)
+}
