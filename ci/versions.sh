@@ -31,6 +31,7 @@ redis-server:redis-server:./redislog
 postgres,/usr/lib/postgresql/15/bin/postgres,/usr/lib/postgresql/16/bin/postgres,/usr/lib/postgresql/17/bin/postgres:postgresql:./pglog
 pgbouncer:pgbouncer:./pglog
 redis-server:redis-server:./internal/bench
+postgres,/usr/lib/postgresql/15/bin/postgres,/usr/lib/postgresql/16/bin/postgres,/usr/lib/postgresql/17/bin/postgres:postgresql:./internal/bench
 shellcheck:shellcheck:lint
 '
 

@@ -1,12 +1,10 @@
 package pglog_test
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"example.org/sse/backplane"
 )
@@ -30,32 +28,6 @@ func TestNumberingWithoutStatistics(t *testing.T) {
 		}
 		return time.Since(began)
 	})
-}
-
-// It also does with plans that were made while the outbox was empty.
-func TestNumberingAfterEmptyOutbox(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it loads the machine")
-	}
-	t.Parallel()
-	d := startServer(t, "autovacuum=off", "fsync=off")
-	pool := d.pool(func(c *pgxpool.Config) { c.MaxConns = 1 }) // one backend has the plans
-	l := openLog(t, pool, "log", d.options(nil))
-	schema := quoted(d.schema)
-	fill := func(n int) time.Duration {
-		d.exec(fmt.Sprintf("INSERT INTO %s.outbox (log, id, data) SELECT l.id, gen_random_uuid(), 'x' FROM %[1]s.log l, generate_series(1, %d)", schema, n))
-		began := time.Now()
-		if err := l.Flush(within(t, patience)); err != nil {
-			t.Fatal(err)
-		}
-		return time.Since(began)
-	}
-	d.exec("VACUUM ANALYZE " + schema + ".outbox, " + schema + ".entry")
-	for range 10 {
-		fill(1)
-	}
-	fill(20_000)
-	prompt(t, time.Second, "numbering 1000 entries", func() time.Duration { return fill(1000) })
 }
 
 // A look for new entries does not pass over those that were numbered, although an old snapshot

@@ -10,6 +10,7 @@ require (
 	github.com/alecthomas/kong v1.17.0
 	github.com/centrifugal/centrifuge v0.40.1
 	github.com/donovanhide/eventsource v0.0.0-20210830082556-c59027999da0
+	github.com/jackc/pgx/v5 v5.13.0
 	github.com/launchdarkly/eventsource v1.11.0
 	github.com/openai/openai-go/v3 v3.99.0
 	github.com/prometheus/client_golang v1.25.0
@@ -28,6 +29,9 @@ require (
 	github.com/aclements/go-moremath v0.0.0-20210112150236-f10218a38794 // indirect
 	github.com/antithesishq/antithesis-sdk-go v0.9.0-default-no-op // indirect
 	github.com/google/go-tpm v0.9.8 // indirect
+	github.com/jackc/pgpassfile v1.0.0 // indirect
+	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
+	github.com/jackc/puddle/v2 v2.2.3 // indirect
 	github.com/minio/highwayhash v1.0.4 // indirect
 	github.com/nats-io/jwt/v2 v2.8.3 // indirect
 	github.com/nats-io/nkeys v0.4.17 // indirect
@@ -44,6 +48,7 @@ require (
 	codeberg.org/go-latex/latex v0.3.0 // indirect
 	codeberg.org/go-pdf/fpdf v0.12.0 // indirect
 	example.org/sse/natslog v0.0.0-00010101000000-000000000000
+	example.org/sse/pglog v0.0.0-00010101000000-000000000000
 	example.org/sse/redislog v0.0.0-00010101000000-000000000000
 	git.sr.ht/~sbinet/gg v0.8.0 // indirect
 	github.com/CAFxX/httpcompression v0.0.9 // indirect
@@ -78,3 +83,5 @@ require (
 replace example.org/sse/natslog => ../../natslog
 
 replace example.org/sse/redislog => ../../redislog
+
+replace example.org/sse/pglog => ../../pglog

@@ -13,15 +13,18 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/prometheus/procfs"
 	"golang.org/x/sync/errgroup"
 
 	"example.org/sse/internal/bench/process"
+	"example.org/sse/internal/postgres"
 )
 
 // A broker is the servers of a log.
 type broker struct {
 	addrs     string
 	processes []*process.Process
+	postgres  *postgres.Server
 	dir       string
 }
 
@@ -35,9 +38,14 @@ func (e Engine) start(ctx context.Context) (*broker, error) {
 	if b.dir, err = os.MkdirTemp("", "bench-logs"); err != nil {
 		return nil, err
 	}
-	if e.nats > 0 {
+	switch {
+	case e.nats > 0:
 		err = b.startNATS(ctx, e.nats)
-	} else {
+	case e.postgres:
+		if b.postgres, err = postgres.New(ctx); err == nil {
+			b.addrs = b.postgres.URL("postgres")
+		}
+	default:
 		err = b.startRedis(ctx, e.redis)
 	}
 	if err != nil {
@@ -51,10 +59,39 @@ func (b *broker) stop() {
 	for _, p := range b.processes {
 		p.Kill()
 	}
+	if b.postgres != nil {
+		b.postgres.Remove()
+	}
 	if b.dir != "" {
 		os.RemoveAll(b.dir) //nolint:errcheck // a temporary folder
 	}
 }
+
+// cpu returns the processor time that the servers have used, in ns. PostgreSQL has a process
+// for each connection; those that have ended count in that of their parent.
+func (b *broker) cpu() (sum int64) {
+	for _, p := range b.processes {
+		sum += p.CPU()
+	}
+	if b.postgres == nil {
+		return sum
+	}
+	all, _ := procfs.AllProcs() // without them the column is too small, which the report shows
+	for _, p := range all {
+		stat, err := p.Stat()
+		switch {
+		case err != nil: // it has ended
+		case p.PID == b.postgres.PID():
+			sum += (int64(stat.UTime+stat.STime) + int64(stat.CUTime+stat.CSTime)) * tick //nolint:gosec // years
+		case stat.PPID == b.postgres.PID():
+			sum += int64(stat.UTime+stat.STime) * tick //nolint:gosec // years
+		}
+	}
+	return sum
+}
+
+// tick is the unit of the times in /proc: 10 ms, in ns.
+const tick = 10_000_000
 
 // NATS is the process of a NATS server.
 type NATS struct{}

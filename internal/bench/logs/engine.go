@@ -1,7 +1,7 @@
 //go:build linux
 
 // Package logs measures the cost of a log that processes share: hubs on a log in
-// memory, on NATS and on Redis, each with a member, in processes of their own. It also
+// memory, on NATS, on Redis and PostgreSQL, each with a member, in processes of their own. It also
 // measures all clients of a process that reconnect at once.
 package logs
 
@@ -10,22 +10,25 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/nats-io/nats.go"
 	"github.com/redis/go-redis/v9"
 
 	"example.org/sse/backplane"
 	"example.org/sse/natslog"
+	"example.org/sse/pglog"
 	"example.org/sse/redislog"
 )
 
 // An Engine keeps a hub's log.
 type Engine struct {
-	Name  string
-	about string
-	local bool                                                           // shared within one process alone
-	nats  int                                                            // servers
-	redis []string                                                       // arguments of the server
-	open  func(ctx context.Context, addrs string) (backplane.Log, error) // until the process ends
+	Name     string
+	about    string
+	local    bool     // shared within one process alone
+	nats     int      // servers
+	redis    []string // arguments of the server
+	postgres bool
+	open     func(ctx context.Context, addrs string) (backplane.Log, error) // until the process ends
 }
 
 // base is the name of the engine that others are compared with.
@@ -40,6 +43,8 @@ var Engines = []Engine{
 	{Name: "nats, three", about: "a cluster of three NATS servers on this machine, on disk", nats: 3, open: natsOpener(natslog.Options{Replicas: 3})},
 	{Name: "redis", about: "Redis that keeps nothing on disk", redis: []string{"--save", ""}, open: openRedis},
 	{Name: "redis, aof", about: "Redis with `appendonly yes`, `appendfsync everysec`", redis: []string{"--save", "", "--appendonly", "yes", "--appendfsync", "everysec"}, open: openRedis},
+	{Name: "postgres", about: "PostgreSQL, which has an event on its disk before the call returns", postgres: true, open: pgOpener("on")},
+	{Name: "postgres, async", about: "PostgreSQL with `synchronous_commit=off`: on its disk 0.6 s later at most", postgres: true, open: pgOpener("off")},
 }
 
 // Find returns the engine of that name.
@@ -81,4 +86,19 @@ func openRedis(ctx context.Context, addr string) (backplane.Log, error) {
 		DialerRetries: 600, // a minute, for a server that is starting
 	})
 	return redislog.Open(ctx, client, "bench", nil)
+}
+
+func pgOpener(synchronousCommit string) func(context.Context, string) (backplane.Log, error) {
+	return func(ctx context.Context, url string) (backplane.Log, error) {
+		c, err := pgxpool.ParseConfig(url)
+		if err != nil {
+			return nil, err
+		}
+		c.ConnConfig.RuntimeParams["synchronous_commit"] = synchronousCommit
+		pool, err := pgxpool.NewWithConfig(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		return pglog.Open(ctx, pool, "bench", nil)
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"example.org/sse/internal/bench/logs"
 	"example.org/sse/internal/bench/process"
 	"example.org/sse/internal/bench/report"
+	"example.org/sse/internal/postgres"
 )
 
 // The nodes and brokers are this program again.
@@ -24,6 +25,7 @@ func TestMain(m *testing.M) {
 // cell of the tables has a figure.
 func TestEngines(t *testing.T) {
 	_, noRedis := exec.LookPath("redis-server")
+	noPostgres := new(postgres.Server).Tool(t.Context(), "postgres", "--version")
 	for _, e := range logs.Engines {
 		t.Run(e.Name, func(t *testing.T) {
 			if strings.HasPrefix(e.Name, "redis") && noRedis != nil {
@@ -31,6 +33,12 @@ func TestEngines(t *testing.T) {
 					t.Fatal("there is no redis-server")
 				}
 				t.Skip("there is no redis-server; with apt: apt-get install redis-server")
+			}
+			if strings.HasPrefix(e.Name, "postgres") && noPostgres != nil {
+				if os.Getenv("CI") == "true" {
+					t.Fatal(noPostgres)
+				}
+				t.Skip(noPostgres)
 			}
 			p := logs.Plan{
 				Engines: []logs.Engine{e}, Hubs: []int{2, 1}, Callers: []int{3}, Rounds: 1, For: 50 * time.Millisecond,

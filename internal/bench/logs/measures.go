@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"example.org/sse/internal/bench/client"
@@ -139,10 +138,10 @@ func (s *session) write(o Order) (cpu float64, calls, arrivals Times, err error)
 
 // cpu returns the processor time that all processes have used, in ns.
 func (s *session) cpu() (sum int64) {
-	for _, p := range slices.Concat(s.broker.processes, s.nodes) {
+	for _, p := range s.nodes {
 		sum += p.CPU()
 	}
-	return sum
+	return sum + s.broker.cpu()
 }
 
 // hubs measures hubs on a log, the first of which dispatches. Of two hubs it measures
