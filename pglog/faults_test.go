@@ -26,7 +26,7 @@ func faulty(t *testing.T, d *database, rounds int, fault func(round int), change
 	for i := range 3 {
 		pool := d.pool(change...)
 		l := openLog(t, pool, "log", d.options(nil))
-		followers = append(followers, background(t, l, backplane.Oldest, nil))
+		followers = append(followers, background(t, l, backplane.Oldest))
 		w.start(fmt.Sprint("p", i), pool, l)
 	}
 	more := func() {
@@ -104,11 +104,11 @@ func TestListenerCut(t *testing.T) {
 	t.Parallel()
 	d := start(t)
 	pool := d.pool(func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["application_name"] = d.schema })
-	f := background(t, openLog(t, pool, "log", d.options(nil)), backplane.Oldest, nil)
+	f := background(t, openLog(t, pool, "log", d.options(nil)), backplane.Oldest)
 	l := d.log("log", nil)
 	listener := "FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND application_name = '" + d.schema + "'"
 	for round := range 3 {
-		d.until("it listens", func() bool { return d.value("SELECT count(*) "+listener) == 1 })
+		until(t, "it listens", func() bool { return d.value("SELECT count(*) "+listener) == 1 })
 		d.exec("SELECT pg_terminate_backend(pid) " + listener)
 		add(t, l, fmt.Sprint("e", round+1))
 		f.has(numbered("e", round+1)...)
@@ -132,7 +132,7 @@ func TestPoolExhausted(t *testing.T) {
 	d := start(t)
 	pool := d.pool(func(c *pgxpool.Config) { c.MaxConns = 2 })
 	l := openLog(t, pool, "log", d.options(nil))
-	f := background(t, l, backplane.Oldest, nil)
+	f := background(t, l, backplane.Oldest)
 	var taken []*pgxpool.Conn
 	for range 2 {
 		c, err := pool.Acquire(within(t, patience))
@@ -171,13 +171,9 @@ func TestStallIsLogged(t *testing.T) {
 	defer slog.SetDefault(before)
 	d := startServer(t)
 	l := d.log("log", nil)
-	f := background(t, l, backplane.Oldest, nil)
+	f := background(t, l, backplane.Oldest)
 	d.server.Stop(syscall.SIGQUIT)
-	for began := time.Now(); !strings.Contains(log.String(), "no answer"); time.Sleep(100 * time.Millisecond) { // until it is logged
-		if time.Since(began) > patience {
-			t.Fatalf("not logged: %s", log.String())
-		}
-	}
+	until(t, "it is logged", func() bool { return strings.Contains(log.String(), "no answer") })
 	if err := d.server.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -46,9 +46,8 @@ type follower struct {
 	ended   bool
 }
 
-// background starts to follow and returns once it is live. fn, if not nil, is called with
-// each batch.
-func background(t testing.TB, l *pglog.Log, after backplane.Cursor, fn func([]backplane.Entry)) *follower {
+// background starts to follow and returns once it is live.
+func background(t testing.TB, l *pglog.Log, after backplane.Cursor) *follower {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	f := &follower{t: t, stop: cancel, changed: make(chan struct{})}
@@ -63,9 +62,6 @@ func background(t testing.TB, l *pglog.Log, after backplane.Cursor, fn func([]ba
 					f.texts = append(f.texts, string(e.Data))
 				}
 			})
-			if fn != nil {
-				fn(batch)
-			}
 			return nil
 		})
 		f.change(func() { f.ended, f.err = true, err })
@@ -82,17 +78,16 @@ func (f *follower) change(fn func()) {
 	f.changed = make(chan struct{})
 }
 
-// await waits until ok returns true, and returns how long that took.
-func (f *follower) await(what string, ok func() bool) time.Duration {
+// await waits until ok returns true.
+func (f *follower) await(what string, ok func() bool) {
 	f.t.Helper()
-	began := time.Now()
 	late := time.After(patience)
 	for {
 		f.mu.Lock()
 		is, changed := ok(), f.changed
 		f.mu.Unlock()
 		if is {
-			return time.Since(began)
+			return
 		}
 		select {
 		case <-changed:
@@ -105,15 +100,14 @@ func (f *follower) await(what string, ok func() bool) time.Duration {
 }
 
 // has waits until the follower has exactly these entries.
-func (f *follower) has(texts ...string) time.Duration {
+func (f *follower) has(texts ...string) {
 	f.t.Helper()
-	took := f.await(fmt.Sprint("it has ", len(texts)), func() bool { return f.ended || len(f.texts) >= len(texts) })
+	f.await(fmt.Sprint("it has ", len(texts)), func() bool { return f.ended || len(f.texts) >= len(texts) })
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !slices.Equal(f.texts, texts) || f.ended {
 		f.t.Fatalf("got %d entries, %.100q…, error %v; want %d", len(f.texts), f.texts, f.err, len(texts))
 	}
-	return took
 }
 
 // hasGap waits until the follower ends with ErrGap. What it got must be the beginning of

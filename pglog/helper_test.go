@@ -116,9 +116,9 @@ func (d *database) pool(change ...func(*pgxpool.Config)) *pgxpool.Pool {
 }
 
 // exec runs an administrator's statement.
-func (d *database) exec(sql string, args ...any) {
+func (d *database) exec(sql string) {
 	d.t.Helper()
-	if _, err := d.pool().Exec(d.t.Context(), sql, args...); err != nil {
+	if _, err := d.pool().Exec(d.t.Context(), sql); err != nil {
 		d.t.Fatalf("%s: %v", sql, err)
 	}
 }
@@ -181,6 +181,17 @@ func numbered(prefix string, n int) (texts []string) {
 		texts = append(texts, fmt.Sprint(prefix, i+1))
 	}
 	return texts
+}
+
+// until waits for what can only be asked for.
+func until(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for began := time.Now(); !ok(); {
+		if time.Since(began) > patience {
+			t.Fatal("not seen: " + what)
+		}
+		time.Sleep(10 * time.Millisecond) // until it may be so
+	}
 }
 
 // quoted returns an identifier as SQL.

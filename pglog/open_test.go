@@ -45,7 +45,7 @@ func TestRights(t *testing.T) {
 	}
 	own := pool()
 	l := openLog(t, own, "log", d.options(nil))
-	f := background(t, l, backplane.Oldest, nil)
+	f := background(t, l, backplane.Oldest)
 	add(t, l, "e1")
 	tx := begin(t, own, "")
 	put(t, l, tx, "e2")
@@ -58,7 +58,7 @@ func TestRights(t *testing.T) {
 func TestRightsOfProducer(t *testing.T) {
 	t.Parallel()
 	d := start(t)
-	f := background(t, d.log("log", nil), backplane.Oldest, nil)
+	f := background(t, d.log("log", nil), backplane.Oldest)
 	pool := d.user("GRANT USAGE ON SCHEMA pglog", "GRANT SELECT ON pglog.log", "GRANT INSERT ON pglog.outbox")()
 	l := openLog(t, pool, "log", d.options(nil))
 	tx := begin(t, pool, "")
@@ -126,7 +126,7 @@ func TestOpenAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	background(t, d.log("log", nil), backplane.Oldest, nil).has("id")
+	background(t, d.log("log", nil), backplane.Oldest).has("id")
 	d.exec(pglog.Schema(d.schema)) // again
 }
 
@@ -138,7 +138,7 @@ func TestDefaultIsolation(t *testing.T) {
 	for _, level := range []string{"serializable", "repeatable read"} {
 		pool := d.pool(func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["default_transaction_isolation"] = level })
 		l := openLog(t, pool, level, d.options(nil))
-		f := background(t, l, backplane.Oldest, nil)
+		f := background(t, l, backplane.Oldest)
 		add(t, l, "e1", "e2")
 		tx := begin(t, pool, "")
 		put(t, l, tx, "e3")
@@ -214,7 +214,7 @@ func TestPoolIsClosed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, v := background(t, l, backplane.Newest, nil), watch(t, st, "")
+	f, v := background(t, l, backplane.Newest), watch(t, st, "")
 	pool.Close()
 	f.await("the end", func() bool { return f.ended })
 	if !errors.Is(f.err, backplane.ErrClosed) {

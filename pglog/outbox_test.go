@@ -58,7 +58,7 @@ func TestTransactions(t *testing.T) {
 			d := start(t)
 			pool := d.pool()
 			l := openLog(t, pool, "log", d.options(nil))
-			here, there := background(t, l, backplane.Oldest, nil), background(t, d.log("log", nil), backplane.Oldest, nil)
+			here, there := background(t, l, backplane.Oldest), background(t, d.log("log", nil), backplane.Oldest)
 			one, two, three := begin(t, pool, level), begin(t, pool, level), begin(t, pool, level)
 			put(t, l, one, "1")
 			put(t, l, two, "of a rollback")
@@ -89,7 +89,7 @@ func TestSQLTransactions(t *testing.T) {
 	d := start(t)
 	pool := d.pool()
 	l := openLog(t, pool, "log", d.options(nil))
-	f := background(t, l, backplane.Oldest, nil)
+	f := background(t, l, backplane.Oldest)
 	db := stdlib.OpenDBFromPool(pool)
 	defer db.Close()
 	for _, text := range []string{"1", "dropped", "2"} {
@@ -115,7 +115,7 @@ func TestPreparedTransaction(t *testing.T) {
 	d := start(t)
 	pool := d.pool()
 	l := openLog(t, pool, "log", d.options(nil))
-	f := background(t, l, backplane.Oldest, nil)
+	f := background(t, l, backplane.Oldest)
 	tx := begin(t, pool, pgx.ReadCommitted)
 	put(t, l, tx, "prepared")
 	name := fmt.Sprintf("'%s'", strings.TrimPrefix(d.schema, "of "))
@@ -136,7 +136,7 @@ func TestOrderOfChanges(t *testing.T) {
 	table := pgx.Identifier{d.schema, "counter"}.Sanitize()
 	d.exec("CREATE TABLE " + table + " (n integer)")
 	d.exec("INSERT INTO " + table + " VALUES (0)")
-	f := background(t, d.log("log", nil), backplane.Oldest, nil)
+	f := background(t, d.log("log", nil), backplane.Oldest)
 	const writers, each = 8, 25
 	var wg sync.WaitGroup
 	for range writers {
@@ -166,7 +166,7 @@ func TestOrderOfCalls(t *testing.T) {
 	d := start(t)
 	pool := d.pool()
 	l := openLog(t, pool, "log", d.options(nil))
-	f := background(t, d.log("log", nil), backplane.Oldest, nil)
+	f := background(t, d.log("log", nil), backplane.Oldest)
 	want := numbered("e", 60)
 	for i, text := range want {
 		if i%3 == 0 {
@@ -210,7 +210,7 @@ func TestTransactionStandsStill(t *testing.T) {
 	d := start(t)
 	pool := d.pool()
 	l := openLog(t, pool, "log", d.options(nil))
-	f := background(t, d.log("log", nil), backplane.Oldest, nil)
+	f := background(t, d.log("log", nil), backplane.Oldest)
 	still := begin(t, pool, pgx.RepeatableRead)
 	put(t, l, still, "still")
 	began := time.Now()

@@ -64,16 +64,14 @@ func startBouncer(t *testing.T, d *database, mode string) string {
 		}
 	})
 	url := fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", port)
-	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) { // until it listens
+	until(t, "it listens", func() bool {
 		conn, err := pgx.Connect(t.Context(), url)
 		if err == nil {
 			conn.Close(t.Context())
-			return url
 		}
-		if time.Since(began) > patience {
-			t.Fatal(err)
-		}
-	}
+		return err == nil
+	})
+	return url
 }
 
 // Behind PgBouncer in transaction mode all works, with whatever mode the pool has for
@@ -88,7 +86,7 @@ func TestPgBouncer(t *testing.T) {
 		// Statements that the test itself sends must not be prepared.
 		pool := d.pool(func(c *pgxpool.Config) { c.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec })
 		l := openLog(t, pool, "transactions", o)
-		f := background(t, l, backplane.Oldest, nil)
+		f := background(t, l, backplane.Oldest)
 		tx := begin(t, pool, "")
 		put(t, l, tx, "e1", "e2")
 		commit(t, tx)
@@ -115,7 +113,7 @@ func TestPgBouncerPassesNoNotifications(t *testing.T) {
 	}
 	for _, o := range []*pglog.Options{nil, {Listen: own}} {
 		l := d.log("log", o)
-		f := background(t, d.log("log", o), backplane.Newest, nil)
+		f := background(t, d.log("log", o), backplane.Newest)
 		want := numbered(fmt.Sprint("e", o != nil), 100)
 		for _, text := range want {
 			add(t, l, text)

@@ -51,7 +51,7 @@ func TestOldSnapshot(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	background(t, l, backplane.Newest, nil)
+	background(t, l, backplane.Newest)
 	prompt(t, 10*time.Millisecond, "a look without new entries", func() time.Duration {
 		began := time.Now()
 		if err := l.Flush(within(t, patience)); err != nil {

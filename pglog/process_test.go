@@ -29,7 +29,7 @@ func TestProcessDies(t *testing.T) {
 	t.Parallel()
 	d := start(t)
 	w := newWriters(d)
-	f := background(t, d.log("log", nil), backplane.Oldest, nil)
+	f := background(t, d.log("log", nil), backplane.Oldest)
 	for round := range 3 {
 		var acknowledged []string
 		cmd := exec.CommandContext(t.Context(), os.Args[0])

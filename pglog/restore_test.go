@@ -38,7 +38,7 @@ func TestOlderState(t *testing.T) {
 				if _, err := st.Swap(t.Context(), "gone", gone.Rev, nil, 0); err != nil {
 					t.Fatal(err)
 				}
-				f := background(t, l, backplane.Oldest, nil)
+				f := background(t, l, backplane.Oldest)
 				v := watchForgetful(t, st, "", true)
 				v.shows("kept", "2", "lost", "1")
 				takeOver(t, d.server, other)
@@ -109,16 +109,16 @@ func TestEmptied(t *testing.T) {
 	d := start(t)
 	l := d.log("log", nil)
 	add(t, l, "e1", "e2")
-	f, empty := background(t, l, backplane.Oldest, nil), background(t, d.log("empty", nil), backplane.Newest, nil)
+	f, empty := background(t, l, backplane.Oldest), background(t, d.log("empty", nil), backplane.Newest)
 	d.exec("TRUNCATE " + quoted(d.schema) + ".log, " + quoted(d.schema) + ".entry")
 	f.hasGap("e1", "e2")
 	empty.hasGap()
 	if c := add(t, l, "other"); c.Seq != 1 {
 		t.Errorf("got number %d, want 1", c.Seq)
 	}
-	again := background(t, l, backplane.Oldest, nil)
+	again := background(t, l, backplane.Oldest)
 	again.has("other")
 	d.exec("DROP SCHEMA " + quoted(d.schema) + " CASCADE")
 	again.await("the end", func() bool { return again.ended })
-	background(t, d.log("log", nil), backplane.Oldest, nil).has()
+	background(t, d.log("log", nil), backplane.Oldest).has()
 }

@@ -31,7 +31,7 @@ func TestExpiryWithoutWatchers(t *testing.T) {
 	for i := range 30 {
 		swap(t, a, fmt.Sprint("k", i), 0, "v", time.Second)
 	}
-	d.until("they have expired", func() bool { return d.value("SELECT count(*) "+records+" WHERE due > clock_timestamp()") == 0 })
+	until(t, "they have expired", func() bool { return d.value("SELECT count(*) "+records+" WHERE due > clock_timestamp()") == 0 })
 	swap(t, a, "k29", 0, "mine", time.Hour)
 	if n := d.value("SELECT count(*) " + records + " WHERE value IS NOT NULL"); n != 1 {
 		t.Errorf("got %d records, want 1", n)

@@ -40,19 +40,9 @@ func (d *database) trims(pool *pgxpool.Pool) {
 	for _, text := range numbered("e", 1000) {
 		add(d.t, l, text)
 	}
-	d.until("the old entries are deleted", func() bool {
+	until(d.t, "the old entries are deleted", func() bool {
 		return d.value("SELECT count(*) FROM "+quoted(d.schema)+".entry e JOIN "+quoted(d.schema)+".log l ON l.id = log WHERE name = 'trimmed'") <= 510
 	})
-}
-
-// until waits for a state of the database.
-func (d *database) until(what string, ok func() bool) {
-	d.t.Helper()
-	for began := time.Now(); !ok(); time.Sleep(10 * time.Millisecond) { // it can only be asked for
-		if time.Since(began) > patience {
-			d.t.Fatal("not seen: " + what)
-		}
-	}
 }
 
 // Entries beyond the history go, but not for as long as their ids must be recognized.
@@ -73,8 +63,8 @@ func TestTrimming(t *testing.T) {
 	for _, text := range numbered("old ", 500) {
 		add(t, l, text)
 	}
-	d.until("the old entries are deleted", func() bool { return d.value("SELECT min(seq) FROM "+quoted(d.schema)+".entry") == 1201 })
-	f := background(t, l, backplane.Oldest, nil)
+	until(t, "the old entries are deleted", func() bool { return d.value("SELECT min(seq) FROM "+quoted(d.schema)+".entry") == 1201 })
+	f := background(t, l, backplane.Oldest)
 	f.has(numbered("old ", 500)[400:]...)
 }
 
@@ -89,7 +79,7 @@ func TestHistoryBytes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	f := background(t, l, backplane.Oldest, nil)
+	f := background(t, l, backplane.Oldest)
 	if len(f.texts) != 10 {
 		t.Errorf("got %d entries, want 10", len(f.texts))
 	}
@@ -98,7 +88,7 @@ func TestHistoryBytes(t *testing.T) {
 	}
 	large := d.log("large", &pglog.Options{HistoryBytes: 10})
 	add(t, large, "small", "larger than ten bytes")
-	background(t, large, backplane.Oldest, nil).has("larger than ten bytes")
+	background(t, large, backplane.Oldest).has("larger than ten bytes")
 }
 
 // Under load the tables stay as large as what they keep: autovacuum keeps up with the rows
@@ -111,7 +101,7 @@ func TestSizeIsBounded(t *testing.T) {
 	pool := d.pool()
 	l := openLog(t, pool, "log", d.options(&pglog.Options{History: 1000}))
 	d.age()
-	background(t, l, backplane.Oldest, nil)
+	background(t, l, backplane.Oldest)
 	for _, table := range []string{"entry", "outbox", "log"} { // as a table that has been large for longer has it
 		d.exec("ALTER TABLE " + quoted(d.schema) + "." + table + " SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000)")
 	}

@@ -132,15 +132,3 @@ func (v *view) awaitEnd() {
 		}
 	}
 }
-
-func (v *view) rev(key string) uint64 {
-	for {
-		v.mu.Lock()
-		rev, changed := v.revs[key], v.changed
-		v.mu.Unlock()
-		if rev != 0 {
-			return rev
-		}
-		<-changed
-	}
-}

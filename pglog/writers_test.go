@@ -165,7 +165,7 @@ func TestWriters(t *testing.T) {
 	for i := range 3 {
 		pool := d.pool()
 		l := openLog(t, pool, "log", d.options(nil))
-		followers = append(followers, background(t, l, backplane.Oldest, nil))
+		followers = append(followers, background(t, l, backplane.Oldest))
 		w.start(fmt.Sprint("p", i), pool, l)
 	}
 	followers[0].await("1000 entries", func() bool { return len(followers[0].texts) >= 1000 })
