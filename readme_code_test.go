@@ -77,7 +77,7 @@ func cardID(*http.Request) (int, error)                        { return 0, nil }
 func save(http.ResponseWriter, *http.Request, locks.Lock[int]) {}
 
 func shared(log backplane.Log) *sse.Set {
-	hub := sse.Hub{Log: log} // from natslog.Open(ctx, nc, "cards", nil), or redislog.Open
+	hub := sse.Hub{Log: log} // from natslog.Open(ctx, nc, "cards", nil), redislog.Open or pglog.Open
 	return hub.Set("board")
 }
 

@@ -93,7 +93,7 @@
 // # Several processes
 //
 // A table keeps its locks in the [backplane.Store] of its tracker, if that has one, as
-// in packages natslog and redislog. Tables with the same Name then act as one table
+// in packages natslog, redislog and pglog. Tables with the same Name then act as one table
 // across processes:
 //
 //	people := &presence.Tracker{Store: store, Key: key}

@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"example.org/sse/backplane"
+	"example.org/sse/pglog"
 )
 
 // faulty runs writers and followers of three processes while a fault happens, several times.
@@ -113,6 +114,34 @@ func TestListenerCut(t *testing.T) {
 		add(t, l, fmt.Sprint("e", round+1))
 		f.has(numbered("e", round+1)...)
 	}
+}
+
+// A process that does nothing costs a connection and two queries a second, for a log and a
+// store together. The pool makes a query of its own before it uses an idle connection.
+func TestIdleCost(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it waits for nothing to happen")
+	}
+	t.Parallel()
+	d := startServer(t, "autovacuum=off")
+	pool := d.pool()
+	l := openLog(t, pool, "log", d.options(nil))
+	st, err := pglog.OpenStore(t.Context(), pool, "store", &pglog.StoreOptions{Schema: d.schema})
+	if err != nil {
+		t.Fatal(err)
+	}
+	background(t, l, backplane.Oldest)
+	watch(t, st, "")
+	until(t, "it listens", func() bool { return d.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'") == 1 })
+	const queries = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = 'postgres'"
+	time.Sleep(15 * time.Second) // until the statistics of idle connections are complete
+	before, began := d.value(queries), time.Now()
+	time.Sleep(30 * time.Second) // what is measured
+	perSecond := float64(d.value(queries)-before) / time.Since(began).Seconds()
+	if perSecond > 2.2 { // and those of the test
+		t.Errorf("got %.1f queries a second, want 2", perSecond)
+	}
+	t.Logf("%.1f queries a second", perSecond)
 }
 
 // Short timeouts of the server end statements and transactions, and lose nothing.

@@ -20,7 +20,7 @@ const (
 )
 
 // Follow implements [backplane.Log]. While it runs, the process has a connection that listens
-// for notifications, and numbers entries of transactions. It asks once a second without a
+// for notifications, and numbers entries of transactions. It asks every 2 s without a
 // notification; see Options.Poll.
 //
 // Follow returns an error of the server if the server refuses the request, and retries after

@@ -22,7 +22,7 @@ const (
 	deafPause    = time.Minute      // before another attempt to listen where nothing is heard
 	stopTimeout  = 100 * time.Millisecond
 
-	pollHearing = time.Second            // between two looks, with notifications
+	pollHearing = 2 * time.Second        // between two looks, with notifications
 	pollDeaf    = 100 * time.Millisecond // without
 )
 

@@ -46,8 +46,8 @@ type Options struct {
 	NoListen bool
 
 	// Poll is how often to look for entries without a notification: those of transactions
-	// that another program has committed, and all if there are no notifications. 0: once a
-	// second with notifications, and every 100 ms without.
+	// that another program has committed, and all if there are no notifications. 0: every
+	// 2 s with notifications, and every 100 ms without.
 	Poll time.Duration
 }
 

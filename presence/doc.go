@@ -127,7 +127,7 @@
 // Trackers with one Store and one Key share their sessions: a page may move from one
 // process to another, have streams at two, and say goodbye to a third.
 //
-//	tracker := &presence.Tracker{Key: key, Store: store} // of natslog.OpenStore(ctx, nc, "site", nil), or of redislog
+//	tracker := &presence.Tracker{Key: key, Store: store} // of natslog.OpenStore(ctx, nc, "site", nil), of redislog or pglog
 //	defer tracker.Close()                                // after the server's Shutdown
 //
 // Every process reports every change, by Changed and OnLeave, as it sees it. Presence is

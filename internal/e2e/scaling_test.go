@@ -15,10 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"example.org/sse"
-	"example.org/sse/redislog"
 )
 
 // guide returns the code blocks of a language in a page of docs.
@@ -48,7 +45,7 @@ func TestScalingGuide(t *testing.T) {
 	if blocks[0] != string(program) {
 		t.Error("the guide's program differs from node/main.go")
 	}
-	compiled(t, "scaling_test.go", blocks[1:])
+	compiled(t, "scaling_code_test.go", blocks[1:])
 	compiled(t, "http3_test.go", guide(t, "servers.md", "go"))
 }
 
@@ -65,22 +62,6 @@ func compiled(t *testing.T, file string, blocks []string) {
 			t.Errorf("%s does not have this block of the guide:\n%s", file, block)
 		}
 	}
-}
-
-var _ = onRedis
-
-func onRedis(ctx context.Context) (*sse.Hub, error) {
-	client := redis.NewClient(&redis.Options{
-		Addr:                  "redis:6379",
-		PoolSize:              100, // more than concurrent dispatches
-		ContextTimeoutEnabled: true,
-	})
-	entries, err := redislog.Open(ctx, client, "site", nil)
-	if err != nil {
-		return nil, err
-	}
-	hub := sse.Hub{Log: entries, History: 10_000, HistoryBytes: 64 << 20}
-	return &hub, nil
 }
 
 // Two processes of the guide's program run behind the guide's proxies: streams of both
