@@ -4,11 +4,20 @@ go 1.26.0
 
 require (
 	example.org/sse v0.0.0
+	github.com/jackc/pgx/v5 v5.13.0
 	github.com/shirou/gopsutil/v4 v4.26.10
 	modernc.org/sqlite v1.62.0
 )
 
 require (
+	github.com/jackc/pgpassfile v1.0.0 // indirect
+	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
+	github.com/jackc/puddle/v2 v2.2.3 // indirect
+	golang.org/x/text v0.41.0 // indirect
+)
+
+require (
+	example.org/sse/pglog v0.0.0-00010101000000-000000000000
 	github.com/dustin/go-humanize v1.1.0 // indirect
 	github.com/ebitengine/purego v0.11.3 // indirect
 	github.com/go-ole/go-ole v1.3.0 // indirect
@@ -29,3 +38,5 @@ require (
 )
 
 replace example.org/sse => ../
+
+replace example.org/sse/pglog => ../pglog

@@ -79,7 +79,7 @@ func (s *store) prepare(ctx context.Context) error {
 			if _, err := tx.Exec(schema); err != nil {
 				return err
 			}
-			if err := fill(tx, i); err != nil {
+			if err := s.fill(tx, i); err != nil {
 				return err
 			}
 		}
@@ -89,18 +89,18 @@ func (s *store) prepare(ctx context.Context) error {
 }
 
 // fill inserts the first rows of a schema's tables.
-func fill(tx *sql.Tx, schema int) error {
+func (s *store) fill(tx *sql.Tx, schema int) error {
 	switch schema {
 	case 0:
 		for _, c := range firstCards() {
-			if _, err := insert(tx, c); err != nil {
+			if _, err := s.insert(tx, c); err != nil {
 				return err
 			}
 		}
 	case 1:
 		key := make([]byte, 32)
 		rand.Read(key) // never fails
-		_, err := tx.Exec("insert into secret (key) values (?)", key)
+		_, err := tx.Exec(s.sql("insert into secret (key) values (?)"), key)
 		return err
 	}
 	return nil

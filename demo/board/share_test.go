@@ -2,15 +2,18 @@ package board
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
 	"example.org/sse/backplane"
+	"example.org/sse/internal/postgres"
 )
 
 // A change at one node is on the pages of all, which never get an older board after
@@ -18,20 +21,48 @@ import (
 func TestShare(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "board.db")
 	var memory backplane.Memory
-	var apps []*App
-	var bases []string
-	for i := range 3 {
+	shared(t, func(node string) *App {
 		s, err := openStore(t.Context(), path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer s.close()
+		t.Cleanup(func() { s.close() })
 		key, err := s.key(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		a := newApp(s, key, "")
-		a.Share(fmt.Sprint(i), &memory, &memory)
+		a.Share(node, &memory, &memory)
+		return a
+	})
+}
+
+// So it is in PostgreSQL, where the board is shown by the transaction that changes it.
+func TestSharePostgres(t *testing.T) {
+	server, err := postgres.New(t.Context(), "fsync=off")
+	if errors.Is(err, postgres.ErrMissing) && os.Getenv("CI") != "true" {
+		t.Skip(err)
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Remove)
+	shared(t, func(node string) *App {
+		a, err := openPostgres(t.Context(), server.URL("postgres"), node, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { a.Close() })
+		return a
+	})
+}
+
+// shared tests three nodes.
+func shared(t *testing.T, open func(node string) *App) {
+	t.Helper()
+	var apps []*App
+	var bases []string
+	for i := range 3 {
+		a := open(fmt.Sprint(i))
 		apps, bases = append(apps, a), append(bases, serveApp(t, a))
 	}
 	token := tokenOf(apps[0], "a")

@@ -4,9 +4,13 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"html/template"
 	"slices"
+	"strings"
 	"sync"
+
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // A column of the board, by its name in the database.
@@ -33,14 +37,41 @@ type place struct {
 	Before int64 // the other card's ID; 0 is the end of the column
 }
 
-// A store keeps the cards in a SQLite file, which several processes may have open.
-// A method that changes something returns when the change is on disk.
+// A store keeps the cards in a SQLite file, which several processes may have open, or
+// in a PostgreSQL database. A method that changes something returns when the change is
+// on disk.
 type store struct {
 	db      *sql.DB
 	writing sync.Mutex // SQLite allows one writer: the others wait here, in order
+
+	// In PostgreSQL, showIn shows the board to everybody if the transaction commits.
+	pool   *pgxpool.Pool
+	showIn func(ctx context.Context, tx *sql.Tx, cards []card, changed int64) error
 }
 
-func (s *store) close() error { return s.db.Close() }
+func (s *store) close() error {
+	err := s.db.Close()
+	if s.pool != nil {
+		s.pool.Close()
+	}
+	return err
+}
+
+// sql returns a statement whose parameters are question marks for the database:
+// PostgreSQL numbers them.
+func (s *store) sql(statement string) string {
+	if s.pool == nil {
+		return statement
+	}
+	var b strings.Builder
+	for i, part := range strings.Split(statement, "?") {
+		if i > 0 {
+			fmt.Fprint(&b, "$", i)
+		}
+		b.WriteString(part)
+	}
+	return b.String()
+}
 
 // cards returns all cards, from top to bottom.
 func (s *store) cards(ctx context.Context) ([]card, error) { return readCards(ctx, s.db) }
@@ -68,7 +99,7 @@ func readCards(ctx context.Context, from querier) (cards []card, err error) {
 
 // card returns the card with that ID.
 func (s *store) card(ctx context.Context, id int64) (c card, err error) {
-	err = s.db.QueryRowContext(ctx, "select id, text, list, revision, author, hue from card where id = ?", id).
+	err = s.db.QueryRowContext(ctx, s.sql("select id, text, list, revision, author, hue from card where id = ?"), id).
 		Scan(&c.ID, &c.Text, &c.Column, &c.Revision, &c.Author.Name, &c.Author.Hue)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = errUnknown
@@ -82,7 +113,7 @@ func (s *store) add(ctx context.Context, to column, text string, by author) (id 
 		return 0, err
 	}
 	err = s.change(ctx, func(tx *sql.Tx) (int64, error) {
-		if id, err = insert(tx, card{Text: text, Column: to, Author: by}); err != nil {
+		if id, err = s.insert(tx, card{Text: text, Column: to, Author: by}); err != nil {
 			return 0, err
 		}
 		return id, fits(ctx, tx)
@@ -100,7 +131,7 @@ func (s *store) edit(ctx context.Context, id, revision int64, text string, by au
 	return s.change(ctx, func(tx *sql.Tx) (int64, error) {
 		var now int64
 		var other string
-		err := tx.QueryRow("select revision, author from card where id = ?", id).Scan(&now, &other)
+		err := tx.QueryRow(s.sql("select revision, author from card where id = ?"), id).Scan(&now, &other)
 		if errors.Is(err, sql.ErrNoRows) {
 			return 0, errUnknown
 		} else if err != nil {
@@ -109,7 +140,7 @@ func (s *store) edit(ctx context.Context, id, revision int64, text string, by au
 		if now != revision {
 			return 0, errChanged(other)
 		}
-		_, err = tx.Exec("update card set text = ?, revision = revision + 1, author = ?, hue = ? where id = ?", text, by.Name, by.Hue, id)
+		_, err = tx.Exec(s.sql("update card set text = ?, revision = revision + 1, author = ?, hue = ? where id = ?"), text, by.Name, by.Hue, id)
 		if err != nil {
 			return 0, err
 		}
@@ -140,11 +171,11 @@ func (s *store) move(ctx context.Context, id int64, to place, by author) error {
 		return errColumn
 	}
 	return s.change(ctx, func(tx *sql.Tx) (int64, error) {
-		result, err := tx.Exec("update card set list = ?, author = ?, hue = ? where id = ?", to.Column, by.Name, by.Hue, id)
+		result, err := tx.Exec(s.sql("update card set list = ?, author = ?, hue = ? where id = ?"), to.Column, by.Name, by.Hue, id)
 		if err := changedOne(result, err); err != nil {
 			return 0, err
 		}
-		order, err := idsOf(tx, to.Column)
+		order, err := s.idsOf(tx, to.Column)
 		if err != nil {
 			return 0, err
 		}
@@ -154,7 +185,7 @@ func (s *store) move(ctx context.Context, id int64, to place, by author) error {
 			at = len(order)
 		}
 		for i, id := range slices.Insert(order, at, id) {
-			if _, err := tx.Exec("update card set position = ? where id = ?", i, id); err != nil {
+			if _, err := tx.Exec(s.sql("update card set position = ? where id = ?"), i, id); err != nil {
 				return 0, err
 			}
 		}
@@ -165,18 +196,33 @@ func (s *store) move(ctx context.Context, id int64, to place, by author) error {
 // delete deletes a card.
 func (s *store) delete(ctx context.Context, id int64) error {
 	return s.change(ctx, func(tx *sql.Tx) (int64, error) {
-		return id, changedOne(tx.Exec("delete from card where id = ?", id))
+		return id, changedOne(tx.Exec(s.sql("delete from card where id = ?"), id))
 	})
 }
 
 // change changes the cards and records that the board must be shown; see show. It
 // completes even if the author's request is canceled.
+//
+// In PostgreSQL the transaction shows the board, and nothing needs to be recorded.
+// There, too, one change is made at a time: a board has all changes before it.
 func (s *store) change(ctx context.Context, do func(*sql.Tx) (id int64, err error)) error {
 	ctx = context.WithoutCancel(ctx)
 	return s.transact(ctx, func(tx *sql.Tx) error {
+		if s.pool != nil {
+			if _, err := tx.Exec("lock table card in exclusive mode"); err != nil {
+				return err
+			}
+		}
 		id, err := do(tx)
 		if err != nil {
 			return err
+		}
+		if s.pool != nil {
+			cards, err := readCards(ctx, tx)
+			if err != nil {
+				return err
+			}
+			return s.showIn(ctx, tx, cards, id)
 		}
 		_, err = tx.Exec("update outbox set version = version + 1, card = ?", id)
 		return err
@@ -198,18 +244,16 @@ func (s *store) transact(ctx context.Context, do func(*sql.Tx) error) error {
 	return tx.Commit()
 }
 
-func insert(tx *sql.Tx, c card) (id int64, err error) {
-	result, err := tx.Exec(`insert into card (text, list, position, author, hue)
-		values (?, ?, (select coalesce(max(position), 0) + 1 from card), ?, ?)`, c.Text, c.Column, c.Author.Name, c.Author.Hue)
-	if err != nil {
-		return 0, err
-	}
-	return result.LastInsertId()
+func (s *store) insert(tx *sql.Tx, c card) (id int64, err error) {
+	err = tx.QueryRow(s.sql(`insert into card (text, list, position, author, hue)
+		values (?, ?, (select coalesce(max(position), 0) + 1 from card), ?, ?) returning id`),
+		c.Text, c.Column, c.Author.Name, c.Author.Hue).Scan(&id)
+	return id, err
 }
 
 // idsOf returns the IDs of a column's cards, from top to bottom.
-func idsOf(tx *sql.Tx, c column) (ids []int64, err error) {
-	rows, err := tx.Query("select id from card where list = ? order by position, id", c)
+func (s *store) idsOf(tx *sql.Tx, c column) (ids []int64, err error) {
+	rows, err := tx.Query(s.sql("select id from card where list = ? order by position, id"), c)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"example.org/sse"
+	"example.org/sse/backplane"
 	"example.org/sse/locks"
 	"example.org/sse/presence"
 )
@@ -48,6 +49,10 @@ type streams struct {
 	machine *machine
 	views   *views
 	node    string // the name of this process, "" if there is only one
+
+	// flush is not nil if changes show the board in their own transactions: it has that
+	// done at once.
+	flush func(context.Context) error
 
 	// The hubs have a set for each region and dialect, such as "board/named".
 	// The board is shared: with a Log, see App.Share, it is sent to the pages of
@@ -108,8 +113,22 @@ func (s *streams) send(region, html string) {
 	}
 }
 
+// showIn sends the board to the pages of all processes if a transaction commits.
+func (s *streams) showIn(ctx context.Context, o backplane.Outbox, cards []card, changed int64) error {
+	html := s.views.board(cards, changed)
+	for _, d := range dialects {
+		if err := s.shared.Set("board/"+string(d)).DispatchIn(ctx, o, "", d.event("board", html)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // show sends the board to the pages of all processes, if it has changed.
 func (s *streams) show(ctx context.Context) error {
+	if s.flush != nil {
+		return s.flush(ctx)
+	}
 	return s.store.show(ctx, func(version int64, cards []card, changed int64) error {
 		ctx, cancel := context.WithTimeout(ctx, time.Second) // other writers wait for the transaction's end
 		defer cancel()
@@ -127,6 +146,9 @@ func (s *streams) show(ctx context.Context) error {
 // retry shows changes that were not shown when they were made, perhaps by a process
 // that has died since. It returns when ctx is done.
 func (s *streams) retry(ctx context.Context) {
+	if s.flush != nil {
+		return // the database does that
+	}
 	tick := time.NewTicker(2 * time.Second)
 	defer tick.Stop()
 	for {

@@ -1,5 +1,5 @@
 // Command nodes serves the demo from several processes, its nodes, with a NATS server
-// between them and a proxy in front. Kill a node to see its pages reconnect to
+// or a PostgreSQL database between them and a proxy in front. Kill a node to see its pages reconnect to
 // another one.
 package main
 
@@ -22,6 +22,7 @@ import (
 type config struct {
 	addr, db, scripts string
 	nats, nodes, node string
+	postgres          string
 }
 
 func main() {
@@ -30,8 +31,9 @@ func main() {
 	flag.StringVar(&c.db, "db", "board.db", "SQLite `file` of the board; created if it does not exist")
 	flag.StringVar(&c.scripts, "scripts", "node_modules", "`folder` in which npm has installed htmx")
 	flag.StringVar(&c.nats, "nats", "", "`URL` of a NATS server with JetStream; without it, one is started")
+	flag.StringVar(&c.postgres, "postgres", "", "`URL` of a PostgreSQL database, instead of NATS and -db")
 	flag.StringVar(&c.nodes, "nodes", "localhost:8081,localhost:8082,localhost:8083", "`addresses` of the nodes, separated by commas")
-	flag.StringVar(&c.node, "node", "", "run only one node, with this `name`; needs -nats")
+	flag.StringVar(&c.node, "node", "", "run only one node, with this `name`; needs -nats or -postgres")
 	flag.Parse()
 	do := runAll
 	if c.node != "" {
@@ -47,14 +49,14 @@ func main() {
 // process is interrupted. It does not restart a node that has ended: nodes are there
 // to be killed.
 func runAll(ctx context.Context, c config) (err error) {
-	app, err := board.Open(ctx, c.db, c.scripts) // created here, before the nodes open it
+	app, err := c.open(ctx) // created here, before the nodes open it
 	if err != nil {
 		return err
 	}
 	if err := app.Close(); err != nil {
 		return err
 	}
-	if c.nats == "" {
+	if c.nats == "" && c.postgres == "" {
 		url, stop, err := startNATS()
 		if err != nil {
 			return fmt.Errorf("NATS server: %w", err)
@@ -97,6 +99,14 @@ func runAll(ctx context.Context, c config) (err error) {
 	return err
 }
 
+// open opens the board.
+func (c config) open(ctx context.Context) (*board.App, error) {
+	if c.postgres != "" {
+		return board.OpenPostgres(ctx, c.postgres, c.node, c.scripts)
+	}
+	return board.Open(ctx, c.db, c.scripts)
+}
+
 // processes returns the nodes, named A, B, C and so on, and the same as the proxy
 // knows them.
 func (c config) processes() (processes []*process, upstreams []*upstream, err error) {
@@ -107,7 +117,7 @@ func (c config) processes() (processes []*process, upstreams []*upstream, err er
 		u := &upstream{name: string(rune('A' + i)), addr: addr}
 		upstreams = append(upstreams, u)
 		processes = append(processes, &process{upstream: u, started: make(chan struct{}), args: []string{
-			"-node", u.name, "-addr", addr, "-nats", c.nats, "-db", c.db, "-scripts", c.scripts,
+			"-node", u.name, "-addr", addr, "-nats", c.nats, "-postgres", c.postgres, "-db", c.db, "-scripts", c.scripts,
 		}})
 	}
 	return processes, upstreams, nil

@@ -13,17 +13,20 @@ import (
 	"example.org/sse/natslog"
 )
 
-var errNoNATS = errors.New("-node needs -nats, the URL of the NATS server of all nodes")
+var errNoNATS = errors.New("-node needs -nats, the URL of the NATS server of all nodes, or -postgres")
 
 // runNode runs one node until ctx is done or the process is interrupted.
 func runNode(ctx context.Context, c config) error {
 	log.SetPrefix("node " + c.node + ": ")
-	if c.nats == "" {
+	if c.nats == "" && c.postgres == "" {
 		return errNoNATS
 	}
-	app, err := board.Open(ctx, c.db, c.scripts)
+	app, err := c.open(ctx)
 	if err != nil {
 		return err
+	}
+	if c.postgres != "" {
+		return errors.Join(app.ListenAndServe(ctx, c.addr), app.Close())
 	}
 	nc, err := share(ctx, app, c)
 	if err != nil {
