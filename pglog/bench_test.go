@@ -117,7 +117,7 @@ func BenchmarkFollow(b *testing.B) {
 	l, other := openLog(b, pool, "log", d.options(nil)), d.log("log", nil)
 	ctx, cancel := context.WithCancel(b.Context())
 	got, ended := make(chan struct{}, 1), make(chan struct{})
-	take := func([]backplane.Entry, bool) error {
+	take := func([]backplane.Entry, bool) error { //nolint:unparam // what Follow takes
 		got <- struct{}{}
 		return nil
 	}

@@ -201,8 +201,15 @@ func TestStallIsLogged(t *testing.T) {
 	d := startServer(t)
 	l := d.log("log", nil)
 	f := background(t, l, backplane.Oldest)
+	if since := time.Since(l.Heard()); since > patience {
+		t.Errorf("heard from the server %v ago", since)
+	}
 	d.server.Stop(syscall.SIGQUIT)
+	stopped := time.Now()
 	until(t, "it is logged", func() bool { return strings.Contains(log.String(), "no answer") })
+	if at := l.Heard(); at.After(stopped) {
+		t.Errorf("heard from a server that is stopped, at %v", at)
+	}
 	if err := d.server.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -54,6 +54,15 @@ func (l *Log) Follow(ctx context.Context, after backplane.Cursor, fn func(batch 
 	}
 }
 
+// Heard returns when a Follow last heard from the server, which it does at least every 2 s, or
+// as often as Options.Poll says. It is the zero time before the first.
+func (l *Log) Heard() time.Time {
+	if ns := l.heard.Load(); ns != 0 {
+		return time.Unix(0, ns)
+	}
+	return time.Time{}
+}
+
 // A follower is one call of Follow.
 type follower struct {
 	log     *Log
@@ -119,6 +128,7 @@ func (f *follower) read(ctx context.Context) error {
 	if err := f.parse(rows, from); err != nil {
 		return fmt.Errorf("%s: after entry %d: %w", s.what, f.pos.Seq, err)
 	}
+	f.log.heard.Store(time.Now().UnixNano())
 	if f.waiting = rows[0].waiting; !f.waiting {
 		f.log.setLow(rows[0].low)
 	}
@@ -158,6 +168,8 @@ func (f *follower) parse(rows []row, from *int64) error {
 		rows = rows[1:]
 	case begin > 0 && !(f.start && f.pos == backplane.Oldest):
 		return fmt.Errorf("%w: it is no longer kept", backplane.ErrGap)
+	case begin > 0 && len(rows) > 0:
+		place.Seq = uint64(*rows[0].seq) - 1 //nolint:gosec // from 1 on; older ones have just been deleted
 	default:
 		place.Seq = uint64(begin) //nolint:gosec // from 0 on
 	}

@@ -2,7 +2,6 @@ package pglog
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -103,7 +102,7 @@ func (g *gatherer[Q, A]) takeLocked() (calls []*call[Q, A]) {
 func (g *gatherer[Q, A]) request(calls []*call[Q, A]) {
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
-	sent, err := g.server.do(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+	unknown, err := g.server.do(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		g.mu.Lock()
 		calls = slices.DeleteFunc(calls, func(c *call[Q, A]) bool { return c.left })
 		for _, c := range calls {
@@ -115,7 +114,7 @@ func (g *gatherer[Q, A]) request(calls []*call[Q, A]) {
 		}
 		return g.send(ctx, conn, calls)
 	})
-	if err != nil && sent && ctx.Err() != nil || errors.Is(err, backplane.ErrClosed) && sent {
+	if unknown {
 		err = fmt.Errorf("%w: %w", backplane.ErrIndeterminate, err)
 	}
 	for _, c := range calls {

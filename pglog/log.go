@@ -60,6 +60,7 @@ type Log struct {
 	flushes  gatherer[struct{}, struct{}]
 	appended atomic.Int64 // entries, since the last time that some were deleted
 
+	heard   atomic.Int64           // when a follower last heard from the server, in ns since 1970
 	low     atomic.Pointer[string] // see sequence1 in schema.sql
 	allSeen atomic.Int64           // when low was last not used, in ns since 1970
 }

@@ -121,32 +121,39 @@ func (s *server) find(ctx context.Context, conn *pgx.Conn) error {
 }
 
 // do calls f with a connection of the pool until it succeeds, or fails with an error that
-// would come again, or the context ends. f is given two seconds each time. sent reports
-// whether f was called: without a connection nothing has happened.
-func (s *server) do(ctx context.Context, f func(context.Context, *pgx.Conn) error) (sent bool, err error) {
+// would come again, or the context ends. f is given two seconds each time. If it fails,
+// unknown reports whether an attempt may have changed something.
+func (s *server) do(ctx context.Context, f func(context.Context, *pgx.Conn) error) (unknown bool, err error) {
 	var stalled stall
 	for wait := pause; ; wait = min(2*wait, maxPause) {
 		if err := ctx.Err(); err != nil {
-			return sent, err
+			return unknown, err
 		}
-		var now bool
-		now, err = s.attempt(ctx, f)
-		sent = sent || now
-		if err == nil {
+		var sent bool
+		sent, err = s.attempt(ctx, f)
+		switch {
+		case err == nil:
 			stalled.over(s.what)
-			return sent, nil
+			return false, nil
+		case refused(err):
+			return unknown, s.explain(err)
 		}
-		if refused(err) {
-			return sent, s.explain(err)
-		}
+		unknown = unknown || sent && !rolledBack(err)
 		stalled.note(s.what, err)
 		if sleep(ctx, wait, nil); ctx.Err() != nil {
-			return sent, fmt.Errorf("%s: %w: %w", s.what, ctx.Err(), err)
+			return unknown, fmt.Errorf("%s: %w: %w", s.what, ctx.Err(), err)
 		}
 	}
 }
 
-// attempt calls f once.
+// rolledBack reports whether an error is that of a statement, which has changed nothing.
+func rolledBack(err error) bool {
+	var e *pgconn.PgError
+	return errors.Is(err, errAgain) || errors.As(err, &e) && e.SeverityUnlocalized == "ERROR"
+}
+
+// attempt calls f once. sent reports whether it did: without a connection nothing has
+// happened.
 func (s *server) attempt(ctx context.Context, f func(context.Context, *pgx.Conn) error) (sent bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
