@@ -54,7 +54,7 @@ func (l *Log) Follow(ctx context.Context, after backplane.Cursor, fn func(batch 
 	}
 }
 
-// Heard returns when a Follow last heard from the server, which it does at least every 2 s, or
+// Heard implements [backplane.Monitor]: it returns when a Follow last heard from the server, which it does at least every 2 s, or
 // as often as Options.Poll says. It is the zero time before the first.
 func (l *Log) Heard() time.Time {
 	if ns := l.heard.Load(); ns != 0 {

@@ -65,7 +65,10 @@ type Log struct {
 	allSeen atomic.Int64           // when low was last not used, in ns since 1970
 }
 
-var _ backplane.Log = (*Log)(nil)
+var (
+	_ backplane.Log     = (*Log)(nil)
+	_ backplane.Monitor = (*Log)(nil)
+)
 
 // An entry is what a call of Append adds.
 type entry struct {
