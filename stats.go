@@ -28,9 +28,10 @@ type Stats struct {
 
 	Opened uint64 // streams
 
-	// Ended is how many streams have ended, by the reason: "closed", "gone", "slow"
-	// and "shutdown" are [ErrClosed], [ErrGone], [ErrSlow] and [ErrShutdown], and "other"
-	// is any other. All of them are there.
+	// Ended is how many streams have ended, by the reason: "closed", "gone", "slow",
+	// "shutdown", "expired", "max-age" and "limited" are [ErrClosed], [ErrGone], [ErrSlow],
+	// [ErrShutdown], [ErrExpired], [ErrMaxAge] and [ErrLimited], and "other" is any other.
+	// All of them are there.
 	Ended map[string]uint64
 
 	Dispatched Volume // events of sets, each once
@@ -96,13 +97,7 @@ var logs struct {
 func ReadStats() (s Stats) {
 	streams, notDetached := stream.Counts()
 	s.Attached, s.Detached, s.NotDetached = streams.Attached, streams.Detached, notDetached
-	s.Opened, s.Ended = streams.Opened, make(map[string]uint64)
-	for end, name := range map[stream.End]string{
-		stream.EndClosed: "closed", stream.EndGone: "gone", stream.EndSlow: "slow",
-		stream.EndShutdown: "shutdown", stream.EndOther: "other",
-	} {
-		s.Ended[name] = streams.Ended[end]
-	}
+	s.Opened, s.Ended = streams.Opened, streams.Ended
 	v := eventlog.ReadVolumes()
 	s.Dispatched, s.Addressed = Volume(v.Dispatched), Volume(v.Addressed)
 	s.Delivered, s.Skipped = Volume(v.Delivered), Volume(v.Skipped)

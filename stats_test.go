@@ -80,32 +80,58 @@ func TestStatsOfSet(t *testing.T) {
 	})
 }
 
+// endOptions returns the options of a stream that ends as its query says.
+func endOptions(r *http.Request, limit *sse.Limit) *sse.AcceptOptions {
+	o := &sse.AcceptOptions{WriteTimeout: time.Second, Limits: []*sse.Limit{limit}}
+	switch r.URL.RawQuery {
+	case "expires":
+		o.Expires = time.Now().Add(time.Second)
+	case "aged":
+		o.MaxAge = time.Second
+	}
+	return o
+}
+
+// memberCounts counts the sources that join and leave the sets of a hub.
+type memberCounts struct {
+	mu     sync.Mutex
+	joined int
+	left   map[string]int // by the set and the reason
+}
+
+// watch is the NewSet of the hub. A Snapshot for a URL with "fail" fails.
+func (c *memberCounts) watch(name string, s *sse.Set) {
+	s.Snapshot = func(source *sse.EventSource) ([]sse.Event, error) {
+		if strings.Contains(source.URL(), "fail") {
+			return nil, errors.New("no state")
+		}
+		return nil, nil
+	}
+	s.Joined = func(*sse.EventSource) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.joined++
+	}
+	s.Left = func(_ *sse.EventSource, err error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.left == nil {
+			c.left = make(map[string]int)
+		}
+		c.left[fmt.Sprint(name, " ", err)]++
+	}
+}
+
 // The reasons why streams end, and why sources leave a set, each once.
 func TestStatsOfEnds(t *testing.T) {
 	eachAlone(t, func(t *testing.T, tr transport) {
 		before := sse.ReadStats()
-		var mu sync.Mutex
-		joined, left := 0, make(map[string]int)
-		hub := &sse.Hub{NewSet: func(name string, s *sse.Set) {
-			s.Snapshot = func(source *sse.EventSource) ([]sse.Event, error) {
-				if strings.Contains(source.URL(), "fail") {
-					return nil, errors.New("no state")
-				}
-				return nil, nil
-			}
-			s.Joined = func(*sse.EventSource) { mu.Lock(); joined++; mu.Unlock() }
-			s.Left = func(source *sse.EventSource, err error) {
-				mu.Lock()
-				defer mu.Unlock()
-				if joined == 0 {
-					t.Error("Left before Joined")
-				}
-				left[fmt.Sprint(name, " ", err)]++
-			}
-		}}
+		var members memberCounts
+		hub := &sse.Hub{NewSet: members.watch}
+		limit := &sse.Limit{Max: 1, EndOldest: true, Key: func(r *http.Request) string { return r.URL.Query().Get("limit") }}
 		sources := make(chan *sse.EventSource, 1)
 		site := tr.serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			sse.Serve(w, r, &sse.AcceptOptions{WriteTimeout: time.Second}, func(source *sse.EventSource) {
+			sse.Serve(w, r, endOptions(r, limit), func(source *sse.EventSource) {
 				hub.Add(source, "a", "b")
 				sources <- source
 			})
@@ -123,22 +149,26 @@ func TestStatsOfEnds(t *testing.T) {
 		slow.Dispatch("", strings.Repeat("x", 1<<20))
 		slow.Wait()
 		open("?fail")
-		open("")
+		for _, query := range []string{"?expires", "?aged"} {
+			_, source := open(query)
+			source.Wait()
+		}
+		open("?limit=1")
+		open("?limit=1")
 		site.shutdown()
 		synctest.Wait()
 		now := sse.ReadStats()
-		for reason, want := range map[string]uint64{"gone": 1, "closed": 1, "slow": 1, "other": 1, "shutdown": 1} {
+		for reason, want := range map[string]uint64{"gone": 1, "closed": 1, "slow": 1, "other": 1, "shutdown": 1, "expired": 1, "max-age": 1, "limited": 1} {
 			if n := now.Ended[reason] - before.Ended[reason]; n != want {
 				t.Errorf("%d have ended as %s, want %d", n, reason, want)
 			}
 		}
-		mu.Lock()
-		defer mu.Unlock()
+		joined, left := members.joined, members.left
 		n := 0
 		for _, k := range left {
 			n += k
 		}
-		if joined != 10 || n != 10 || left["b <nil>"] != 1 || left["a "+sse.ErrClosed.Error()] != 1 || left["a "+sse.ErrShutdown.Error()] != 1 {
+		if joined != 16 || n != 16 || left["b <nil>"] != 1 || left["a "+sse.ErrClosed.Error()] != 1 || left["a "+sse.ErrShutdown.Error()] != 1 {
 			t.Errorf("%d joined, and %d left: %v", joined, n, left)
 		}
 	})

@@ -2,7 +2,6 @@ package stream
 
 import (
 	"errors"
-	"maps"
 	"sync"
 
 	"example.org/sse/internal/eventlog"
@@ -17,31 +16,34 @@ var counts struct {
 
 // Streams are numbers of streams.
 type Streams struct {
-	Attached, Detached int            // open
-	Opened             uint64         // so far
-	Ended              map[End]uint64 // so far
+	Attached, Detached int               // open
+	Opened             uint64            // so far
+	Ended              map[string]uint64 // so far, by the kind of reason
 }
 
-// An End is a kind of reason why streams end.
-type End int
-
-// The kinds, of which all but the first are errors of this package.
-const (
-	EndOther End = iota
-	EndClosed
-	EndGone
-	EndSlow
-	EndShutdown
-)
+// ends are the kinds of reasons why streams end. The last one is any other.
+var ends = []struct {
+	name   string
+	reason error
+}{
+	{"closed", ErrClosed},
+	{"gone", ErrGone},
+	{"slow", ErrSlow},
+	{"shutdown", ErrShutdown},
+	{"expired", ErrExpired},
+	{"max-age", ErrMaxAge},
+	{"limited", ErrLimited},
+	{"other", nil},
+}
 
 // endOf returns a reason's kind.
-func endOf(reason error) End {
-	for end, err := range [...]error{EndClosed: ErrClosed, EndGone: ErrGone, EndSlow: ErrSlow, EndShutdown: ErrShutdown} {
-		if err != nil && errors.Is(reason, err) {
-			return End(end)
+func endOf(reason error) string {
+	for _, end := range ends {
+		if errors.Is(reason, end.reason) {
+			return end.name
 		}
 	}
-	return EndOther
+	return ends[len(ends)-1].name
 }
 
 // Counts returns how many streams there are, and how many could not be detached so far,
@@ -50,7 +52,10 @@ func Counts() (streams Streams, notDetached map[string]int) {
 	counts.mu.Lock()
 	defer counts.mu.Unlock()
 	streams = counts.Streams
-	streams.Ended = maps.Clone(streams.Ended)
+	streams.Ended = make(map[string]uint64)
+	for _, end := range ends {
+		streams.Ended[end.name] = counts.Ended[end.name]
+	}
 	notDetached = make(map[string]int)
 	for o, n := range counts.notDetached {
 		if n > 0 {
@@ -81,7 +86,7 @@ func countEnded(open *int, reason error) {
 	defer counts.mu.Unlock()
 	*open--
 	if counts.Ended == nil {
-		counts.Ended = make(map[End]uint64)
+		counts.Ended = make(map[string]uint64)
 	}
 	counts.Ended[end]++
 }
