@@ -1,0 +1,51 @@
+package coding_test
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The tests that decode what streams are sent find a rule that is wrong: without this
+// they would prove little, since no client does.
+func TestMutants(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it compiles")
+	}
+	rule, err := os.ReadFile("state.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := filepath.Abs("state.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ name, old, mutant string }{
+		{"none", "", ""},
+		{"a direct event does not end the run", "s.run = nil\n", "s.to += int64(0)\n"},
+		{"a gap does not count", " || s.to != p.start", ""},
+	} {
+		for _, tests := range [][]string{{".", "^TestProperty$"}} {
+			t.Run(tt.name+"/"+tests[0], func(t *testing.T) {
+				if strings.Count(string(rule), tt.old) != 1 && tt.old != "" {
+					t.Fatalf("state.go has %q not once", tt.old)
+				}
+				dir := t.TempDir()
+				mutant, overlay := filepath.Join(dir, "state.go"), filepath.Join(dir, "overlay.json")
+				replaced, err := json.Marshal(map[string]any{"Replace": map[string]string{file: mutant}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				os.WriteFile(mutant, []byte(strings.Replace(string(rule), tt.old, tt.mutant, 1)), 0o600)
+				os.WriteFile(overlay, replaced, 0o600)
+				out, err := exec.CommandContext(t.Context(), "go", "test", "-short", "-timeout=5m", "-overlay="+overlay, "-run", tests[1], tests[0]).CombinedOutput()
+				if found := err != nil; found != (tt.old != "") || !strings.Contains(string(out), "example.org/sse") {
+					t.Errorf("error %v, want one if there is a mutant; the output is\n%s", err, out)
+				}
+			})
+		}
+	}
+}

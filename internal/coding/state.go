@@ -1,0 +1,96 @@
+package coding
+
+import (
+	"hash/crc32"
+
+	"example.org/sse/internal/wire"
+)
+
+// A State is what the decoder of one stream has put out, or will have once it has got
+// all that the State has returned. It is not synchronized: what it returns must be
+// sent, in that order.
+//
+// Its methods return what to send first, mostly nothing, and the piece.
+type State struct {
+	kind *kind
+
+	// The decoder's last output is the content of a run from one place to another, if
+	// there is a run.
+	run      *run
+	from, to int64
+
+	inside    *run   // whose piece was sent last, and may go on
+	sum, size uint32 // of all output
+	begun     bool
+}
+
+// NewState returns the state of a decoder of that coding, which has seen nothing.
+func NewState(c Coding) *State { return &State{kind: c.kind} }
+
+// Coding returns the stream's coding. That of a nil State is none.
+func (s *State) Coding() Coding {
+	if s == nil {
+		return Coding{}
+	}
+	return Coding{s.kind}
+}
+
+// Event returns a set's event, which the chunk holds as it is.
+func (s *State) Event(e *Event, stamp uint64, c wire.Chunk) (lead, piece wire.Chunk) {
+	p := e.pieces(s.kind, stamp, c)
+	if s.run != p.run || s.to != p.start {
+		s.run, s.from = p.run, p.start // a gap
+	}
+	s.to = p.start + int64(p.size)
+	s.sum = multiply(s.sum, p.shift) ^ p.sum
+	s.size += uint32(p.size)
+	if p.run != nil && s.from <= s.kind.reach(p.start) {
+		lead = s.leave(p.run)
+		return lead, p.shared
+	}
+	if p.run != nil {
+		p.run.alone.Add(1)
+	}
+	lead = s.leave(nil)
+	return lead, p.alone(c)
+}
+
+// reach returns the oldest place in its run to which the shared piece at a place may
+// refer.
+func (k *kind) reach(start int64) int64 {
+	if w := k.Window(); w >= 0 {
+		return max(start-w, 0)
+	}
+	return 0
+}
+
+// Other returns what is sent to this stream alone, stored.
+func (s *State) Other(c wire.Chunk) (lead, piece wire.Chunk) {
+	content := c.Block()
+	s.run = nil
+	s.sum = crc32.Update(s.sum, crc32.IEEETable, content)
+	s.size += uint32(len(content))
+	lead = s.leave(nil)
+	return lead, wire.NewChunk(s.kind.AppendStored(nil, content))
+}
+
+// End returns what ends the stream.
+func (s *State) End() (lead, piece wire.Chunk) {
+	lead = s.leave(nil)
+	return lead, wire.NewChunk(s.kind.Tail(s.sum, s.size))
+}
+
+// leave returns what is sent before a piece of a run, or before one of none.
+func (s *State) leave(next *run) (lead wire.Chunk) {
+	var b []byte
+	if !s.begun {
+		b = s.kind.Head()
+	} else if s.inside != nil && s.inside != next {
+		b = s.kind.Leave()
+	}
+	s.begun, s.inside = true, next
+	if len(b) == 0 {
+		return nil
+	}
+	return wire.NewChunk(b)
+}
