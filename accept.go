@@ -113,6 +113,7 @@ func accept(w http.ResponseWriter, r *http.Request, o *AcceptOptions, detachable
 	}()
 	conn, drain := listen.Of(r.Context()), drainOf(r)
 	setHead(w.Header())
+	options.Coding = o.negotiate(w.Header(), r)
 	if detachable && conn != nil && poll.Supported && r.ProtoMajor == 1 && r.TLS == nil {
 		w.Header().Set("Connection", "close") // it will not carry another request
 	}
@@ -143,6 +144,7 @@ func (o *AcceptOptions) acceptable(w http.ResponseWriter, r *http.Request) error
 	case http.MethodGet, http.MethodPost:
 	case http.MethodHead:
 		setHead(w.Header())
+		o.negotiate(w.Header(), r)
 		w.WriteHeader(http.StatusOK)
 		return fmt.Errorf("%w: HEAD gets no body", ErrNotAccepted)
 	case http.MethodOptions:

@@ -44,6 +44,24 @@ type AcceptOptions struct {
 	// rounded up. 0: none is sent, and browsers reconnect after 3 to 5 s.
 	Retry time.Duration
 
+	// Compress lists the codings in which clients may get the stream, the preferred
+	// one first: of those that a client accepts equally, the first is used. Nil: the
+	// stream is not compressed.
+	//
+	// An event of a [Set] is compressed once for all members: a compressed stream
+	// costs 100 bytes more, and no compressor. What is dispatched to one source, a
+	// Snapshot too, is sent as it is. Limits such as Backlog count uncompressed bytes.
+	// A response that has a Content-Encoding already is not compressed again.
+	//
+	// Who can see how many bytes are sent, as anyone on the path can even with TLS,
+	// and can have text of their own sent in the same set, can guess a secret that
+	// is sent in that set shortly before or after: each right character makes the
+	// text shorter. Do not compress a set whose events have tokens, session ids or
+	// other secrets beside text that others choose. Dispatch a secret to its source
+	// alone: that is never compressed, and no compressed event refers to it. Events of
+	// different sets never refer to each other.
+	Compress []Coding
+
 	// Limits bound how many streams are open at the same time. A stream must have room
 	// in all of them.
 	Limits []*Limit

@@ -104,6 +104,21 @@
 // members are late though they read. It waits for 20 ms at most. Where there are processors, no
 // client holds up a dispatch.
 //
+// # Compression
+//
+// [AcceptOptions.Compress] compresses streams for clients that accept it. Elsewhere a
+// compressed stream has a compressor of its own, of a megabyte, which compresses each
+// event again. Here an event of a set is compressed once, in the context of the set's
+// events before it, and the result is sent to every member whose decoder has seen that
+// context: mostly all. The others are sent the same event as it is compressed alone, once
+// as well, until they have caught up. A compressed stream can be detached. It costs 60
+// bytes more, and a set with compressed members 0.8 MiB, for 64 sets at a time; events of
+// further sets are compressed alone.
+//
+// This saves most where events resemble those before: of HTML that is sent again with
+// small changes nine tenths and more. Events to one source are not compressed, nor are
+// keep-alives; both make the next 32 KiB of a set's events larger for that stream.
+//
 // # The end of a stream
 //
 // Every stream's end has a reason, [EventSource.Err]; [EventSource.Done] is closed

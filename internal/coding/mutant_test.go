@@ -28,7 +28,7 @@ func TestMutants(t *testing.T) {
 		{"a direct event does not end the run", "s.run = nil\n", "s.to += int64(0)\n"},
 		{"a gap does not count", " || s.to != p.start", ""},
 	} {
-		for _, tests := range [][]string{{".", "^TestProperty$"}} {
+		for _, tests := range [][]string{{".", "^TestProperty$"}, {"../..", "^TestCompressed$"}} {
 			t.Run(tt.name+"/"+tests[0], func(t *testing.T) {
 				if strings.Count(string(rule), tt.old) != 1 && tt.old != "" {
 					t.Fatalf("state.go has %q not once", tt.old)

@@ -82,12 +82,7 @@ func (f *feed) Read(p []byte) (int, error) {
 
 // check decodes the stream by the standard library's decoder.
 func (s *stream) check() error {
-	lead, piece := s.state.End()
-	for _, c := range []wire.Chunk{lead, piece} {
-		if len(c) > 0 {
-			s.pieces, s.ends = append(s.pieces, c.Block()), append(s.ends, s.plain.Len())
-		}
-	}
+	s.pieces, s.ends = append(s.pieces, s.state.End().Block()), append(s.ends, s.plain.Len())
 	f := &feed{s: s}
 	r, err := gzip.NewReader(f)
 	if err != nil {

@@ -74,10 +74,13 @@ func (s *State) Other(c wire.Chunk) (lead, piece wire.Chunk) {
 	return lead, wire.NewChunk(s.kind.AppendStored(nil, content))
 }
 
-// End returns what ends the stream.
-func (s *State) End() (lead, piece wire.Chunk) {
-	lead = s.leave(nil)
-	return lead, wire.NewChunk(s.kind.Tail(s.sum, s.size))
+// End returns what is sent before the end of the stream.
+func (s *State) End() wire.Chunk {
+	var end []byte
+	if lead := s.leave(nil); lead != nil {
+		end = append(end, lead.Block()...)
+	}
+	return wire.NewChunk(append(end, s.kind.Tail(s.sum, s.size)...))
 }
 
 // leave returns what is sent before a piece of a run, or before one of none.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"example.org/sse/backplane"
+	"example.org/sse/internal/coding"
 	"example.org/sse/internal/wire"
 )
 
@@ -24,7 +25,8 @@ func LastStamp() uint64 { return stamps.Load() }
 type Item struct {
 	Stamp uint64 // 0 for a comment or the end of a body
 	Chunk wire.Chunk
-	Free  bool // does not count against the client's backlog
+	Coded *coding.Event // its pieces, if it is a topic's event
+	Free  bool          // does not count against the client's backlog
 }
 
 // ByStamp compares items for sorting.
@@ -41,6 +43,7 @@ type Entry struct {
 	chunk wire.Chunk
 	key   string // for LatestPerKey
 	next  *Entry // of the topic
+	coded coding.Event
 
 	offset int64 // bytes of the events before it in the topic; known from the start
 	number int64 // of these events
@@ -63,6 +66,12 @@ func (e *Entry) Stamp() uint64 { return e.stamp }
 
 // Chunk returns the event of a filled entry.
 func (e *Entry) Chunk() wire.Chunk { return e.chunk }
+
+// Coded returns the pieces of a filled entry.
+func (e *Entry) Coded() *coding.Event { return &e.coded }
+
+// Item returns the event of a filled entry as an item.
+func (e *Entry) Item() Item { return Item{Stamp: e.stamp, Chunk: e.chunk, Coded: &e.coded} }
 
 // Next returns the entry after a filled entry.
 func (e *Entry) Next() *Entry { return e.next }

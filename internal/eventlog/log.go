@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"example.org/sse/backplane"
+	"example.org/sse/internal/coding"
 	"example.org/sse/internal/wire"
 )
 
@@ -79,6 +80,7 @@ const (
 // A Topic is one set's part of a log. Open makes it ready.
 type Topic struct {
 	Replay Replay // immutable
+	Coders coding.Coders // of its events
 
 	log   *Log
 	total atomic.Int64 // bytes appended
@@ -144,6 +146,7 @@ func (t *Topic) Append(e Event) (readers int, appended bool) {
 	entry.next = &Entry{offset: entry.offset + size, number: entry.number + 1}
 	l.counts.Dispatched.Add(1, size)
 	l.counts.Addressed.Add(int64(t.readers), int64(t.readers)*size)
+	entry.coded.Init(&t.Coders)
 	t.tail, t.newest = entry.next, entry.stamp
 	entry.filled.Store(true) // first: the history looks at it
 	t.total.Store(entry.next.offset)

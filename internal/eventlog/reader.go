@@ -229,7 +229,7 @@ func (r *Reader) Waiting() (bytes, next int64) {
 // Take appends to items what waits, up to a stamp, and moves on.
 func (r *Reader) Take(items []Item, horizon uint64) []Item {
 	for ; r.next.Filled() && r.next.stamp <= horizon; r.next = r.next.next {
-		items = append(items, Item{Stamp: r.next.stamp, Chunk: r.next.chunk})
+		items = append(items, r.next.Item())
 	}
 	return items
 }
@@ -256,7 +256,7 @@ func (r *Reader) Compact(horizon uint64) {
 			r.topic.log.counts.Skipped.Add(1, old)
 		}
 		r.bytes += int64(len(e.chunk))
-		r.latest[e.key] = Item{Stamp: e.stamp, Chunk: e.chunk}
+		r.latest[e.key] = e.Item()
 	}
 }
 

@@ -173,6 +173,7 @@ func (a *attached) flush(b *batch) error {
 	}
 	s.mu.Unlock()
 
+	b.items = s.code(b.items)
 	err := b.writeTo(a)
 	if a.ctx.Err() != nil && a.r.ProtoMajor == 1 {
 		a.spoil()

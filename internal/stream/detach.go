@@ -112,8 +112,8 @@ func (s *Stream) setDetached(socket poll.Socket, network poll.Network) {
 	err := d.joinLocked(network)
 	if err == nil {
 		countDetached()
-		s.attached, s.detached = nil, d
-		if s.reason != nil && graceful(s.reason) { // just now, and nothing was written since
+		s.attached = nil
+		if s.reason != nil && graceful(s.reason) && s.decoder == nil { // just now, and nothing was written since
 			s.queue = append(s.queue, eventlog.Item{Chunk: wire.LastChunk})
 		}
 	}
@@ -152,12 +152,18 @@ func (a *attached) obstacle() obstacle {
 		return noSocket
 	case a.conn.Blocking():
 		return blocking // Hijack would wait for net/http's read, for ever
-	case a.w.Header().Get("Content-Encoding") != "":
+	case !a.encodedByUs():
 		return encoded
 	case a.conn.Written() == a.before:
 		return heldBack // by a ResponseWriter that flushes later, or never
 	}
 	return noObstacle
+}
+
+// encodedByUs reports whether nothing else has encoded the response.
+func (a *attached) encodedByUs() bool {
+	encoding := a.w.Header().Get("Content-Encoding")
+	return encoding == "" || a.stream.decoder != nil && encoding == a.stream.decoder.Coding().Name()
 }
 
 // report counts and logs why a stream is not detached.

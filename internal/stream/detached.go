@@ -89,7 +89,7 @@ func (d *detached) writeLocked(w *writer) error {
 				}
 				return nil
 			}
-			if d.flight = s.takeLocked(d.flight, flightBytes); len(d.flight) == 0 {
+			if d.flight = s.code(s.takeLocked(d.flight, flightBytes)); len(d.flight) == 0 {
 				d.flight, d.by = nil, 0
 				return nil
 			}
@@ -111,13 +111,15 @@ func (d *detached) writeLocked(w *writer) error {
 // writeOnlyLocked writes the events of the only member for which something can be
 // pending. It reports whether the socket is full.
 func (d *detached) writeOnlyLocked(m *Member, w *writer) (full bool, err error) {
+	s := d.stream
 	for {
 		from := m.Next()
 		if !from.Filled() {
 			d.by = 0
 			return false, nil
 		}
-		joint, to := w.join(from)
+		before := s.decoded()
+		joint, to := w.take(s, from)
 		n, err := d.socket.Write(joint)
 		if err != nil {
 			return false, d.lostLocked(err)
@@ -125,12 +127,13 @@ func (d *detached) writeOnlyLocked(m *Member, w *writer) (full bool, err error) 
 		m.Advance(to)
 		d.sentLocked(n, from.Stamp(), w.now)
 		if n == len(joint) {
-			w.delivered(w.count, n)
+			w.taken(s, n)
 			continue
 		}
 		for e := from; e != to; e = e.Next() {
-			d.flight = append(d.flight, eventlog.Item{Stamp: e.Stamp(), Chunk: e.Chunk()})
+			d.flight = append(d.flight, e.Item())
 		}
+		d.flight = s.codeAgain(before, d.flight)
 		d.advanceLocked(n, w)
 		d.stuckLocked(w.now)
 		return true, nil
@@ -262,7 +265,9 @@ type writer struct {
 	joint    []byte // the entries between them
 	count    int    // of these entries
 	buf      []byte // for joint
-	items    []byte // for joinItems
+	items    []byte // for joinItems, and take
+	pieces   int    // events that take has returned, with a coding
+	plain    int    // their bytes without
 
 	counts        *eventlog.Counters // where forget counts
 	events, bytes int64              // delivered since

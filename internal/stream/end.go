@@ -60,8 +60,8 @@ func (s *Stream) setReason(reason error, last ...wire.Chunk) {
 	s.mu.Lock()
 	if reason == ErrShutdown && s.drainBy == 0 {
 		s.drainBy = time.Since(s.opened) + DrainTimeout
-		if s.detached != nil {
-			s.detached.hurryLocked()
+		if s.attached == nil {
+			s.own.hurryLocked()
 		} else {
 			s.attached.hurryLocked()
 		}
@@ -85,7 +85,7 @@ func (s *Stream) setReason(reason error, last ...wire.Chunk) {
 		for _, chunk := range last {
 			s.queue = append(s.queue, eventlog.Item{Chunk: chunk})
 		}
-		if s.detached != nil {
+		if s.attached == nil || s.decoder != nil {
 			s.queue = append(s.queue, eventlog.Item{Chunk: wire.LastChunk})
 		}
 	} else {

@@ -160,7 +160,7 @@ func (m *Member) visit(out *writer) (late bool) {
 		defer s.mu.Unlock()
 		return m.lateLocked()
 	}
-	if d := s.detached; d != nil {
+	if d := s.detachedLocked(); d != nil {
 		err := d.writeLocked(out)
 		late = len(d.flight) > 0 && m.lateLocked()
 		d.settle(err, out.now)

@@ -53,6 +53,7 @@ func (g *Group) Enter(s *Stream, value any, v *View) *Member {
 	m.stream, m.group, m.value, m.at, m.view = s, g, value, int32(len(g.members)), newView(v, g.Topic)
 	m.Reader.Open(g.Topic)
 	g.members = append(g.members, m)
+	g.Topic.Coders.Join(s.decoder.Coding())
 	if s.members == nil {
 		s.members = s.one[:0] // mostly there is one
 	}
@@ -148,6 +149,14 @@ func (g *Group) notifyLocked(m *Member) {
 // remove takes the member out of its group: its stream has ended, or it is deleted. It
 // reports whether it was in it.
 func (g *Group) remove(m *Member, deleted bool) bool {
+	if !g.unlist(m, deleted) {
+		return false
+	}
+	g.Topic.Coders.Leave(m.stream.decoder.Coding())
+	return true
+}
+
+func (g *Group) unlist(m *Member, deleted bool) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if m.at < 0 {

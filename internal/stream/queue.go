@@ -102,6 +102,7 @@ func (s *Stream) Hold() *Hold {
 // waits for the stream's members does not count as backlog: it was not the client
 // that was slow.
 func (s *Stream) Release(h *Hold, items []eventlog.Item) {
+	s.prepare()
 	s.mu.Lock()
 	for at := &s.holds; *at != nil; at = &(*at).next {
 		if *at == h {

@@ -301,7 +301,7 @@ func (d *detached) tick(w *writer) (next time.Time, interval time.Duration) {
 		}
 	case s.keepAlive > 0:
 		if now-d.wrote >= s.keepAlive {
-			d.flight = append(d.flight, eventlog.Item{Chunk: wire.Comment})
+			d.flight = s.code(append(d.flight, eventlog.Item{Chunk: wire.Comment}))
 			err = d.writeLocked(w)
 		}
 		next, interval = s.opened.Add(d.wrote+s.keepAlive), s.keepAlive

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"example.org/sse/internal/coding"
 	"example.org/sse/internal/eventlog"
 	"example.org/sse/internal/listen"
 	"example.org/sse/internal/wire"
@@ -31,6 +32,7 @@ type Options struct {
 	WriteTimeout time.Duration
 	Backlog      int64
 	Retry        time.Duration
+	Coding       coding.Coding
 
 	// Refusal, if not nil, ends the stream as soon as it has begun, for that reason, and
 	// Last is what the client is sent then.
@@ -47,11 +49,10 @@ type Options struct {
 type Stream struct {
 	Owner any // of the stream; immutable
 
-	mu       sync.Mutex    // guards all fields except where noted
-	detached *detached     // the way to the client, once the stream is detached: own
-	reason   error         // why it is ending; no event is taken once it is set
-	opened   time.Time     // immutable
-	updated  time.Duration // the end of the last write of an event, after opened
+	mu      sync.Mutex    // guards all fields except where noted
+	reason  error         // why it is ending; no event is taken once it is set
+	opened  time.Time     // immutable
+	updated time.Duration // the end of the last write of an event, after opened
 
 	members []*Member // of groups
 	one     [1]*Member
@@ -59,9 +60,10 @@ type Stream struct {
 	holds   *Hold           // nothing passes the oldest
 
 	first Member   // the first membership
-	own   detached // the detached way
+	own   detached // the way to the client, once the stream is detached
 
-	attached *attached     // the way to the client, until the stream is detached
+	attached *attached     // the way to the client until then, and nil afterwards
+	decoder  *coding.State // of the client, for whoever may write to it; nil without compression
 	queued   int64         // bytes in queue that count against the backlog
 	room     chan struct{} // closed when the queue has been taken, or at the end; nil if nobody waits
 	drainBy  time.Duration // the end of a shutdown's patience, after opened; 0 before
@@ -87,6 +89,9 @@ type Stream struct {
 func (s *Stream) Open(w http.ResponseWriter, r *http.Request, o Options, conn *listen.Conn, drain *Drain) error {
 	s.opened = time.Now()
 	s.keepAlive, s.writeTimeout, s.backlog, s.retry = o.KeepAlive, o.WriteTimeout, o.Backlog, o.Retry
+	if !o.Coding.IsNone() {
+		s.decoder = coding.NewState(o.Coding)
+	}
 	a := attach(s, w, r, conn)
 	w.WriteHeader(http.StatusOK)
 	a.turn.claim()
@@ -195,7 +200,15 @@ func (s *Stream) nudge() {
 func (s *Stream) way() (*attached, *detached) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.attached, s.detached
+	return s.attached, s.detachedLocked()
+}
+
+// detachedLocked returns the stream's way to its client if that is detached.
+func (s *Stream) detachedLocked() *detached {
+	if s.attached != nil {
+		return nil
+	}
+	return &s.own
 }
 
 // A progress says what a stream waits for.
@@ -223,8 +236,8 @@ const (
 func (s *Stream) progressLocked() progress {
 	moved := time.Duration(s.moved.Load())
 	switch {
-	case s.detached != nil && len(s.detached.flight) > 0:
-	case s.detached == nil && !s.attached.writing.IsZero():
+	case s.attached == nil && len(s.own.flight) > 0:
+	case s.attached != nil && !s.attached.writing.IsZero():
 		moved = max(moved, s.attached.writing.Sub(s.opened))
 	default:
 		return ready

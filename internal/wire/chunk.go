@@ -38,6 +38,9 @@ func NewChunk(block []byte) Chunk {
 	return Frame(append(buf, block...), SizeRoom)
 }
 
+// Last reports whether the chunk is LastChunk.
+func (c Chunk) Last() bool { return c[0] == LastChunk[0] } // sizes have no leading zeros
+
 // Block returns the content of the chunk.
 func (c Chunk) Block() []byte {
 	start := bytes.IndexByte(c, '\n') + 1
