@@ -102,11 +102,7 @@ func (x *examiner) findDelivery(d *diagnosis, o *observation) {
 // findHeaders checks the headers that control proxies and caches.
 func (x *examiner) findHeaders(d *diagnosis, o *observation) {
 	h := o.response.Header
-	if encoding := h.Get("Content-Encoding"); encoding != "" {
-		d.add("compression", minor, encoding, "This works only if the server and every proxy flush after each event. "+x.fixCompression(h))
-	} else {
-		d.add("compression", fine, "none", "")
-	}
+	x.findCompression(d, o)
 	control := h.Get("Cache-Control")
 	switch lower := strings.ToLower(control); {
 	case control == "":
@@ -126,6 +122,23 @@ func (x *examiner) findHeaders(d *diagnosis, o *observation) {
 		d.add("buffering", fine, s.passesOn, "")
 	default:
 		d.add("buffering", minor, "no X-Accel-Buffering", "If nginx is ever put in front of the server, it will buffer events. Send 'X-Accel-Buffering: no'.")
+	}
+}
+
+// findCompression reports how the stream is compressed, and what that saves.
+func (x *examiner) findCompression(d *diagnosis, o *observation) {
+	const enough = 4 << 10 // bytes, to conclude that nothing is saved
+	encoding, s := o.response.Header.Get("Content-Encoding"), x.server()
+	switch saved := 100 - 100*o.bytes/max(o.decoded, 1); {
+	case encoding == "":
+		d.add("compression", fine, "none", "")
+	case o.decoded == 0 || s != nil && s.compression != "" && !o.byGo:
+		d.add("compression", minor, encoding, "This works only if the server and every proxy flush after each event. "+x.fixCompression(o.response.Header))
+	case saved <= 0 && o.decoded > enough:
+		d.add("compression", minor, fmt.Sprintf("%s, which saves nothing: %d bytes instead of %d", encoding, o.bytes, o.decoded),
+			"Compression is worth it for events that resemble those before. In Go, package sse compresses what is dispatched to a Set, and not what is dispatched to one client.")
+	default:
+		d.add("compression", fine, fmt.Sprintf("%s, which saves %d %%: %d bytes instead of %d", encoding, max(saved, 0), o.bytes, o.decoded), "")
 	}
 }
 

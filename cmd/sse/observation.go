@@ -35,6 +35,8 @@ type observation struct {
 	head      time.Duration // from the request to the head of the response
 	lasted    time.Duration // total duration
 	bytes     int64
+	decoded   int64 // bytes, of a compressed stream
+	byGo      bool  // a Go program has compressed it
 	bursts    []burst
 	ids       []string // of the events that have one
 	events    int
@@ -105,13 +107,17 @@ func (x *examiner) observe(wait time.Duration, id string, enough func(*observati
 // read decodes the stream.
 func (o *observation) read(enough func(*observation) bool) {
 	o.body = o.response.Body
-	var decoded io.Reader = o
+	d := sse.NewDecoder(o)
 	if o.response.Header.Get("Content-Encoding") == "gzip" {
-		if decoded, o.failure = gzip.NewReader(o); o.failure != nil {
+		z, err := gzip.NewReader(o)
+		if err != nil {
+			o.failure = err
 			return
 		}
+		const unknown = 255 // which Go writes, and nginx and Apache do not
+		o.byGo = z.OS == unknown
+		d = sse.NewDecoder(counted{z, &o.decoded})
 	}
-	d := sse.NewDecoder(decoded)
 	d.Retry = -1
 	d.OnComment = func(string) {
 		o.comments++
@@ -132,6 +138,18 @@ func (o *observation) read(enough func(*observation) bool) {
 			o.ids = append(o.ids, e.ID)
 		}
 	}
+}
+
+// A counted reader counts bytes.
+type counted struct {
+	io.Reader
+	n *int64
+}
+
+func (c counted) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	*c.n += int64(n)
+	return n, err
 }
 
 // Read reads the body for the decoder and records when bytes arrive.

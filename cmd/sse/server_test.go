@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -153,8 +154,25 @@ func newServerOn(t *testing.T, start func(*testing.T, http.Handler) *httptest.Se
 			http.NewResponseController(w).Flush()
 		}
 	})
+	compress := &sse.AcceptOptions{Compress: []sse.Coding{sse.Gzip()}}
+	mux.HandleFunc("/stored", func(w http.ResponseWriter, r *http.Request) {
+		source, err := sse.Accept(w, r, compress)
+		if err != nil {
+			return
+		}
+		defer source.Close()
+		ticker := time.NewTicker(50 * time.Millisecond)
+		defer ticker.Stop()
+		for source.ReadyState() == sse.Open {
+			source.Dispatch("", strings.Repeat("tick", 1000))
+			<-ticker.C
+		}
+	})
 	var group sse.Set
 	mux.Handle("/set", &group)
+	mux.HandleFunc("/compressed", func(w http.ResponseWriter, r *http.Request) {
+		sse.Serve(w, r, compress, func(source *sse.EventSource) { group.Add(source) })
+	})
 	server := start(t, mux)
 	var ticking sync.WaitGroup
 	ticking.Go(func() {

@@ -36,6 +36,8 @@ func TestTail(t *testing.T) {
 		{"--response-timeout 300ms /dead", "", 1, "=", "no response within the --response-timeout"},
 		{"--no-reconnect --until never /three", "", 1, "done", "ended before an event of type"},
 		{"--idle 200ms --timeout 1s /silent", "", 0, "=", "the server sent nothing for the time of --idle; reconnecting"},
+		{"-n 2 /compressed", "", 0, "tick", "="},
+		{"-n 2 -v /compressed", "", 0, "tick", "> Accept-Encoding: gzip\n"},
 		{"-n 1 /echo", "", 0, "GET,,,,\n", "="},
 		{"-n 1 -H X-Try:1 /echo", "", 0, "GET,,1,,\n", "="},
 		{"--data hello /echo", "", 0, "POST,text/plain; charset=utf-8,,,hello\n", "="},
