@@ -22,14 +22,16 @@ var keepingProxies = []struct {
 	name  string
 	start func(t *testing.T, upstream string) (addr string)
 }{
-	{"nginx", nginxKeepsAlive},
-	{"haproxy", haproxyReuses},
-	{"caddy", caddyProxies},
+	{"nginx", func(t *testing.T, upstream string) string { return nginxKeepsAlive(t, upstream, "") }},
+	{"haproxy", func(t *testing.T, upstream string) string { return haproxyReuses(t, upstream, "") }},
+	{"caddy", func(t *testing.T, upstream string) string { return caddyProxies(t, upstream, "") }},
 	{"ReverseProxy", reverseProxy},
 	{"none", func(_ *testing.T, upstream string) string { return upstream }},
 }
 
-func nginxKeepsAlive(t *testing.T, upstream string) string {
+// The proxies have a line of the caller's own in their configuration.
+
+func nginxKeepsAlive(t *testing.T, upstream, line string) string {
 	user := ""
 	if os.Geteuid() == 0 {
 		user = "user root;"
@@ -57,14 +59,15 @@ http {
 			proxy_pass http://app;
 			proxy_http_version 1.1;
 			proxy_set_header Connection "";
+			%s
 		}
 	}
 }
-`, user, dir, upstream, addr)
+`, user, dir, upstream, addr, line)
 	})
 }
 
-func haproxyReuses(t *testing.T, upstream string) string {
+func haproxyReuses(t *testing.T, upstream, line string) string {
 	return startProxy(t, "haproxy", []string{"-db", "-f"}, func(_, addr string) string {
 		return fmt.Sprintf(`
 defaults
@@ -77,11 +80,12 @@ defaults
 listen app
 	bind %s
 	server one %s
-`, addr, upstream)
+	%s
+`, addr, upstream, line)
 	})
 }
 
-func caddyProxies(t *testing.T, upstream string) string {
+func caddyProxies(t *testing.T, upstream, line string) string {
 	return startProxy(t, "caddy", []string{"run", "--adapter", "caddyfile", "--config"}, func(dir, addr string) string {
 		return fmt.Sprintf(`
 {
@@ -94,8 +98,9 @@ func caddyProxies(t *testing.T, upstream string) string {
 }
 http://%s {
 	reverse_proxy %s
+	%s
 }
-`, dir, addr, upstream)
+`, dir, addr, upstream, line)
 	})
 }
 
