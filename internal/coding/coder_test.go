@@ -47,8 +47,15 @@ func (c *counter) Append(dst, content []byte) []byte {
 // big is an event that is worth compressing.
 func big() wire.Chunk { return wire.Event{Data: strings.Repeat("x", 992)}.Chunk() }
 
+// An event is one of a log, which is a set's.
+type event struct {
+	coding.Event
+	stamp uint64
+	chunk wire.Chunk
+}
+
 type log struct {
-	set
+	coding.Coders
 	stamp uint64
 }
 

@@ -38,21 +38,26 @@ func (s *State) Coding() Coding {
 // Event returns a set's event, which the chunk holds as it is.
 func (s *State) Event(e *Event, stamp uint64, c wire.Chunk) (lead, piece wire.Chunk) {
 	p := e.pieces(s.kind, stamp, c)
-	if s.run != p.run || s.to != p.start {
-		s.run, s.from = p.run, p.start // a gap
+	gap := s.run != p.run || s.to != p.start
+	if gap {
+		s.run, s.from = p.run, p.start
 	}
 	s.to = p.start + int64(p.size)
 	s.sum = multiply(s.sum, p.shift) ^ p.sum
 	s.size += uint32(p.size)
-	if p.run != nil && s.from <= s.kind.reach(p.start) {
-		lead = s.leave(p.run)
-		return lead, p.shared
-	}
-	if p.run != nil {
+	switch {
+	case p.run == nil:
+		return s.lead(nil), p.alone(c)
+	case s.from > s.kind.reach(p.start):
 		p.run.alone.Add(1)
+		return s.lead(nil), p.alone(c)
+	case gap:
+		lead = s.lead(nil)
+	default:
+		lead = s.lead(p.run)
 	}
-	lead = s.leave(nil)
-	return lead, p.alone(c)
+	s.inside = p.run
+	return lead, p.shared
 }
 
 // reach returns the oldest place in its run to which the shared piece at a place may
@@ -70,28 +75,30 @@ func (s *State) Other(c wire.Chunk) (lead, piece wire.Chunk) {
 	s.run = nil
 	s.sum = crc32.Update(s.sum, crc32.IEEETable, content)
 	s.size += uint32(len(content))
-	lead = s.leave(nil)
-	return lead, wire.NewChunk(s.kind.AppendStored(nil, content))
+	return s.lead(nil), wire.NewChunk(s.kind.AppendStored(nil, content))
 }
 
-// End returns what is sent before the end of the stream.
+// End returns what is sent before the end of the stream, nil if nothing.
 func (s *State) End() wire.Chunk {
 	var end []byte
-	if lead := s.leave(nil); lead != nil {
+	if lead := s.lead(nil); lead != nil {
 		end = append(end, lead.Block()...)
 	}
-	return wire.NewChunk(append(end, s.kind.Tail(s.sum, s.size)...))
+	if end = append(end, s.kind.Tail(s.sum, s.size)...); len(end) == 0 {
+		return nil
+	}
+	return wire.NewChunk(end)
 }
 
-// leave returns what is sent before a piece of a run, or before one of none.
-func (s *State) leave(next *run) (lead wire.Chunk) {
+// lead returns what is sent before a piece that goes on with a run, or with none.
+func (s *State) lead(run *run) wire.Chunk {
 	var b []byte
 	if !s.begun {
 		b = s.kind.Head()
-	} else if s.inside != nil && s.inside != next {
+	} else if s.inside != nil && s.inside != run {
 		b = s.kind.Leave()
 	}
-	s.begun, s.inside = true, next
+	s.begun, s.inside = true, nil
 	if len(b) == 0 {
 		return nil
 	}

@@ -79,7 +79,7 @@ const (
 
 // A Topic is one set's part of a log. Open makes it ready.
 type Topic struct {
-	Replay Replay // immutable
+	Replay Replay        // immutable
 	Coders coding.Coders // of its events
 
 	log   *Log

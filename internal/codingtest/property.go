@@ -1,0 +1,227 @@
+// Package codingtest tests codings.
+package codingtest
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"example.org/sse/internal/coding"
+	"example.org/sse/internal/wire"
+)
+
+// A set is a log of events and its coders.
+type set struct {
+	coding.Coders
+	events []*event
+}
+
+type event struct {
+	coding.Event
+	stamp uint64
+	chunk wire.Chunk
+}
+
+// A Decode function returns a decoder that was written independently of the coding.
+type Decode func(io.Reader) (io.Reader, error)
+
+// A stream is what one client has been sent, as it is and coded.
+type stream struct {
+	state  *coding.State
+	plain  bytes.Buffer
+	pieces [][]byte
+	ends   []int  // what of plain must have been put out with each piece
+	at     [2]int // the next event of each set
+	member [2]bool
+}
+
+func (s *stream) send(plain wire.Chunk, lead, piece wire.Chunk) {
+	for _, c := range []wire.Chunk{lead, piece} {
+		if len(c) > 0 {
+			s.pieces, s.ends = append(s.pieces, c.Block()), append(s.ends, s.plain.Len())
+		}
+	}
+	s.plain.Write(plain.Block())
+	s.ends[len(s.ends)-1] = s.plain.Len()
+}
+
+func (s *stream) event(e *event) {
+	lead, piece := s.state.Event(&e.Event, e.stamp, e.chunk)
+	s.send(e.chunk, lead, piece)
+}
+
+func (s *stream) other(c wire.Chunk) {
+	lead, piece := s.state.Other(c)
+	s.send(c, lead, piece)
+}
+
+// A feed hands pieces to a decoder, and checks that the decoder asks for one only after
+// it has put out all of those before.
+type feed struct {
+	s    *stream
+	i    int
+	rest []byte
+	out  bytes.Buffer
+}
+
+func (f *feed) Read(p []byte) (int, error) {
+	for len(f.rest) == 0 {
+		if f.i > 0 && f.i <= len(f.s.ends) && f.out.Len() != f.s.ends[f.i-1] {
+			return 0, fmt.Errorf("piece %d: the decoder has put out %d bytes, want %d", f.i-1, f.out.Len(), f.s.ends[f.i-1])
+		}
+		if f.i == len(f.s.pieces) {
+			return 0, io.EOF
+		}
+		f.rest = f.s.pieces[f.i]
+		f.i++
+	}
+	n := copy(p, f.rest)
+	f.rest = f.rest[n:]
+	return n, nil
+}
+
+// check decodes the stream.
+func (s *stream) check(decode Decode) error {
+	if end := s.state.End(); end != nil {
+		s.pieces, s.ends = append(s.pieces, end.Block()), append(s.ends, s.plain.Len())
+	}
+	f := &feed{s: s}
+	r, err := decode(f)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(&f.out, r); err != nil {
+		return err
+	}
+	if !bytes.Equal(f.out.Bytes(), s.plain.Bytes()) {
+		return fmt.Errorf("got %d bytes other than the %d of the plain stream", f.out.Len(), s.plain.Len())
+	}
+	return nil
+}
+
+// A model makes and checks streams at random.
+type model struct {
+	*rand.Rand
+	coding  coding.Coding
+	decode  Decode
+	stamp   uint64
+	sets    [2]*set
+	streams []*stream
+}
+
+// text returns the data of an event, which resembles those before.
+func (m *model) text() string {
+	n := []int{1, 10, 60, 300, 800, 3000}[m.IntN(6)]
+	if m.IntN(60) == 0 {
+		n = 40 << 10
+	}
+	var b strings.Builder
+	for b.Len() < n {
+		fmt.Fprintf(&b, "<li id=%d>%x</li>", m.IntN(5), m.IntN(1<<m.IntN(30)))
+	}
+	return b.String()[:n]
+}
+
+func (m *model) chunk() wire.Chunk { return wire.Event{Data: m.text()}.Chunk() }
+
+func (m *model) append(s *set) {
+	m.stamp++
+	e := &event{stamp: m.stamp, chunk: m.chunk()}
+	e.Init(&s.Coders)
+	s.events = append(s.events, e)
+}
+
+// open begins a stream, which may resume in each of the sets.
+func (m *model) open() {
+	s := &stream{state: coding.NewState(m.coding)}
+	s.other(wire.Comment)
+	for i, set := range m.sets {
+		s.at[i] = len(set.events) - m.IntN(1+min(len(set.events), 10))*m.IntN(2)
+		if s.member[i] = m.IntN(3) > 0; s.member[i] {
+			set.Join(m.coding)
+		}
+	}
+	m.streams = append(m.streams, s)
+}
+
+func (m *model) leave(s *stream) {
+	for i, set := range m.sets {
+		if s.member[i] {
+			set.Leave(m.coding)
+		}
+	}
+}
+
+// read sends a stream some of the events that it lacks, in one of the ways of slow
+// policies.
+func (m *model) read(s *stream, i int) {
+	set := m.sets[i]
+	if !s.member[i] {
+		return
+	}
+	n := m.IntN(1 + len(set.events) - s.at[i])
+	switch m.IntN(12) {
+	case 0: // skip
+		s.at[i] += n
+	case 1: // only some of them, out of order
+		for range n / 2 {
+			s.event(set.events[s.at[i]+m.IntN(n)])
+		}
+		s.at[i] += n
+	default:
+		for _, e := range set.events[s.at[i] : s.at[i]+n] {
+			s.event(e)
+		}
+		s.at[i] += n
+	}
+}
+
+func (m *model) step() error {
+	i := m.IntN(2)
+	switch n := m.IntN(20); {
+	case n == 0 && len(m.streams) < 12 || len(m.streams) == 0:
+		m.open()
+	case n == 1:
+		j := m.IntN(len(m.streams))
+		s := m.streams[j]
+		m.streams = append(m.streams[:j], m.streams[j+1:]...)
+		m.leave(s)
+		return s.check(m.decode)
+	case n == 2:
+		m.streams[m.IntN(len(m.streams))].other(m.chunk())
+	case n == 3:
+		m.streams[m.IntN(len(m.streams))].other(wire.Comment)
+	case n < 9:
+		m.append(m.sets[i])
+	default:
+		m.read(m.streams[m.IntN(len(m.streams))], i)
+	}
+	return nil
+}
+
+// Property checks that any interleaving of events of two sets, newcomers, resumptions,
+// gaps, events out of order, direct events, comments and ends decodes to the plain stream,
+// each piece at once: 150 histories of 400 steps, or fewer with -short.
+func Property(t *testing.T, c coding.Coding, decode Decode) {
+	seeds, steps := 150, 400
+	if testing.Short() {
+		seeds = 20
+	}
+	for seed := range seeds {
+		m := &model{Rand: rand.New(rand.NewPCG(uint64(seed), 1)), coding: c, decode: decode, sets: [2]*set{new(set), new(set)}}
+		for step := range steps {
+			if err := m.step(); err != nil {
+				t.Fatalf("seed %d, step %d: %v", seed, step, err)
+			}
+		}
+		for i, s := range m.streams {
+			m.leave(s)
+			if err := s.check(decode); err != nil {
+				t.Fatalf("seed %d, stream %d at the end: %v", seed, i, err)
+			}
+		}
+	}
+}
