@@ -117,7 +117,8 @@
 //
 // This saves most where events resemble those before: of HTML that is sent again with
 // small changes nine tenths and more. Events to one source are not compressed, nor are
-// keep-alives; both make the next 32 KiB of a set's events larger for that stream.
+// keep-alives; both make the next 32 KiB of a set's events larger for that stream. Module
+// example.org/sse/zstd has a coding with a larger window, for pages of more than 32 KiB.
 //
 // # The end of a stream
 //

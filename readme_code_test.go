@@ -28,6 +28,10 @@ func broadcast() {
 	http.Handle("GET /board", &group)
 }
 
+func compressed(group *sse.Set) {
+	group.AcceptOptions = &sse.AcceptOptions{Compress: []sse.Coding{sse.Gzip()}}
+}
+
 func answer(w http.ResponseWriter, r *http.Request) {
 	source, err := sse.Accept(w, r, nil)
 	if err != nil {

@@ -13,6 +13,25 @@ import (
 
 func TestStreams(t *testing.T) { check.Streams(t, routes) }
 
+// What the package has compressed is left alone, and costs no compressor for each stream.
+func TestCompressedOnce(t *testing.T) {
+	news := sse.Set{AcceptOptions: &sse.AcceptOptions{Compress: []sse.Coding{sse.Gzip()}}}
+	server := ssetest.NewServer(gzhttp.GzipHandler(app.Routes(&news, app.Parrot)))
+	defer server.Close()
+	page := server.Open(t, "/news")
+	if !page.Response.Uncompressed {
+		t.Error("the response was not compressed")
+	}
+	for range 3 {
+		news.Dispatch("", "event")
+		if e := page.Next(); e.Data != "event" {
+			t.Errorf("got %+v", e)
+		}
+	}
+	news.CloseAll()
+	page.End()
+}
+
 // Without the option streams are compressed: each event arrives at once, but none is
 // detached.
 func TestCompressed(t *testing.T) {
