@@ -50,6 +50,7 @@ require (
 	example.org/sse/natslog v0.0.0-00010101000000-000000000000
 	example.org/sse/pglog v0.0.0-00010101000000-000000000000
 	example.org/sse/redislog v0.0.0-00010101000000-000000000000
+	example.org/sse/zstd v0.0.0-00010101000000-000000000000
 	git.sr.ht/~sbinet/gg v0.8.0 // indirect
 	github.com/CAFxX/httpcompression v0.0.9 // indirect
 	github.com/ajstarks/svgo v0.0.0-20211024235047-1546f124cd8b // indirect
@@ -85,3 +86,5 @@ replace example.org/sse/natslog => ../../natslog
 replace example.org/sse/redislog => ../../redislog
 
 replace example.org/sse/pglog => ../../pglog
+
+replace example.org/sse/zstd => ../../zstd

@@ -1,0 +1,128 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/starfederation/datastar-go/datastar"
+
+	"example.org/sse"
+	"example.org/sse/internal/bench/process"
+	"example.org/sse/zstd"
+)
+
+// subjects are what is measured, and the coding for which a client asks.
+var subjects = []struct {
+	name, coding string
+	rival        bool
+	start        func() (http.Handler, func(page string))
+}{
+	{"identity", "identity", false, ours()},
+	{"gzip", "gzip", false, ours(sse.Gzip())},
+	{"zstd", "zstd", false, ours(zstd.Coding())},
+	{"datastar identity", "identity", true, startDatastar},
+	{"datastar gzip", "gzip", true, startDatastar},
+	{"datastar zstd", "zstd", true, startDatastar},
+	{"datastar brotli", "br", true, startDatastar},
+}
+
+func ours(codings ...sse.Coding) func() (http.Handler, func(string)) {
+	return func() (http.Handler, func(string)) {
+		group := &sse.Set{History: -1, AcceptOptions: &sse.AcceptOptions{Compress: codings}}
+		return group, func(page string) { group.Dispatch("", page) }
+	}
+}
+
+// startDatastar has a compressor for each stream, with the package's defaults.
+func startDatastar() (http.Handler, func(string)) {
+	var mu sync.Mutex
+	clients := make(map[chan string]bool)
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		stream := datastar.NewSSE(w, r, datastar.WithCompression(
+			datastar.WithGzip(), datastar.WithZstd(), datastar.WithBrotli(), datastar.WithServerPriority()))
+		pages := make(chan string, 16)
+		mu.Lock()
+		clients[pages] = true
+		mu.Unlock()
+		defer func() {
+			mu.Lock()
+			defer mu.Unlock()
+			delete(clients, pages)
+		}()
+		for r.Context().Err() == nil {
+			select {
+			case page := <-pages:
+				if stream.PatchElements(page) != nil {
+					return
+				}
+			case <-r.Context().Done():
+			}
+		}
+	}
+	return http.HandlerFunc(handler), func(page string) {
+		mu.Lock()
+		defer mu.Unlock()
+		for pages := range clients {
+			pages <- page
+		}
+	}
+}
+
+// A Server is the process that is measured. Its exported methods are called by the
+// measuring process.
+type Server struct {
+	dispatch func(page string)
+	sent     int
+}
+
+// Start starts a subject and returns its address.
+func (s *Server) Start(subject int, addr *string) error {
+	if err := process.RaiseFileLimit(0); err != nil {
+		return err
+	}
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp4", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	var handler http.Handler
+	handler, s.dispatch = subjects[subject].start()
+	go http.Serve(sse.Listener(l), handler) //nolint:errcheck,gosec // the process is killed
+	*addr = l.Addr().String()
+	return nil
+}
+
+// Pages are so many events.
+type Pages struct {
+	Size, Count int
+	Pause       time.Duration // after each
+}
+
+// Dispatch dispatches pages.
+func (s *Server) Dispatch(p Pages, _ *process.None) error { //nolint:unparam // package rpc wants an error
+	for range p.Count {
+		s.sent++
+		s.dispatch(page(p.Size, s.sent))
+		time.Sleep(p.Pause)
+	}
+	return nil
+}
+
+// page returns the n-th state of a page, of which every 60th row changes.
+func page(size, n int) string {
+	var b strings.Builder
+	for row := 0; b.Len() < size; row++ {
+		value := row * 7919
+		if row%60 == n%60 {
+			value += n
+		}
+		fmt.Fprintf(&b, `<tr id="row-%d"><td class="name">Row %d</td><td class="value">%x</td></tr>`, row, row, value*2654435761%(1<<32))
+	}
+	return b.String()[:size]
+}
