@@ -49,8 +49,9 @@ type AcceptOptions struct {
 	// stream is not compressed.
 	//
 	// An event of a [Set] is compressed once for all members: a compressed stream
-	// costs 100 bytes more, and no compressor. What is dispatched to one source, a
-	// Snapshot too, is sent as it is. Limits such as Backlog count uncompressed bytes.
+	// costs 60 bytes more, and no compressor. What is dispatched to one source, a
+	// Snapshot too, is sent as it is. Limits such as Backlog and HistoryBytes count
+	// uncompressed bytes; the events of a history are kept in both forms.
 	// A response that has a Content-Encoding already is not compressed again.
 	//
 	// Who can see how many bytes are sent, as anyone on the path can even with TLS,

@@ -34,7 +34,7 @@ func (o *AcceptOptions) negotiate(h http.Header, r *http.Request) Coding {
 		}
 	}
 	if !best.IsNone() {
-		h.Set("Content-Encoding", best.Name())
+		h.Set("Content-Encoding", best.String())
 	}
 	return best
 }

@@ -13,19 +13,29 @@ import (
 	"example.org/sse/internal/wire"
 )
 
-// A counting format is stored, and counts what is compressed and how many compressors
-// begin. A piece names the place in its run.
+// A plain format is not compressed.
+type plain struct{}
+
+func (plain) Name() string                            { return "plain" }
+func (plain) Window() int64                           { return 0 }
+func (plain) Sets() int                               { return 1 }
+func (plain) Head() []byte                            { return nil }
+func (plain) Leave() []byte                           { return nil }
+func (plain) Tail(_, _ uint32) []byte                 { return nil }
+func (plain) AppendStored(dst, content []byte) []byte { return append(dst, content...) }
+func (plain) NewCompressor() coding.Compressor        { return &counter{f: new(counting)} }
+
+// A counting format counts what is compressed. A piece names the place in its run.
 type counting struct {
-	coding.Format
-	window               int64
-	sets                 int
-	compressed, restarts atomic.Int64
+	plain
+	window     int64
+	sets       int
+	compressed atomic.Int64
 }
 
 func (f *counting) Window() int64                    { return f.window }
 func (f *counting) Sets() int                        { return f.sets }
-func (f *counting) NewCompressor() coding.Compressor { f.restarts.Add(1); return &counter{f: f} }
-func (f *counting) Head() []byte                     { return nil }
+func (f *counting) NewCompressor() coding.Compressor { return &counter{f: f} }
 func (f *counting) Leave() []byte                    { return []byte("leave;") }
 
 type counter struct {
@@ -33,10 +43,7 @@ type counter struct {
 	n int
 }
 
-func (c *counter) Reset() {
-	c.f.restarts.Add(1)
-	c.n = 0
-}
+func (c *counter) Reset() { c.n = 0 }
 
 func (c *counter) Append(dst, content []byte) []byte {
 	c.f.compressed.Add(1)
@@ -83,7 +90,7 @@ func blocks(chunks ...wire.Chunk) (all string) {
 // An event is compressed twice at most, for any number of streams, and only once if all
 // of them can share it.
 func TestTwoCompressions(t *testing.T) {
-	f := &counting{Format: coding.Gzip.Format, window: 2000, sets: 1}
+	f := &counting{window: 2000, sets: 1}
 	c := coding.New(f)
 	var l log
 	var streams []*coding.State
@@ -119,7 +126,7 @@ func TestRule(t *testing.T) {
 		{"everything", -1, "0;leave; 0;leave; 0;leave; 0;leave;"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c := coding.New(&counting{Format: coding.Gzip.Format, window: tt.window, sets: 1})
+			c := coding.New(&counting{window: tt.window, sets: 1})
 			var l log
 			l.Join(c)
 			l.Join(c)
@@ -148,7 +155,7 @@ func TestRule(t *testing.T) {
 // When too many deliveries could not be shared the compressor begins again, and all can
 // share.
 func TestRestarts(t *testing.T) {
-	f := &counting{Format: coding.Gzip.Format, window: -1, sets: 1}
+	f := &counting{window: -1, sets: 1}
 	c := coding.New(f)
 	var l log
 	streams := make([]*coding.State, 10)
@@ -177,7 +184,7 @@ func TestRestarts(t *testing.T) {
 // goes to another set, or with the last member.
 func TestBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := coding.New(&counting{Format: coding.Gzip.Format, window: 2000, sets: 2})
+		c := coding.New(&counting{window: 2000, sets: 2})
 		var logs [3]log
 		states := [3]*coding.State{coding.NewState(c), coding.NewState(c), coding.NewState(c)}
 		isShared := func(i int) bool { return !strings.HasSuffix(send(states[i], logs[i].add()), "leave;") }
@@ -206,7 +213,7 @@ func TestBound(t *testing.T) {
 
 // The checksum of a stream does not need the bytes of its events.
 func TestChecksum(t *testing.T) {
-	f := &sums{Format: coding.Gzip.Format}
+	f := new(sums)
 	c := coding.New(f)
 	var l log
 	s, want := coding.NewState(c), crc32.NewIEEE()
@@ -225,7 +232,7 @@ func TestChecksum(t *testing.T) {
 
 // A sums format notes the checksum.
 type sums struct {
-	coding.Format
+	plain
 	sum uint32
 }
 

@@ -46,9 +46,10 @@ type Compressor interface {
 	Append(dst, content []byte) []byte
 }
 
-// A Coding is a format, with its compressors. The zero value is none.
-type Coding struct{ *kind }
+// A Coding is a content coding. The zero value is none.
+type Coding struct{ kind *kind }
 
+// A kind is a format, with its compressors.
 type kind struct {
 	Format
 
@@ -69,7 +70,7 @@ func (c Coding) String() string {
 	if c.IsNone() {
 		return "identity"
 	}
-	return c.Name()
+	return c.kind.Name()
 }
 
 // get returns a compressor that begins.

@@ -163,7 +163,7 @@ func (a *attached) obstacle() obstacle {
 // encodedByUs reports whether nothing else has encoded the response.
 func (a *attached) encodedByUs() bool {
 	encoding := a.w.Header().Get("Content-Encoding")
-	return encoding == "" || a.stream.decoder != nil && encoding == a.stream.decoder.Coding().Name()
+	return encoding == "" || a.stream.decoder != nil && encoding == a.stream.decoder.Coding().String()
 }
 
 // report counts and logs why a stream is not detached.
