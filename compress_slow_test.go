@@ -13,7 +13,7 @@ import (
 // A client of a compressed stream that does not read holds nobody up, and the set's policy
 // is that of streams which are not compressed. When it reads again it gets whole events.
 func TestCompressedStalled(t *testing.T) {
-	const events = 300
+	const events = 100
 	random := rand.New(rand.NewPCG(1, 2))
 	texts := make([]string, events)
 	for i := range texts { // hardly smaller when they are compressed
@@ -24,7 +24,7 @@ func TestCompressedStalled(t *testing.T) {
 	for _, policy := range []sse.SlowPolicy{sse.CloseSlow, sse.SkipSlow, sse.LatestPerKey} {
 		t.Run(policy.String(), func(t *testing.T) {
 			overEach(t, func(t *testing.T, tr transport) {
-				o := &sse.AcceptOptions{Compress: gzipped.Compress, Backlog: 100_000, WriteTimeout: time.Hour}
+				o := &sse.AcceptOptions{Compress: gzipped.Compress, Backlog: 20_000, WriteTimeout: time.Hour}
 				handler, sources := connected(o)
 				site := tr.serve(t, handler)
 				group := sse.Set{Slow: policy}

@@ -116,7 +116,7 @@ func TestCompressedAtOnce(t *testing.T) {
 			source := <-sources
 			a.Add(source)
 			b.Add(source)
-			for i := range 60 + ends {
+			for i := range 12 + ends {
 				switch n := strconv.Itoa(i); i % 6 {
 				case 0:
 					source.Dispatch("", n)

@@ -2,9 +2,8 @@ package coding
 
 import "hash/crc32"
 
-// The CRC-32 of a stream follows from those of its events, whose bytes need not be
-// looked at again: that of a and b together is crc(a)·x^(8·len(b)) + crc(b), as
-// polynomials over GF(2), modulo the CRC's. The highest bit is the coefficient of x^0.
+// The CRC-32 of a and b together is crc(a)·x^(8·len(b)) + crc(b), as polynomials over GF(2),
+// modulo the CRC's. The highest bit is the coefficient of x^0.
 
 // one is the polynomial 1.
 const one = uint32(1) << 31
@@ -31,7 +30,7 @@ var powers = func() (p [60]uint32) {
 }()
 
 // power returns x^(8n).
-func power(n int) uint32 {
+func power(n int64) uint32 {
 	product := one
 	for i := 0; n > 0; i++ {
 		if n&1 != 0 {

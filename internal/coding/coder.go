@@ -67,6 +67,7 @@ type Coder struct {
 // bytes of content.
 type run struct {
 	end   int64        // guarded by Coder.mu
+	sum   uint32       // of its content, guarded by Coder.mu
 	alone atomic.Int64 // deliveries of its events as pieces of their own
 }
 
@@ -82,12 +83,15 @@ func (c *Coder) make(e *Event, stamp uint64, chunk wire.Chunk) *pieces {
 		return p // by now
 	}
 	content := chunk.Block()
-	p := &pieces{kind: c.kind, size: len(content), sum: crc32.ChecksumIEEE(content), shift: power(len(content))}
+	p := &pieces{kind: c.kind}
 	if stamp > c.last && c.readyLocked() {
 		c.last = stamp
 		p.shared = wire.NewChunk(c.compressor.Append(nil, content))
-		p.run, p.start = c.run, c.run.end
-		c.run.end += int64(len(content))
+		p.run, p.start, p.sumOfStart = c.run, c.run.end, c.run.sum
+	}
+	p.end, p.sumOfEnd = p.start+int64(len(content)), crc32.Update(p.sumOfStart, crc32.IEEETable, content)
+	if p.run != nil {
+		p.run.end, p.run.sum = p.end, p.sumOfEnd
 	}
 	e.add(p)
 	return p

@@ -22,13 +22,10 @@ type pieces struct {
 	kind *kind
 	next *pieces // in another coding
 
-	size  int    // of the content
-	sum   uint32 // the CRC-32 of the content
-	shift uint32 // what its size does to a CRC-32 before it
-
-	run    *run // nil if no piece is shared
-	start  int64
-	shared wire.Chunk
+	run                  *run  // nil if no piece is shared
+	start, end           int64 // there, or else 0 and the size of the content
+	sumOfStart, sumOfEnd uint32
+	shared               wire.Chunk
 
 	once sync.Once
 	own  wire.Chunk

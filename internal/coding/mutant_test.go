@@ -25,7 +25,7 @@ func TestMutants(t *testing.T) {
 	}
 	for _, tt := range []struct{ name, old, mutant string }{
 		{"none", "", ""},
-		{"a direct event does not end the run", "s.run = nil\n", "s.to += int64(0)\n"},
+		{"a direct event does not end the run", "	s.fold()\n	s.run = nil\n", ""},
 		{"a gap does not count", " || s.to != p.start", ""},
 	} {
 		for _, tests := range []struct{ dir, run string }{

@@ -14,14 +14,17 @@ import (
 type State struct {
 	kind *kind
 
-	// The decoder's last output is the content of a run from one place to another, if
-	// there is a run.
+	// The decoder's last output is the content of a run from one place to another.
 	run      *run
 	from, to int64
 
-	inside    *run   // whose piece was sent last, and may go on
-	sum, size uint32 // of all output
-	begun     bool
+	// The CRC-32 of all output, and its size, as they were at from.
+	sum, size uint32
+	sumOfFrom uint32 // that of the run
+	sumOfTo   uint32
+
+	inside *run // whose piece was sent last, and may go on
+	begun  bool
 }
 
 // NewState returns the state of a decoder of that coding, which has seen nothing.
@@ -38,13 +41,12 @@ func (s *State) Coding() Coding {
 // Event returns a set's event, which the chunk holds as it is.
 func (s *State) Event(e *Event, stamp uint64, c wire.Chunk) (lead, piece wire.Chunk) {
 	p := e.pieces(s.kind, stamp, c)
-	gap := s.run != p.run || s.to != p.start
+	gap := p.run == nil || s.run != p.run || s.to != p.start
 	if gap {
-		s.run, s.from = p.run, p.start
+		s.fold()
+		s.run, s.from, s.sumOfFrom = p.run, p.start, p.sumOfStart
 	}
-	s.to = p.start + int64(p.size)
-	s.sum = multiply(s.sum, p.shift) ^ p.sum
-	s.size += uint32(p.size)
+	s.to, s.sumOfTo = p.end, p.sumOfEnd
 	switch {
 	case p.run == nil:
 		return s.lead(nil), p.alone(c)
@@ -72,6 +74,7 @@ func (k *kind) reach(start int64) int64 {
 // Other returns what is sent to this stream alone, stored.
 func (s *State) Other(c wire.Chunk) (lead, piece wire.Chunk) {
 	content := c.Block()
+	s.fold()
 	s.run = nil
 	s.sum = crc32.Update(s.sum, crc32.IEEETable, content)
 	s.size += uint32(len(content))
@@ -80,6 +83,7 @@ func (s *State) Other(c wire.Chunk) (lead, piece wire.Chunk) {
 
 // End returns what is sent before the end of the stream, nil if nothing.
 func (s *State) End() wire.Chunk {
+	s.fold()
 	var end []byte
 	if lead := s.lead(nil); lead != nil {
 		end = append(end, lead.Block()...)
@@ -88,6 +92,15 @@ func (s *State) End() wire.Chunk {
 		return nil
 	}
 	return wire.NewChunk(end)
+}
+
+// fold counts the output since from, whose bytes need not be looked at: the CRC-32 of a run
+// is known at each of its places.
+func (s *State) fold() {
+	n := s.to - s.from
+	s.sum = multiply(s.sum^s.sumOfFrom, power(n)) ^ s.sumOfTo
+	s.size += uint32(n)
+	s.from, s.sumOfFrom, s.sumOfTo = s.to, 0, 0
 }
 
 // lead returns what is sent before a piece that goes on with a run, or with none.
