@@ -283,7 +283,7 @@ func rawGzip(t *testing.T, site *site) io.Reader {
 func card(i int) string {
 	s := fmt.Sprintf(`<article id="card-%d" class="card column-%d" hx-swap-oob="true"><h3>Card number %d</h3><p>`, i%40, i%3, i*7919%1000)
 	for j := range 12 {
-		s += fmt.Sprintf("%s %x ", []string{"planned", "started", "reviewed", "released"}[(i*7+j*3)%4], (i*31+j)*2654435761%65536)
+		s += fmt.Sprintf("%s %x ", []string{"planned", "started", "reviewed", "released"}[(i*7+j*3)%4], uint32(i*31+j)*2654435761%65536)
 	}
 	return (s + strings.Repeat(`<span class="tag">tag</span>`, 20))[:720] + "</p></article>"
 }
@@ -296,7 +296,7 @@ func bigPage(i int) string {
 		if row%60 == i%60 {
 			n += i
 		}
-		fmt.Fprintf(&b, `<tr id="row-%d"><td class="name">Row %d</td><td class="number">%x</td><td class="state">%s</td></tr>`+"\n", row, row, n*2654435761%(1<<32), []string{"open", "closed", "late"}[n%3])
+		fmt.Fprintf(&b, `<tr id="row-%d"><td class="name">Row %d</td><td class="number">%x</td><td class="state">%s</td></tr>`+"\n", row, row, uint32(n)*2654435761, []string{"open", "closed", "late"}[n%3])
 	}
 	return b.String()
 }

@@ -131,7 +131,7 @@ func TestMissedEvents(t *testing.T) {
 }
 
 var (
-	_ = []any{broadcast, answer, detached, module, viewPerClient, lockSite, shared, rendered, read, shutDown}
+	_ = []any{broadcast, compressed, answer, detached, module, viewPerClient, lockSite, shared, rendered, read, shutDown}
 
 	board  any
 	users  sse.Map[string]

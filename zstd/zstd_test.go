@@ -208,7 +208,7 @@ func page(n int) string {
 		if row%180 == n%180 {
 			k += n
 		}
-		fmt.Fprintf(&b, `<tr id="row-%d"><td class="name">Row %d</td><td class="number">%x</td><td class="state">%s</td></tr>`+"\n", row, row, k*2654435761%(1<<32), []string{"open", "closed", "late"}[k%3])
+		fmt.Fprintf(&b, `<tr id="row-%d"><td class="name">Row %d</td><td class="number">%x</td><td class="state">%s</td></tr>`+"\n", row, row, uint32(k)*2654435761, []string{"open", "closed", "late"}[k%3])
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }

@@ -122,7 +122,7 @@ func page(size, n int) string {
 		if row%60 == n%60 {
 			value += n
 		}
-		fmt.Fprintf(&b, `<tr id="row-%d"><td class="name">Row %d</td><td class="value">%x</td></tr>`, row, row, value*2654435761%(1<<32))
+		fmt.Fprintf(&b, `<tr id="row-%d"><td class="name">Row %d</td><td class="value">%x</td></tr>`, row, row, uint32(value)*2654435761)
 	}
 	return b.String()[:size]
 }
