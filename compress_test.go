@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -13,9 +12,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"example.org/sse"
@@ -232,71 +229,4 @@ func TestCompressedIdleTimeout(t *testing.T) {
 			break
 		}
 	})
-}
-
-// How much is saved, as a check that pieces are shared.
-func TestCompressedSize(t *testing.T) {
-	const events = 300
-	for _, tt := range []struct {
-		name string
-		make func(i int) string
-		most int // bytes per event
-	}{
-		{"card", card, 125},
-		{"page", bigPage, 400},
-	} {
-		overEach(t, func(t *testing.T, tr transport) {
-			handler, sources := connected(gzipped)
-			site := tr.serve(t, handler)
-			var group sse.Set
-			var reading sync.WaitGroup
-			for range 3 {
-				st, source := rawGzip(t, site), <-sources
-				group.Add(source)
-				reading.Go(func() {
-					n, err := io.Copy(io.Discard, st)
-					if got := int(n) / events; got > tt.most || err != nil {
-						t.Errorf("%s: %d bytes per event, error %v; want %d at most", tt.name, got, err, tt.most)
-					}
-				})
-			}
-			for i := range events {
-				group.Dispatch("", tt.make(i))
-			}
-			synctest.Wait()
-			group.CloseAll()
-			reading.Wait()
-		})
-	}
-}
-
-// rawGzip opens a stream that is not decoded.
-func rawGzip(t *testing.T, site *site) io.Reader {
-	st := site.open("Accept-Encoding", "gzip")
-	if got := st.response.Header.Get("Content-Encoding"); got != "gzip" {
-		t.Fatalf("got Content-Encoding %q, want gzip", got)
-	}
-	return st.response.Body
-}
-
-// card returns the i-th state of a board's card, of 742 bytes.
-func card(i int) string {
-	s := fmt.Sprintf(`<article id="card-%d" class="card column-%d" hx-swap-oob="true"><h3>Card number %d</h3><p>`, i%40, i%3, i*7919%1000)
-	for j := range 12 {
-		s += fmt.Sprintf("%s %x ", []string{"planned", "started", "reviewed", "released"}[(i*7+j*3)%4], uint32(i*31+j)*2654435761%65536)
-	}
-	return (s + strings.Repeat(`<span class="tag">tag</span>`, 20))[:720] + "</p></article>"
-}
-
-// bigPage returns the i-th state of a page of 20 KB, of which six rows change.
-func bigPage(i int) string {
-	var b strings.Builder
-	for row := range 180 {
-		n := row * 7919
-		if row%60 == i%60 {
-			n += i
-		}
-		fmt.Fprintf(&b, `<tr id="row-%d"><td class="name">Row %d</td><td class="number">%x</td><td class="state">%s</td></tr>`+"\n", row, row, uint32(n)*2654435761, []string{"open", "closed", "late"}[n%3])
-	}
-	return b.String()
 }
