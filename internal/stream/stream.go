@@ -223,10 +223,11 @@ const (
 const (
 	// readingFor is how long a client may take nothing before it is doubted, and then
 	// again before it counts as stalled. The scheduler is fair in the long run only: on
-	// a busy machine a goroutine may be ready for a second before it runs. And after a
-	// process has been stopped, every client seems to have taken nothing: the doubt gives
-	// each a second to show otherwise.
-	readingFor = time.Second
+	// a busy machine a goroutine may be ready for a second before it runs, and a client
+	// with small buffers takes many turns for the next piece. And after a process has been
+	// stopped, every client seems to have taken nothing: the doubt gives each the time to
+	// show otherwise.
+	readingFor = 2 * time.Second
 
 	// readingBacklogs is how many backlogs may wait for a client that reads.
 	readingBacklogs = 8
