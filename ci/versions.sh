@@ -21,6 +21,7 @@ ip:iproute2:faults
 nginx:nginx-light:./cmd/sse
 haproxy:haproxy:./internal/e2e
 caddy:caddy:./internal/e2e
+systemd-analyze:systemd:./internal/e2e
 haproxy:haproxy:./cmd/sse
 lighttpd:lighttpd:./cmd/sse
 apache2:apache2-bin:./cmd/sse

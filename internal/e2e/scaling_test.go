@@ -232,15 +232,7 @@ func behindGuide(t *testing.T, path, one, two string) (addr string) {
 	args := []string{"-f", filepath.Join(dir, "conf")}
 	if name == "nginx" {
 		args = []string{"-c", filepath.Join(dir, "conf"), "-e", "stderr", "-p", dir}
-		temporary := ""
-		for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
-			temporary += kind + "_temp_path " + dir + "/" + kind + ";\n"
-		}
-		conf = "daemon off; pid " + dir + "/pid; error_log stderr;\n" +
-			strings.Replace(conf, "http {\n", "http {\naccess_log off;\n"+temporary, 1)
-		if os.Geteuid() == 0 {
-			conf = "user root;\n" + conf
-		}
+		conf = nginxIn(dir, conf)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "conf"), []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
@@ -261,6 +253,21 @@ func behindGuide(t *testing.T, path, one, two string) (addr string) {
 		return ""
 	})
 	return addr
+}
+
+// nginxIn returns a guide's configuration of nginx as it can run in a test, with its files
+// in a folder.
+func nginxIn(dir, conf string) string {
+	temporary := ""
+	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+		temporary += kind + "_temp_path " + dir + "/" + kind + ";\n"
+	}
+	conf = "daemon off; pid " + dir + "/pid; error_log stderr;\n" +
+		strings.Replace(conf, "http {\n", "http {\naccess_log off;\n"+temporary, 1)
+	if os.Geteuid() == 0 {
+		conf = "user root;\n" + conf
+	}
+	return conf
 }
 
 // status returns the status of the answer, or 0 if there is none.
