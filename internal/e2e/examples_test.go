@@ -163,3 +163,18 @@ func TestExampleDatastar(t *testing.T) {
 		tab.await(soon, `document.getElementById('count').textContent === '2'`)
 	}
 }
+
+// Two pages show one poll, made by templ and swapped by htmx, in which both vote.
+func TestExampleTempl(t *testing.T) {
+	needChromium(t)
+	needPackages(t)
+	url := startExample(t, "templ", "-scripts", "node_modules")
+	tabs := []*tab{open(t, url+"/"), open(t, url+"/")}
+	for i, tab := range tabs {
+		tab.await(soon, `document.querySelectorAll('#result button').length === 2`)
+		tab.do(fmt.Sprintf(`document.querySelector('#option-%d button').click()`, i))
+	}
+	for _, tab := range append(tabs, open(t, url+"/")) {
+		tab.await(soon, `[...document.querySelectorAll('#result output')].map(o => o.textContent).join() === '1,1'`)
+	}
+}
