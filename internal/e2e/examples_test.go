@@ -178,3 +178,26 @@ func TestExampleTempl(t *testing.T) {
 		tab.await(soon, `[...document.querySelectorAll('#result output')].map(o => o.textContent).join() === '1,1'`)
 	}
 }
+
+// Four users see the same orders, each in a view of their own, also in a page that is opened
+// late.
+func TestExampleRoles(t *testing.T) {
+	needChromium(t)
+	url := startExample(t, "roles")
+	ann := open(t, url+"/?user=ann")
+	ann.do(`document.querySelector('[name=dish]').value = 'soup'; document.getElementById('form').requestSubmit()`)
+	const shown = `[...document.querySelectorAll('#orders li')].map(li => li.textContent).join()`
+	ann.await(soon, shown+` === 'ann soup 12'`)
+	pages := map[*tab][2]string{ann: {"ann soup 12", "ann soup 12"}}
+	pages[open(t, url+"/?user=olga")] = [2]string{"ann soup 12", "ann soup 12,bob fish 12"}
+	pages[open(t, url+"/?user=carl")] = [2]string{"soup", "soup,fish"}
+	for tab, want := range pages {
+		tab.await(soon, shown+` === '`+want[0]+`'`)
+	}
+	bob := open(t, url+"/?user=bob")
+	bob.do(`document.querySelector('[name=dish]').value = 'fish'; document.getElementById('form').requestSubmit()`)
+	pages[bob] = [2]string{"", "bob fish 12"}
+	for tab, want := range pages {
+		tab.await(soon, shown+` === '`+want[1]+`'`)
+	}
+}
