@@ -17,17 +17,22 @@ import (
 // samples is the number of samples that the charts show, one per second.
 const samples = 60
 
-// A machine measures the computer that the demo runs on, and this process's streams, once
-// per second.
+// A machine measures the computer that the demo runs on, and this process's streams and
+// events, once per second.
 type machine struct {
 	views *views
 
-	mu      sync.Mutex
-	cpu     []float64 // in percent, the newest last
-	streams []float64
+	mu        sync.Mutex
+	cpu       []float64 // in percent, the newest last
+	streams   []float64
+	events    []float64 // delivered per second
+	delivered uint64    // since the process began
+	measured  time.Time
 }
 
-func newMachine(v *views) *machine { return &machine{views: v} }
+func newMachine(v *views) *machine {
+	return &machine{views: v, delivered: sse.ReadStats().Delivered.Events, measured: time.Now()}
+}
 
 // run measures until ctx is done, and sends the charts after each sample.
 func (m *machine) run(ctx context.Context, send func(region, html string)) {
@@ -60,6 +65,9 @@ func (m *machine) measure(ctx context.Context) error {
 	defer m.mu.Unlock()
 	m.cpu = push(m.cpu, min(max(busy[0], 0), 100))
 	m.streams = push(m.streams, float64(stats.Attached+stats.Detached))
+	now := time.Now()
+	m.events = push(m.events, float64(stats.Delivered.Events-m.delivered)/now.Sub(m.measured).Seconds())
+	m.delivered, m.measured = stats.Delivered.Events, now
 	return nil
 }
 
@@ -89,6 +97,9 @@ func newChart(class, name, detail, unit string, top float64, list []float64) cha
 	return c
 }
 
+// above returns the top of a chart that has room above its highest sample.
+func above(list []float64) float64 { return 1.25 * slices.Max(append([]float64{1}, list...)) }
+
 // Path returns the line as the data of an SVG path.
 func (c chart) Path() string {
 	var b strings.Builder
@@ -109,10 +120,10 @@ func (c chart) First() float64 {
 // html returns the charts as they are now.
 func (m *machine) html() string {
 	m.mu.Lock()
-	most := max(slices.Max(append(m.streams, 0)), 1)
 	charts := []chart{
 		newChart("cpu", "Processor", "the last minute", "%", 100, m.cpu),
-		newChart("streams", "Streams", "open now", "", 1.25*most, m.streams),
+		newChart("streams", "Streams", "open now", "", above(m.streams), m.streams),
+		newChart("events", "Events", "delivered per second", "", above(m.events), m.events),
 	}
 	m.mu.Unlock()
 	return m.views.html("machine", charts)

@@ -39,7 +39,8 @@ func TestChangesFromElsewhere(t *testing.T) {
 	for _, b := range tabs {
 		b.await(soon, "document.activeElement.id === 'tick-1'") // the focus is back
 		b.await(soon, "document.querySelector('#clock time').textContent !== window.first")
-		b.await(soon, "document.querySelectorAll('#machine path.line').length === 2")
+		b.await(soon, "document.querySelectorAll('#machine path.line').length === 3")
+		b.await(soon, "Number(document.querySelector('#machine .events output').textContent) > 0")
 		b.await(soon, "document.querySelectorAll('#people li').length === 1") // one browser
 	}
 	id := d.find("new").ID
