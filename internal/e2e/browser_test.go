@@ -30,6 +30,7 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	code := run(m)
 	quitFirefox()
+	quitWebKit()
 	os.Exit(code)
 }
 
@@ -138,9 +139,9 @@ type tab struct {
 	name string
 	ctx  context.Context
 
-	firefox *firefox // if it is one of Firefox, and not of Chromium
-	handle  string   // its name there
-	closed  bool
+	driven *driven // its browser, if that is not Chromium
+	handle string  // its name there
+	closed bool
 
 	mu       sync.Mutex
 	messages []string // of the console
@@ -186,8 +187,8 @@ func openIn(browser context.Context, t *testing.T, url string, options ...chrome
 // visit goes to a URL.
 func (b *tab) visit(url string) {
 	b.t.Helper()
-	if b.firefox != nil {
-		if err := b.inFirefox(func() error { return b.firefox.call("WebDriver:Navigate", map[string]any{"url": url}, nil) }); err != nil {
+	if b.driven != nil {
+		if err := b.command("Navigate", map[string]any{"url": url}, nil); err != nil {
 			b.t.Fatal(err)
 		}
 		return
@@ -219,8 +220,8 @@ func (b *tab) checkConsole() {
 // eval returns the value of an expression.
 func eval[T any](b *tab, js string) T {
 	b.t.Helper()
-	if b.firefox != nil {
-		v, err := evalInFirefox[T](b, js)
+	if b.driven != nil {
+		v, err := evalDriven[T](b, js)
 		if err != nil {
 			b.t.Fatalf("%s: %s: %v", b.name, js, err)
 		}
@@ -281,10 +282,10 @@ func (b *tab) close() {
 	b.t.Helper()
 	b.closed = true
 	var err error
-	if b.firefox == nil {
+	if b.driven == nil {
 		err = chromedp.Cancel(b.ctx)
 	} else {
-		err = b.inFirefox(func() error { return b.firefox.call("WebDriver:CloseWindow", map[string]any{}, nil) })
+		err = b.command("CloseWindow", nil, nil)
 	}
 	if err != nil {
 		b.t.Fatalf("%s: close: %v", b.name, err)

@@ -20,15 +20,12 @@ import (
 // A firefox is a browser, driven by its own protocol, Marionette: arrays in
 // JSON, each after its length. The commands are those of WebDriver.
 type firefox struct {
+	driven
 	cmd     *exec.Cmd
 	profile string // its folder
 	conn    net.Conn
 	in      *bufio.Reader
-
-	mu      sync.Mutex // one command at a time
 	sent    int
-	first   string // the handle of the tab that is always open
-	current string // the handle of the tab that gets commands
 }
 
 // firefoxPath returns the path of the browser, or the empty string.
@@ -78,6 +75,7 @@ func launchFirefox() (*firefox, error) {
 	cmd := exec.Command(path, "--marionette", "--headless", "--no-remote", "--profile", profile, "about:blank")
 	cmd.Env = append(os.Environ(), "HOME="+profile, "MOZ_CRASHREPORTER_DISABLE=1")
 	f := &firefox{cmd: cmd, profile: profile}
+	f.driven = driven{name: "Firefox", call: f.send}
 	quitFirefox = f.quit
 	if err := f.start(); err != nil {
 		return nil, err
@@ -109,12 +107,7 @@ func (f *firefox) start() error {
 	if _, err := f.read(); err != nil { // its greeting
 		return err
 	}
-	if err := f.call("WebDriver:NewSession", map[string]any{"capabilities": map[string]any{}}, nil); err != nil {
-		return err
-	}
-	err = f.call("WebDriver:GetWindowHandle", map[string]any{}, &value[string]{&f.first})
-	f.current = f.first
-	return err
+	return f.begin()
 }
 
 // quit ends the process.
@@ -129,15 +122,13 @@ func (f *firefox) quit() {
 	os.RemoveAll(f.profile)
 }
 
-// A value is a result in an object of its own.
-type value[T any] struct {
-	Value *T `json:"value"`
-}
-
-// call sends a command, and reads its result.
-func (f *firefox) call(command string, params, result any) error {
+// send sends a command, and reads its result.
+func (f *firefox) send(command string, params map[string]any, result any) error {
+	if params == nil {
+		params = map[string]any{}
+	}
 	f.sent++
-	message, err := json.Marshal([]any{0, f.sent, command, params})
+	message, err := json.Marshal([]any{0, f.sent, "WebDriver:" + command, params})
 	if err != nil {
 		return err
 	}
@@ -159,6 +150,13 @@ func (f *firefox) call(command string, params, result any) error {
 	if result == nil {
 		return nil
 	}
+	var wrapped struct{ Value json.RawMessage } // most results are
+	if err := json.Unmarshal(parts[3], &wrapped); err != nil {
+		return fmt.Errorf("%s: %w", command, err)
+	}
+	if wrapped.Value != nil {
+		parts[3] = wrapped.Value
+	}
 	return json.Unmarshal(parts[3], result)
 }
 
@@ -175,45 +173,4 @@ func (f *firefox) read() ([]byte, error) {
 	message := make([]byte, n)
 	_, err = io.ReadFull(f.in, message)
 	return message, err
-}
-
-// open opens a page in a tab of its own, in front of the others.
-func (f *firefox) open(t *testing.T, url string) *tab {
-	t.Helper()
-	b := &tab{t: t, name: "Firefox " + url, firefox: f, handle: f.first}
-	var opened struct{ Handle string }
-	if err := b.inFirefox(func() error {
-		return f.call("WebDriver:NewWindow", map[string]any{"type": "tab", "focus": true}, &opened)
-	}); err != nil {
-		t.Fatal(err)
-	}
-	b.handle = opened.Handle
-	t.Cleanup(func() {
-		if !b.closed {
-			b.close()
-		}
-	})
-	b.visit(url)
-	return b
-}
-
-// inFirefox runs f with a tab as the one that gets commands.
-func (b *tab) inFirefox(f func() error) error {
-	b.firefox.mu.Lock()
-	defer b.firefox.mu.Unlock()
-	if b.firefox.current != b.handle {
-		if err := b.firefox.call("WebDriver:SwitchToWindow", map[string]any{"handle": b.handle, "focus": false}, nil); err != nil {
-			return err
-		}
-		b.firefox.current = b.handle
-	}
-	return f()
-}
-
-// evalInFirefox returns the value of an expression.
-func evalInFirefox[T any](b *tab, js string) (v T, err error) {
-	err = b.inFirefox(func() error {
-		return b.firefox.call("WebDriver:ExecuteScript", map[string]any{"script": "return " + js, "args": []any{}, "sandbox": nil}, &value[T]{&v})
-	})
-	return v, err
 }

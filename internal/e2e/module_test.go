@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -53,7 +54,13 @@ func overBrowsers(t *testing.T, test func(t *testing.T, open func(t *testing.T, 
 			return b
 		})
 	})
+	overOthers(t, test)
+}
+
+// overOthers runs a test in each browser but Chromium.
+func overOthers(t *testing.T, test func(t *testing.T, open func(t *testing.T, url string) *tab)) {
 	t.Run("Firefox", func(t *testing.T) { test(t, needFirefox(t).open) })
+	t.Run("WebKit", func(t *testing.T) { test(t, needWebKit(t).open) })
 }
 
 // logs waits until the page has been told something, and nothing else.
@@ -129,11 +136,15 @@ func TestModuleWayBack(t *testing.T) {
 		group.Dispatch("", "2")
 		b.do("setTimeout(() => history.back())")
 		b.await(soon, "document.title === 'Module'")
+		want := []string{"open,1,open,2"}
+		if b.driven != nil {
+			// Firefox loads the page again: it keeps none that has a request. WebKit keeps it, and
+			// ends the stream before it says that the page is left.
+			want = append(want, map[string]string{"Firefox": "open", "WebKit": "open,1,error 200,open,2"}[b.driven.name])
+		}
 		eventually(t, soon, func() string {
-			// Firefox loads the page again: it keeps none that has a request.
-			got := eval[string](b, "(window.log ?? []).join()")
-			if got != "open,1,open,2" && (b.firefox == nil || got != "open") {
-				return fmt.Sprintf("%s: got %q, want %q", b.name, got, "open,1,open,2")
+			if got := eval[string](b, "(window.log ?? []).join()"); !slices.Contains(want, got) {
+				return fmt.Sprintf("%s: got %q, want one of %q", b.name, got, want)
 			}
 			return ""
 		})
