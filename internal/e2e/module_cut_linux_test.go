@@ -20,7 +20,7 @@ import (
 // after the cable has been mended, and gets what it missed.
 func TestModuleCutCable(t *testing.T) {
 	const keepAlive = 2 * time.Second
-	overBrowsers(t, func(t *testing.T, open func(*testing.T, string) *tab) {
+	overAll(t, func(t *testing.T, open func(*testing.T, string) *tab) {
 		cable := lay(t, 100+len(t.Name()))
 		group := sse.Set{AcceptOptions: &sse.AcceptOptions{KeepAlive: keepAlive, WriteTimeout: keepAlive}}
 		l := cable.listen()

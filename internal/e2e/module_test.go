@@ -44,7 +44,7 @@ func moduleSite(events http.Handler) http.Handler {
 	return mux
 }
 
-// overBrowsers runs a test in each browser. Their pages are opened by open.
+// overBrowsers runs a test in Chromium and in Firefox. Their pages are opened by open.
 func overBrowsers(t *testing.T, test func(t *testing.T, open func(t *testing.T, url string) *tab)) {
 	t.Run("Chromium", func(t *testing.T) {
 		needChromium(t)
@@ -54,7 +54,13 @@ func overBrowsers(t *testing.T, test func(t *testing.T, open func(t *testing.T, 
 			return b
 		})
 	})
-	overOthers(t, test)
+	t.Run("Firefox", func(t *testing.T) { test(t, needFirefox(t).open) })
+}
+
+// overAll runs a test in each browser.
+func overAll(t *testing.T, test func(t *testing.T, open func(t *testing.T, url string) *tab)) {
+	overBrowsers(t, test)
+	t.Run("WebKit", func(t *testing.T) { test(t, needWebKit(t).open) })
 }
 
 // overOthers runs a test in each browser but Chromium.
@@ -78,7 +84,7 @@ func (b *tab) logs(limit time.Duration, want string) {
 // After a status that ends the browser's own EventSource it tries again, not before the
 // server's Retry-After, and a 204 is the end.
 func TestModuleReconnects(t *testing.T) {
-	overBrowsers(t, func(t *testing.T, open func(*testing.T, string) *tab) {
+	overAll(t, func(t *testing.T, open func(*testing.T, string) *tab) {
 		var status atomic.Int64
 		status.Store(http.StatusOK)
 		refused := make(chan time.Time, 100)
@@ -119,7 +125,7 @@ func TestModuleReconnects(t *testing.T) {
 // A page that was left has no stream, even if the browser keeps it, and has one again when the
 // user is back. It gets what it missed.
 func TestModuleWayBack(t *testing.T) {
-	overBrowsers(t, func(t *testing.T, open func(*testing.T, string) *tab) {
+	overAll(t, func(t *testing.T, open func(*testing.T, string) *tab) {
 		var group sse.Set
 		url := "http://" + startRestartable(t, moduleSite(&group), false).addr
 		b := open(t, url+"/")
@@ -154,7 +160,7 @@ func TestModuleWayBack(t *testing.T) {
 // Several tabs have the same URL's stream at once: Firefox holds a request for a URL back
 // while another one is read, if that can be cached. After a restart all of them have it again.
 func TestModuleInTabs(t *testing.T) {
-	overBrowsers(t, func(t *testing.T, open func(*testing.T, string) *tab) {
+	overAll(t, func(t *testing.T, open func(*testing.T, string) *tab) {
 		group := sse.Set{AcceptOptions: strict}
 		site := startRestartable(t, moduleSite(&group), false)
 		var tabs []*tab
@@ -226,7 +232,7 @@ func TestModuleWithHTMX(t *testing.T) {
 
 // A page of another origin gets a stream, with its cookies, and resumes, all without a preflight.
 func TestModuleCrossOrigin(t *testing.T) {
-	overBrowsers(t, func(t *testing.T, open func(*testing.T, string) *tab) {
+	overAll(t, func(t *testing.T, open func(*testing.T, string) *tab) {
 		group := sse.Set{AcceptOptions: strict}
 		requests := make(chan string, 100)
 		other := startRestartable(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -19,29 +19,35 @@ const (
 // A body that is replaced brings another token: the session of the old one ends, without a
 // grace, and there is one of the new one.
 func TestPresenceBoost(t *testing.T) {
-	for _, page := range []string{"/boost2", "/boost4"} {
-		t.Run(page[1:], func(t *testing.T) {
-			h := openHouse(t)
-			h.page = housePageBoost
-			h.tracker.Grace = time.Hour
-			b, before := h.visit(page)
-			b.do("window.planted = true")
-			for range 3 {
-				b.do("document.getElementById('next').click()")
-				h.awaitPresent(before, false, time.Now(), soon)
-				eventually(t, soon, func() string {
-					h.mu.Lock()
-					defer h.mu.Unlock()
-					if h.session == before || !h.tracker.Present(h.session) || len(h.tracker.Members("house")) != 1 || h.group.Len() != 1 {
-						return fmt.Sprintf("session %v, present %v; %d sessions, %d streams, want 1 each", h.session, h.tracker.Present(h.session), len(h.tracker.Members("house")), h.group.Len())
-					}
-					return ""
-				})
-				before = h.session
+	overBrowsers(t, func(t *testing.T, open func(*testing.T, string) *tab) {
+		for _, page := range []string{"/boost2", "/boost4"} {
+			t.Run(page[1:], func(t *testing.T) { boost(t, open, page) })
+		}
+	})
+}
+
+func boost(t *testing.T, open func(*testing.T, string) *tab, page string) {
+	t.Helper()
+	h := newHouse(t)
+	h.open = open
+	h.page = housePageBoost
+	h.tracker.Grace = time.Hour
+	b, before := h.visit(page)
+	b.do("window.planted = true")
+	for range 3 {
+		b.do("document.getElementById('next').click()")
+		h.awaitPresent(before, false, time.Now(), soon)
+		eventually(t, soon, func() string {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			if h.session == before || !h.tracker.Present(h.session) || len(h.tracker.Members("house")) != 1 || h.group.Len() != 1 {
+				return fmt.Sprintf("session %v, present %v; %d sessions, %d streams, want 1 each", h.session, h.tracker.Present(h.session), len(h.tracker.Members("house")), h.group.Len())
 			}
-			b.await(0, "window.planted === true") // no page was loaded
-			b.visit(h.url("/elsewhere"))
-			h.awaitPresent(before, false, time.Now(), soon)
+			return ""
 		})
+		before = h.session
 	}
+	b.await(0, "window.planted === true") // no page was loaded
+	b.visit(h.url("/elsewhere"))
+	h.awaitPresent(before, false, time.Now(), soon)
 }
