@@ -45,6 +45,7 @@ var roles = map[string]func(config []byte, in *bufio.Scanner, out *output) error
 	"hub":    playHub,
 	"locks":  playLocks,
 	"flood":  playFlood,
+	"crowd":  playCrowd,
 }
 
 func play(role string) int {
