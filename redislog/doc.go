@@ -53,6 +53,9 @@
 //	+xadd +xlen +xrange +xrevrange +xtrim
 //	+hget +hset +hdel +hscan +zadd +zrem +zrange +zrangebyscore +zscore
 //
+// A round trip must take less than half a second: an attempt, for which a connection may have
+// to be made, has 2 s.
+//
 // In a cluster all keys of a space are on one server. To share the load among several
 // servers, use several spaces.
 //
