@@ -180,13 +180,13 @@ func TestSize(t *testing.T) {
 			t.Fatalf("event %d: got %.40q", n, got)
 		}
 	}
+	group.CloseAll()
+	<-decoded // now encoded is complete
 	if got := *encoded / events; got > most {
 		t.Errorf("%d bytes for a page of %d, want %d at most", got, len(page(events)), most)
 	} else {
 		t.Logf("%d bytes for a page of %d", got, len(page(events)))
 	}
-	group.CloseAll()
-	<-decoded
 }
 
 type counter struct {
