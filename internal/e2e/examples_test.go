@@ -69,7 +69,7 @@ func TestExampleLLM(t *testing.T) {
 			asking := open(t, urls[0]+"/")
 			asking.do(`document.querySelector('[name=prompt]').value = Array.from({length: 1000}, (_, i) => i).join(' ')
 				setTimeout(() => document.forms[0].submit())`)
-			const shown = `document.getElementById('answer').textContent`
+			const shown = `(document.getElementById('answer')?.textContent ?? '')`
 			asking.await(soon, `location.pathname !== '/' && `+shown+`.startsWith('0 1 2 3 4 ')`)
 			path := eval[string](asking, `location.pathname`)
 			joining := open(t, other+path)
@@ -99,7 +99,7 @@ func TestExampleProgress(t *testing.T) {
 	url := startExample(t, "progress")
 	watching := open(t, url+"/")
 	watching.do(`setTimeout(() => document.forms[0].submit())`)
-	watching.await(soon, `location.pathname !== '/' && document.querySelector('progress').value > 10`)
+	watching.await(soon, `location.pathname !== '/' && document.querySelector('progress')?.value > 10`)
 	watching.await(patience, `document.getElementById('end').textContent === 'done'`)
 	late := open(t, url+eval[string](watching, `location.pathname`))
 	late.await(soon, `document.getElementById('end').textContent === 'done'`)

@@ -207,28 +207,49 @@ func TestPresenceClose(t *testing.T) {
 func TestPresenceWayBack(t *testing.T) {
 	overPages(t, func(t *testing.T, h *house, page string) {
 		h.tracker.Grace = time.Hour // the page says goodbye
-		b, session := h.visit(page)
-		h.group.Dispatch("", "1")
-		b.await(soon, "document.getElementById('out').textContent === '1'")
-		b.do("window.planted = true")
-		for round, text := range []string{"12", "123", "1234"} {
-			begin := time.Now()
-			b.visit(h.url("/elsewhere"))
-			t.Logf("%s: navigated away: gone after %v", page, h.awaitPresent(session, false, begin, time.Second))
-			eventually(t, soon, h.streams)
-			h.group.Dispatch("", fmt.Sprint(round+2)) // missed
-			begin = time.Now()
-			b.do("setTimeout(() => history.back())")
-			t.Logf("%s: back: present after %v", page, h.awaitPresent(session, true, begin, soon))
-			b.await(soon, "window.planted === true") // it was kept
-			b.await(soon, "document.getElementById('out').textContent === '"+text+"'")
+		for range 5 {
+			if h.wayBack(t, page) {
+				return
+			}
 		}
-		time.Sleep(300 * time.Millisecond) // something more could come
-		b.await(0, "document.getElementById('out').textContent === '1234'")
-		if n := h.connections(); n != 4 {
-			t.Errorf("%d connections: %q", n, h.opened)
-		}
+		t.Error("Chromium has kept the page none of five times")
 	})
+}
+
+// wayBack leaves a page and goes back to it, three times. It reports false if Chromium has
+// not kept the page, which is its own decision, on a busy machine above all.
+func (h *house) wayBack(t *testing.T, page string) (kept bool) {
+	before := h.connections()
+	b, session := h.visit(page)
+	h.group.Dispatch("", "1")
+	b.await(soon, "document.getElementById('out').textContent === '1'")
+	b.do("window.planted = true")
+	for round, text := range []string{"12", "123", "1234"} {
+		begin := time.Now()
+		b.visit(h.url("/elsewhere"))
+		t.Logf("%s: navigated away: gone after %v", page, h.awaitPresent(session, false, begin, time.Second))
+		eventually(t, soon, h.streams)
+		h.group.Dispatch("", fmt.Sprint(round+2)) // missed
+		begin = time.Now()
+		b.do("setTimeout(() => history.back())")
+		t.Logf("%s: back: present after %v", page, h.awaitPresent(session, true, begin, soon))
+		b.await(soon, "location.pathname === '"+page+"' && document.readyState === 'complete'")
+		if !eval[bool](b, "window.planted === true") {
+			t.Logf("%s: not kept", page)
+			if err := chromedp.Cancel(b.ctx); err != nil {
+				t.Fatal(err)
+			}
+			h.awaitPresent(session, false, begin, soon)
+			return false
+		}
+		b.await(soon, "document.getElementById('out').textContent === '"+text+"'")
+	}
+	time.Sleep(300 * time.Millisecond) // something more could come
+	b.await(0, "document.getElementById('out').textContent === '1234'")
+	if n := h.connections() - before; n != 4 {
+		t.Errorf("%d connections: %q", n, h.opened)
+	}
+	return true
 }
 
 // A restart of the server: the page comes back, and so does its session.
