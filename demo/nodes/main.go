@@ -1,6 +1,6 @@
-// Command nodes serves the demo from several processes, its nodes, with a NATS server
-// or a PostgreSQL database between them and a proxy in front. Kill a node to see its pages reconnect to
-// another one.
+// Command nodes serves the demo from several processes, its nodes, with a NATS server or a
+// PostgreSQL database between them and a proxy in front. Kill a node to see its pages
+// reconnect to another one.
 package main
 
 import (
@@ -116,9 +116,13 @@ func (c config) processes() (processes []*process, upstreams []*upstream, err er
 		}
 		u := &upstream{name: string(rune('A' + i)), addr: addr}
 		upstreams = append(upstreams, u)
-		processes = append(processes, &process{upstream: u, started: make(chan struct{}), args: []string{
-			"-node", u.name, "-addr", addr, "-nats", c.nats, "-postgres", c.postgres, "-db", c.db, "-scripts", c.scripts,
-		}})
+		args := []string{"-node", u.name, "-addr", addr, "-scripts", c.scripts} // shown to users: none is empty
+		if c.postgres != "" {
+			args = append(args, "-postgres", c.postgres)
+		} else {
+			args = append(args, "-nats", c.nats, "-db", c.db)
+		}
+		processes = append(processes, &process{upstream: u, started: make(chan struct{}), args: args})
 	}
 	return processes, upstreams, nil
 }
