@@ -167,6 +167,9 @@ func TestHandlerCutOff(t *testing.T) {
 		if status != http.StatusOK {
 			t.Fatalf("got status %d, %+v", status, a)
 		}
+		for !leased(p.tracker) {
+			time.Sleep(time.Millisecond) // fake
+		}
 		saved := false
 		guard := p.table.Guard(cardOf, func(http.ResponseWriter, *http.Request, locks.Lock[int]) { saved = true })
 		save := func() int {
