@@ -20,26 +20,8 @@ type slowLink struct {
 // startSlowLink starts a link to a server. It stops when the test ends, after its clients.
 func startSlowLink(t *testing.T, server string) *slowLink {
 	t.Helper()
-	var config net.ListenConfig
-	l, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &slowLink{addr: l.Addr().String(), server: server}
-	var running sync.WaitGroup
-	running.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			running.Go(func() { s.connect(c.(*net.TCPConn)) })
-		}
-	})
-	t.Cleanup(func() {
-		l.Close()
-		running.Wait()
-	})
+	s := &slowLink{server: server}
+	s.addr = relay(t, s.connect)
 	return s
 }
 

@@ -21,12 +21,20 @@ type tap struct {
 // startTap starts a tap in front of a server. It stops when the test ends.
 func startTap(t *testing.T, server string) *tap {
 	t.Helper()
+	p := &tap{server: server}
+	p.addr = relay(t, p.connect)
+	return p
+}
+
+// relay calls connect for each connection to an address, which it returns, until the test
+// ends.
+func relay(t *testing.T, connect func(*net.TCPConn)) (addr string) {
+	t.Helper()
 	var config net.ListenConfig
 	l, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &tap{addr: l.Addr().String(), server: server}
 	var running sync.WaitGroup
 	running.Go(func() {
 		for {
@@ -34,14 +42,14 @@ func startTap(t *testing.T, server string) *tap {
 			if err != nil {
 				return
 			}
-			running.Go(func() { p.connect(c.(*net.TCPConn)) })
+			running.Go(func() { connect(c.(*net.TCPConn)) })
 		}
 	})
 	t.Cleanup(func() {
 		l.Close()
 		running.Wait()
 	})
-	return p
+	return l.Addr().String()
 }
 
 // connect connects a proxy's connection with the server, until both have closed theirs.
