@@ -152,7 +152,7 @@ func (f fails) RoundTrip(*http.Request) (*http.Response, error) { return nil, f.
 
 // A large page that is sent again with small changes costs its changes.
 func TestSize(t *testing.T) {
-	const events, most = 200, 400
+	const events, most = 200, 200
 	url, sources := serve(t, both, asIs)
 	r, _ := http.NewRequestWithContext(t.Context(), "GET", url, nil)
 	r.Header.Set("Accept-Encoding", "zstd")
