@@ -25,7 +25,7 @@ fi
 base=$(cd -P "$base" && pwd)
 cp internal/bench/go.mod bin/baseline.mod
 cp internal/bench/go.sum bin/baseline.sum
-for module in "" /natslog /redislog /pglog; do
+for module in "" /natslog /redislog /pglog /zstd; do
 	go mod edit -replace "example.org/sse$module=$base$module" bin/baseline.mod
 done
 go -C internal/bench build -mod=mod -modfile ../../bin/baseline.mod -o ../../bin/bench-baseline .

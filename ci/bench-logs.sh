@@ -18,7 +18,7 @@ go -C internal/bench build -o ../../bin/bench .
 results=bin/logs.json # kept to write the report again
 if [ -n "${FULL:-}" ]; then
 	bin/bench logs --full --json "$results" --command "make bench-logs FULL=1${*:+ ARGS='$*'}" "$@"
-	bin/bench logs-report "$results"
+	bin/bench report "$results"
 else
 	bin/bench logs --json "$results" --command "make bench-logs${*:+ ARGS='$*'}" "$@"
 fi

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 #
 # Measures the library, other packages and bare writes, and prints the results.
-# With FULL=1 it takes about twenty minutes, and the results replace those in
+# With FULL=1 it takes about half an hour, and the results replace those in
 # BENCHMARKS.md and docs/bench/: run nothing else meanwhile. Otherwise it takes two
-# minutes, which suffices to try a change. The figures of compressed pages are printed
-# only, and not with arguments unless FULL is set.
+# minutes, which suffices to try a change. Compressed pages are not measured with
+# arguments, which are for the other figures.
 #
 # Usage: ci/bench-rivals.sh [--subjects loop,detached …]   (--help lists all flags)
 set -euo pipefail
@@ -16,13 +16,12 @@ if [ "$(uname)" != Linux ]; then
 fi
 mkdir -p bin
 go -C internal/bench build -o ../../bin/bench .
-results=bin/rivals.json # kept to write the report again
-go -C internal/bench build -o ../../bin/compression ./compression
+results=bin/rivals.json pages=bin/pages.json # kept to write the report again
+full=() command="make bench-rivals"
+[ -z "${FULL:-}" ] || full=(--full) command+=" FULL=1"
+bin/bench run "${full[@]}" --json "$results" --command "$command${*:+ ARGS='$*'}" "$@"
+[ $# -gt 0 ] || bin/bench pages "${full[@]}" --json "$pages" --command "$command"
 if [ -n "${FULL:-}" ]; then
-	bin/bench run --full --json "$results" --command "make bench-rivals FULL=1${*:+ ARGS='$*'}" "$@"
 	bin/bench report "$results"
-	bin/compression -full
-else
-	bin/bench run --json "$results" --command "make bench-rivals${*:+ ARGS='$*'}" "$@"
-	[ $# -gt 0 ] || bin/compression
+	[ $# -gt 0 ] || bin/bench report "$pages"
 fi

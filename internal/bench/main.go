@@ -18,6 +18,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"example.org/sse/internal/bench/logs"
+	"example.org/sse/internal/bench/pages"
 	"example.org/sse/internal/bench/process"
 	"example.org/sse/internal/bench/report"
 	"example.org/sse/internal/bench/rivals"
@@ -27,11 +28,16 @@ import (
 type commands struct {
 	Run    runCommand    `cmd:"" help:"Measure servers, each in its own process."`
 	Logs   logsCommand   `cmd:"" help:"Measure the cost of a log that processes share, and all clients reconnecting at once."`
+	Pages  pagesCommand  `cmd:"" help:"Measure compressed streams."`
 	Report reportCommand `cmd:"" help:"Write the tables and plots of results into a file."`
 }
 
 func main() {
-	process.Play(map[string]any{"server": new(rivals.Server), "node": new(logs.Node), "nats": new(logs.NATS)})
+	process.Play(map[string]any{
+		"server": new(rivals.Server),
+		"node":   new(logs.Node), "nats": new(logs.NATS),
+		"pages": new(pages.Server), "readers": new(pages.Clients),
+	})
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	k := kong.Parse(new(commands),
@@ -42,6 +48,7 @@ func main() {
 			"subjects": strings.Join(subject.Names(), ", "),
 			"measures": strings.Join(rivals.Measures, ", "),
 			"logs":     strings.Join(logs.Names(), "; "),
+			"pages":    strings.Join(pages.Names(), "; "),
 		},
 		kong.BindTo(ctx, (*context.Context)(nil)))
 	k.FatalIfErrorf(k.Run())
@@ -51,8 +58,8 @@ func main() {
 // Full the long one.
 type common struct {
 	Full    bool          `help:"The form whose results are published. The short one, of a minute or two, is for trying a change."`
-	Repeats int           `help:"Number of rounds. [1; full or baseline: 3]"`
-	For     time.Duration `help:"How long events are dispatched. [2s; logs: 1s, full: 2s; baseline: 500ms, ten times]"`
+	Repeats int           `help:"Number of rounds. [1; full or baseline: 3; pages: 3, full: 15]"`
+	For     time.Duration `help:"How long events are dispatched. [2s; logs: 1s, full: 2s; baseline: 500ms, ten times; pages: 200ms, full: 600ms]"`
 	JSON    string        `help:"The file for the results." name:"json" type:"path"`
 	Command string        `help:"The command that the report names. [this one]"`
 }
@@ -169,6 +176,32 @@ func (c *logsCommand) Run(ctx context.Context) error {
 		p.Engines = append(p.Engines, e)
 	}
 	return c.measure(ctx, "logs", p)
+}
+
+type pagesCommand struct {
+	common   `embed:""`
+	Subjects []string `help:"What to measure, of ${pages}; separated by semicolons. [all to 100 streams, and identity, gzip and zstd to more]" sep:";"`
+	Streams  []int    `help:"How many streams get the events. [100; full: 100,1000,8000]"`
+	Sizes    []int    `help:"Bytes of data in an event. [20000,59000; full, to more than 100 streams: 223,742,39000]"`
+}
+
+// Run measures.
+func (c *pagesCommand) Run(ctx context.Context) error {
+	p := pages.Plan{Rounds: cmp.Or(c.Repeats, 3), For: cmp.Or(c.For, 200*time.Millisecond)}
+	streams := []int{100}
+	if c.Full {
+		p.Rounds, p.For = cmp.Or(c.Repeats, 15), cmp.Or(c.For, 600*time.Millisecond)
+		streams = []int{100, 1000, 8000}
+	}
+	for _, n := range or(c.Streams, streams) {
+		a := pages.Audience{Measure: "pages", Streams: n, Sizes: []int{20_000, 59_000}}
+		if n > 100 { // a compressor for each would need gigabytes
+			a.Measure, a.Sizes, a.Subjects = "shared", []int{223, 742, 39_000}, []string{"identity", "gzip", "zstd"}
+		}
+		a.Sizes, a.Subjects = or(c.Sizes, a.Sizes), or(c.Subjects, a.Subjects)
+		p.Audiences = append(p.Audiences, a)
+	}
+	return c.measure(ctx, "pages", p)
 }
 
 func or[E any](flag, otherwise []E) []E {

@@ -70,7 +70,7 @@ func title(noun string, k Key) string {
 	case k.Size >= 1<<10 && k.Size%(1<<10) == 0:
 		text += fmt.Sprintf(", %d KiB", k.Size>>10)
 	case k.Size > 0:
-		text += fmt.Sprintf(", %d B", k.Size)
+		text += english.Sprintf(", %d B", k.Size)
 	}
 	return text
 }

@@ -1,12 +1,13 @@
 //go:build linux
 
-package main
+package pages
 
 import (
 	"context"
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -18,19 +19,32 @@ import (
 	"example.org/sse/zstd"
 )
 
-// subjects are what is measured, and the coding for which a client asks.
-var subjects = []struct {
+// A subject is what is measured, and the coding for which its clients ask.
+type subject struct {
 	name, coding string
-	rival        bool
+	ours         bool
 	start        func() (http.Handler, func(page string))
-}{
-	{"identity", "identity", false, ours()},
-	{"gzip", "gzip", false, ours(sse.Gzip())},
-	{"zstd", "zstd", false, ours(zstd.Coding())},
-	{"datastar identity", "identity", true, startDatastar},
-	{"datastar gzip", "gzip", true, startDatastar},
-	{"datastar zstd", "zstd", true, startDatastar},
-	{"datastar brotli", "br", true, startDatastar},
+}
+
+var subjects = []subject{
+	{base, "identity", true, ours()},
+	{"gzip", "gzip", true, ours(sse.Gzip())},
+	{"zstd", "zstd", true, ours(zstd.Coding())},
+	{"datastar", "identity", false, startDatastar},
+	{"datastar, gzip", "gzip", false, startDatastar},
+	{"datastar, zstd", "zstd", false, startDatastar},
+	{"datastar, brotli", "br", false, startDatastar},
+}
+
+// base is the subject that ratios are to.
+const base = "identity"
+
+// Names returns the names of all subjects.
+func Names() (names []string) {
+	for _, s := range subjects {
+		names = append(names, s.name)
+	}
+	return names
 }
 
 func ours(codings ...sse.Coding) func() (http.Handler, func(string)) {
@@ -82,8 +96,12 @@ type Server struct {
 	sent     int
 }
 
-// Start starts a subject and returns its address.
-func (s *Server) Start(subject int, addr *string) error {
+// Start starts the subject with that name and returns its address.
+func (s *Server) Start(name string, addr *string) error {
+	i := slices.Index(Names(), name)
+	if i < 0 {
+		return fmt.Errorf("unknown subject %q", name)
+	}
 	if err := process.RaiseFileLimit(0); err != nil {
 		return err
 	}
@@ -92,20 +110,20 @@ func (s *Server) Start(subject int, addr *string) error {
 		return err
 	}
 	var handler http.Handler
-	handler, s.dispatch = subjects[subject].start()
+	handler, s.dispatch = subjects[i].start()
 	go http.Serve(sse.Listener(l), handler) //nolint:errcheck,gosec // the process is killed
 	*addr = l.Addr().String()
 	return nil
 }
 
-// Pages are so many events.
-type Pages struct {
+// Events are what Dispatch dispatches.
+type Events struct {
 	Size, Count int
 	Pause       time.Duration // after each
 }
 
 // Dispatch dispatches pages.
-func (s *Server) Dispatch(p Pages, _ *process.None) error { //nolint:unparam // package rpc wants an error
+func (s *Server) Dispatch(p Events, _ *process.None) error { //nolint:unparam // package rpc wants an error
 	for range p.Count {
 		s.sent++
 		s.dispatch(page(p.Size, s.sent))
