@@ -123,7 +123,7 @@ type Events struct {
 }
 
 // Dispatch dispatches pages.
-func (s *Server) Dispatch(p Events, _ *process.None) error { //nolint:unparam // package rpc wants an error
+func (s *Server) Dispatch(p Events, _ *process.None) error {
 	for range p.Count {
 		s.sent++
 		s.dispatch(page(p.Size, s.sent))
