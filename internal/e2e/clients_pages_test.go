@@ -66,7 +66,8 @@ const htmx4Page = `<script src=/modules/htmx.org/dist/htmx.min.js></script>
 <div hx-sse:connect=/events hx-target=#list hx-swap=beforeend></div>`
 
 // Pages' clients show each event once, and nothing else: no comment and no
-// reconnection time. After a restart they reconnect, and resume.
+// reconnection time. After a restart they reconnect, and resume. It is the same if the
+// streams are compressed.
 func TestPageClients(t *testing.T) {
 	tests := []struct {
 		name, page string
@@ -81,12 +82,15 @@ func TestPageClients(t *testing.T) {
 		{"Datastar", datastarPage, datastarItem, "location.reload()", 0, nil},
 		{"htmx 4", htmx4Page, item, "", 1, []string{"Failed to fetch"}},
 	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
+	for i := range 2 * len(tests) {
+		test, coding := tests[i/2], []sse.Coding{{}, sse.Gzip()}[i%2]
+		t.Run(test.name+"/"+coding.String(), func(t *testing.T) {
 			t.Parallel()
 			needChromium(t)
 			needPackages(t)
-			group := sse.Set{AcceptOptions: strict}
+			options := *strict
+			options.Compress = []sse.Coding{coding}
+			group := sse.Set{AcceptOptions: &options}
 			site := startRestartable(t, pagesOf(test.page, &group), false)
 			b := open(t, "http://"+site.addr)
 			b.expect("ERR_CONNECTION_REFUSED")
