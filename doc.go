@@ -166,7 +166,8 @@
 //
 // Detaching changes what net/http and middleware can promise: the handler returns
 // while its response goes on, and the request's context ends. So it is enabled by
-// whoever runs the server, with [ListenAndServe] or [Listener], and never otherwise.
+// whoever runs the server, with [ListenAndServe], [ServeListener] or [Listener], and never
+// otherwise.
 // It works on Linux, over HTTP/1.1 without TLS, for example behind a proxy that
 // terminates TLS. Elsewhere Serve waits; [ReadStats] counts both kinds, and the
 // reasons. The response of a stream that may be detached says "Connection: close".
@@ -186,8 +187,8 @@
 // at most. Shutdown waits for streams whose handlers wait, as for all handlers, and
 // for detached ones, since a [Listener] makes it wait. A handler that waits for
 // something other than its stream delays a shutdown, unless it stops when the stream
-// ends; see [Accept]. [ListenAndServe] calls Shutdown on SIGTERM and interrupt, for
-// programs that do not handle signals.
+// ends; see [Accept]. [ListenAndServe] and [ServeListener] call Shutdown on SIGTERM and
+// interrupt, for programs that do not handle signals.
 //
 // htmx 4 takes a reconnection time only from a block with data or event: the Retry of
 // [AcceptOptions], with the first event, but not a shutdown's. It reconnects after that

@@ -16,7 +16,7 @@ import (
 	"example.org/sse/internal/stream"
 )
 
-// shutdownTimeout is how long ListenAndServe waits for requests in progress: longer
+// shutdownTimeout is how long ServeListener waits for requests in progress: longer
 // than the streams take, shorter than what usually sends the signal is willing to
 // wait.
 const shutdownTimeout = 2 * stream.DrainTimeout
@@ -30,18 +30,24 @@ const shutdownTimeout = 2 * stream.DrainTimeout
 // It listens at srv.Addr, with [Listener], and serves TLS if srv.TLSConfig has a
 // certificate. Limits and gauges that count connections or handlers do not count
 // detached streams; see there. It returns nil after a complete shutdown, the error of
-// [http.Server.Shutdown] after an incomplete one, or an error of listening. It is
-// the only function of this package that handles signals; a program that calls
-// srv.Shutdown itself does not need it.
+// [http.Server.Shutdown] after an incomplete one, or an error of listening. It and
+// [ServeListener] are the only functions of this package that handle signals; a program
+// that calls srv.Shutdown itself does not need them.
 func ListenAndServe(ctx context.Context, srv *http.Server) error {
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	var spare spareConns
-	spare.watch(srv)
 	l, err := net.Listen("tcp", address(srv))
 	if err != nil {
 		return err
 	}
+	return ServeListener(ctx, srv, l)
+}
+
+// ServeListener is [ListenAndServe] with a listener that the program has opened or was
+// given, for example by systemd. It does not use srv.Addr, and closes the listener.
+func ServeListener(ctx context.Context, srv *http.Server, l net.Listener) error {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	var spare spareConns
+	spare.watch(srv)
 	served := make(chan error, 1)
 	go func() { served <- serve(srv, Listener(l)) }()
 	select {
@@ -55,7 +61,7 @@ func ListenAndServe(ctx context.Context, srv *http.Server) error {
 	closing, done := context.WithCancel(grace)
 	var running sync.WaitGroup
 	running.Go(func() { spare.close(closing) })
-	err = srv.Shutdown(grace)
+	err := srv.Shutdown(grace)
 	done()
 	running.Wait()
 	if err != nil {
@@ -110,8 +116,12 @@ func hasCertificate(srv *http.Server) bool {
 //
 // A listener around it must not limit or count connections by what they transfer:
 // streams on connections that are wrapped are not detached. A connection that it
-// accepts has the method NetConn, which returns that of l.
+// accepts has the method NetConn, which returns that of l. If l is from Listener itself,
+// it is returned.
 func Listener(l net.Listener) net.Listener {
+	if own, ok := l.(*listen.Listener); ok {
+		return own
+	}
 	return &listen.Listener{Listener: l, Drain: new(stream.Drain), Patience: stream.DrainTimeout}
 }
 

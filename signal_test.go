@@ -133,6 +133,40 @@ func TestListenAndServe(t *testing.T) {
 	}
 }
 
+// A listener that the program has opened is served and closed, and detaches streams even if it
+// is from Listener already.
+func TestServeListener(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		wrap func(net.Listener) net.Listener
+	}{{"plain", func(l net.Listener) net.Listener { return l }}, {"from Listener", sse.Listener}} {
+		t.Run(tt.name, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var group sse.Set
+			ctx, cancel := context.WithCancel(t.Context())
+			ended, before := make(chan error), sse.ReadStats().Detached
+			srv := &http.Server{Addr: "not.used.invalid:80", Handler: &group}
+			go func() { ended <- sse.ServeListener(ctx, srv, tt.wrap(l)) }()
+			site := &site{t: t, client: &http.Client{Transport: new(http.Transport)}}
+			st := site.openURL("http://" + l.Addr().String())
+			if runtime.GOOS == "linux" {
+				eventually(t, 5*time.Second, "it is detached", func() bool { return sse.ReadStats().Detached == before+1 })
+			}
+			cancel()
+			st.wantEnd()
+			if err := <-ended; err != nil {
+				t.Errorf("ServeListener: got %v, want no error", err)
+			}
+			if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("Accept: got error %v, want %v", err, net.ErrClosed)
+			}
+		})
+	}
+}
+
 type process struct {
 	*site
 	cmd    *exec.Cmd

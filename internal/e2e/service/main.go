@@ -4,14 +4,10 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"log"
 	"net"
 	"net/http"
 	"os"
-	"os/signal"
-	"syscall"
-	"time"
 
 	"example.org/sse"
 )
@@ -29,21 +25,10 @@ func main() {
 	})
 
 	l, err := listen()
-	if err != nil {
-		log.Fatal(err)
+	if err == nil {
+		err = sse.ServeListener(context.Background(), new(http.Server), l)
 	}
-	leaving, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	defer stop()
-	srv := new(http.Server)
-	go func() {
-		if err := srv.Serve(sse.Listener(l)); !errors.Is(err, http.ErrServerClosed) {
-			log.Fatal(err)
-		}
-	}()
-	<-leaving.Done()
-	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	if err := srv.Shutdown(grace); err != nil {
+	if err != nil {
 		log.Fatal(err)
 	}
 }
