@@ -3,9 +3,11 @@ package e2e
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -199,5 +201,31 @@ func TestExampleRoles(t *testing.T) {
 	pages[bob] = [2]string{"", "bob fish 12"}
 	for tab, want := range pages {
 		tab.await(soon, shown+` === '`+want[1]+`'`)
+	}
+}
+
+// A dashboard's page shows numbers and a line for each, which change; a page that is opened
+// later changes the number of streams in both, and that which Prometheus gets.
+func TestExampleDashboard(t *testing.T) {
+	needChromium(t)
+	url := startExample(t, "dashboard")
+	tabs := []*tab{open(t, url+"/")}
+	tabs[0].await(soon, `document.querySelector('#streams output').textContent === '1.0'`)
+	tabs = append(tabs, open(t, url+"/"))
+	for _, tab := range tabs {
+		tab.await(soon, `document.querySelector('#streams output').textContent === '2.0'`)
+		tab.await(soon, `[...document.querySelectorAll('polyline')].every(p => p.points.length > 1)`)
+		if got := eval[int](tab, `document.querySelectorAll('output').length`); got != 5 {
+			t.Errorf("%s shows %d numbers, want 5", tab.name, got)
+		}
+	}
+	response, err := http.Get(url + "/metrics") //nolint:noctx // on loopback
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if want := `sse_streams{kind="detached"} 2`; err != nil || !strings.Contains(string(body), want) {
+		t.Errorf("no %s in\n%s, error %v", want, body, err)
 	}
 }
