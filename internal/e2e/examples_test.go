@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/chromedp/chromedp"
 )
 
 // startExample starts a program of the examples, as its reader would, and returns its
@@ -113,21 +115,37 @@ func TestExampleProgress(t *testing.T) {
 	}
 }
 
-// Three tabs of a user show the same notifications, whichever of them has changed
-// something.
+// Three tabs of a user show the same notifications, whichever of them has changed something,
+// until the user logs out in one of them.
 func TestExampleNotifications(t *testing.T) {
 	needChromium(t)
-	url := startExample(t, "notifications") + "/?user=ann"
-	tabs := []*tab{open(t, url), open(t, url), open(t, url)}
-	for _, text := range []string{"one", "two"} {
-		tabs[0].do(`document.querySelector('[name=text]').value = '` + text + `'; document.getElementById('form').requestSubmit()`)
+	url := startExample(t, "notifications") + "/"
+	first := open(t, url, chromedp.WithNewBrowserContext()) // with cookies of its own
+	first.await(soon, `!document.getElementById('login').hidden`)
+	first.do(`document.querySelector('[name=user]').value = 'ann'; document.getElementById('login').requestSubmit()`)
+	first.await(soon, `document.getElementById('inbox')?.hidden === false`)
+	tabs := []*tab{first, openBeside(t, first, url), openBeside(t, first, url)}
+	const list = `[...document.querySelectorAll('#notes li')].map(li => li.firstChild.data.trim()).join()`
+	for _, tab := range tabs {
+		tab.await(soon, `document.getElementById('inbox')?.hidden === false`)
+	}
+	for i, want := range []string{"one", "one,two"} {
+		text := []string{"one", "two"}[i]
+		first.do(`document.querySelector('[name=to]').value = 'ann'; document.querySelector('[name=text]').value = '` +
+			text + `'; document.getElementById('send').requestSubmit()`)
 		for _, tab := range tabs {
-			tab.await(soon, `document.getElementById('notes').textContent.includes('`+text+`')`)
+			tab.await(soon, list+` === '`+want+`'`)
 		}
 	}
-	tabs[1].do(`document.querySelector('#note-1 button').click()`)
-	for _, tab := range append(tabs, open(t, url)) {
-		tab.await(soon, `document.getElementById('notes').children.length === 1 && !!document.getElementById('note-2')`)
+	tabs[1].do(`document.querySelector('#notes button').click()`)
+	tabs = append(tabs, openBeside(t, first, url))
+	for _, tab := range tabs {
+		tab.await(soon, list+` === 'two'`)
+		tab.expect("401")
+	}
+	tabs[2].do(`document.getElementById('logout').click()`)
+	for _, tab := range tabs {
+		tab.await(10*time.Second, `document.getElementById('inbox').hidden && !document.getElementById('login').hidden`)
 	}
 }
 
