@@ -161,7 +161,7 @@
 //	go test -run '^$' -bench 'Connect|Memory' -benchmem ./presence
 //
 // With a store, and three processes in one, it takes 10 µs until all three know the
-// session, and 2 KB in the three and the store together:
+// session, and 2.5 KB in the three and the store together:
 //
 //	go test -run '^$' -bench Shared ./presence
 package presence

@@ -8,6 +8,7 @@ import (
 	"flag"
 	"html/template"
 	"log"
+	"math"
 	"net/http"
 	"runtime/metrics"
 	"strconv"
@@ -60,7 +61,7 @@ func measure(name string, unit float64) func() float64 {
 }
 
 func (m meter) event() sse.Event {
-	return sse.Event{Type: m.Type, Data: strconv.FormatFloat(m.read(), 'f', 1, 64)}
+	return sse.Event{Type: m.Type, Data: strconv.FormatFloat(math.Round(m.read()*10)/10, 'f', -1, 64)}
 }
 
 // routes returns the program's handlers. At each tick the page gets all numbers.

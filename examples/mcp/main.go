@@ -1,5 +1,7 @@
 // Mcp serves the Model Context Protocol over Streamable HTTP. The answer to a call is
-// kept in a log: a client that lost it resumes in any process, even a newer one.
+// kept in a log: a client that lost it resumes in any process, even a newer one. The server
+// is a small one of its own, since that of the official SDK has its sessions in memory: it
+// resumes answers only in the process that had the session, and without sessions none.
 package main
 
 import (

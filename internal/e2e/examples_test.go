@@ -228,10 +228,10 @@ func TestExampleDashboard(t *testing.T) {
 	needChromium(t)
 	url := startExample(t, "dashboard")
 	tabs := []*tab{open(t, url+"/")}
-	tabs[0].await(soon, `document.querySelector('#streams output').textContent === '1.0'`)
+	tabs[0].await(soon, `document.querySelector('#streams output').textContent === '1'`)
 	tabs = append(tabs, open(t, url+"/"))
 	for _, tab := range tabs {
-		tab.await(soon, `document.querySelector('#streams output').textContent === '2.0'`)
+		tab.await(soon, `document.querySelector('#streams output').textContent === '2'`)
 		tab.await(soon, `[...document.querySelectorAll('polyline')].every(p => p.points.length > 1)`)
 		if got := eval[int](tab, `document.querySelectorAll('output').length`); got != 5 {
 			t.Errorf("%s shows %d numbers, want 5", tab.name, got)
