@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"log"
 	"net/http"
 
@@ -14,8 +15,10 @@ import (
 )
 
 func main() {
+	addr := flag.String("addr", "localhost:8080", "address to listen on")
+	flag.Parse()
 	// Not Echo.Start, which does not detach streams.
-	srv := &http.Server{Addr: "localhost:8080", Handler: routes(new(sse.Set), app.Parrot)}
+	srv := &http.Server{Addr: *addr, Handler: routes(new(sse.Set), app.Parrot)}
 	if err := sse.ListenAndServe(context.Background(), srv); err != nil {
 		log.Fatal(err)
 	}

@@ -7,6 +7,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"log"
 	"net"
 	"net/http"
@@ -22,10 +23,12 @@ import (
 )
 
 func main() {
+	addr := flag.String("addr", "localhost:8080", "address to listen on")
+	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	a := routes(new(sse.Set), app.Parrot, &sse.AcceptOptions{KeepAlive: 10 * time.Second})
-	if err := a.Listen("localhost:8080", fiber.ListenConfig{GracefulContext: ctx}); err != nil {
+	if err := a.Listen(*addr, fiber.ListenConfig{GracefulContext: ctx}); err != nil {
 		log.Fatal(err)
 	}
 }

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"log"
 	"net/http"
 
@@ -13,8 +14,10 @@ import (
 )
 
 func main() {
+	addr := flag.String("addr", "localhost:8080", "address to listen on")
+	flag.Parse()
 	// Not Engine.Run, which neither detaches streams nor shuts down.
-	srv := &http.Server{Addr: "localhost:8080", Handler: routes(new(sse.Set), app.Parrot)}
+	srv := &http.Server{Addr: *addr, Handler: routes(new(sse.Set), app.Parrot)}
 	if err := sse.ListenAndServe(context.Background(), srv); err != nil {
 		log.Fatal(err)
 	}

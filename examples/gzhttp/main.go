@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"log"
 	"net/http"
 
@@ -13,7 +14,9 @@ import (
 )
 
 func main() {
-	srv := &http.Server{Addr: "localhost:8080", Handler: routes(new(sse.Set), app.Parrot)}
+	addr := flag.String("addr", "localhost:8080", "address to listen on")
+	flag.Parse()
+	srv := &http.Server{Addr: *addr, Handler: routes(new(sse.Set), app.Parrot)}
 	if err := sse.ListenAndServe(context.Background(), srv); err != nil {
 		log.Fatal(err)
 	}
