@@ -34,6 +34,8 @@ const shutdownTimeout = 2 * stream.DrainTimeout
 // [ServeListener] are the only functions of this package that handle signals; a program
 // that calls srv.Shutdown itself does not need them.
 func ListenAndServe(ctx context.Context, srv *http.Server) error {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM) // before anybody can connect
+	defer stop()
 	l, err := net.Listen("tcp", address(srv))
 	if err != nil {
 		return err
