@@ -18,7 +18,7 @@ type doctorCommand struct {
 
 // Help documents the requests, and the exit codes.
 func (*doctorCommand) Help() string {
-	return `Doctor requests the stream as a browser does, watches it, and requests it again with the id of an event, and with HEAD and OPTIONS. With --data, or a method except GET, it only makes that request, and OPTIONS. It marks each finding (✓ good, ! consider, ✗ broken) and says how to fix it.
+	return `Doctor requests the stream as a browser does, watches it, and requests it again with the id of an event, with another Accept-Encoding if it is compressed, and with HEAD and OPTIONS. With --data, or a method except GET, it only makes that request, and OPTIONS. It marks each finding (✓ good, ! consider, ✗ broken) and says how to fix it.
 
 Exit codes: 0 if nothing is broken, 1 if something is, 2 if the command line is invalid.` + helpOfRequests
 }

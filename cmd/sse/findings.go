@@ -51,6 +51,9 @@ func (x *examiner) findAnswer(d *diagnosis, o *observation) bool {
 	case o.response.StatusCode != http.StatusOK:
 		d.add("answer", broken, fmt.Sprintf("%s; the body begins with %.100q", status, o.start),
 			"With any status except 200 a browser gives up for good, also when it reconnects. Check the path, and whether the stream needs credentials (-H 'Authorization: …').")
+	case isStream(o.response) && isEncoded(o.response):
+		d.add("answer", broken, fmt.Sprintf("%s with Content-Encoding %q, which was not asked for", status, o.meter.compression().Coding),
+			"A client that has not asked for a coding fails, or takes the bytes for events. "+x.fixCompression(o.response.Header))
 	case !isStream(o.response):
 		d.add("answer", broken, fmt.Sprintf("%s with Content-Type %q; the body begins with %.100q", status, kind, o.start),
 			"With any Content-Type except text/event-stream a browser gives up for good, and so does Chromium with a charset except utf-8. A page may come from a login, or from an application that answers every path.")
@@ -60,8 +63,11 @@ func (x *examiner) findAnswer(d *diagnosis, o *observation) bool {
 	if len(names) > 0 {
 		d.add("proxies", fine, strings.Join(names, ", "), "")
 	}
-	return isStream(o.response)
+	return isStream(o.response) && !isEncoded(o.response)
 }
+
+// isEncoded reports whether a response is in a coding that was not undone.
+func isEncoded(r *http.Response) bool { return codingOf(r) != "" }
 
 func findProtocol(d *diagnosis, o *observation) {
 	if o.response.ProtoMajor >= 2 {
@@ -76,12 +82,12 @@ func findProtocol(d *diagnosis, o *observation) {
 func (x *examiner) findDelivery(d *diagnosis, o *observation) {
 	fix := x.fixBuffering()
 	i, b := o.buffered()
-	switch encoding := o.response.Header.Get("Content-Encoding"); {
+	switch c := o.meter.compression(); {
 	case len(o.bursts) == 0:
 		d.add("delivery", minor, fmt.Sprintf("the head arrived after %s, then no byte for %s", short(o.head), short(o.lasted-o.head)),
 			"Firefox fires open only at the first byte: send a comment with the head. If the server did send something, it is being held back: "+fix)
-	case encoding != "" && o.events+o.comments == 0 && o.timedOut:
-		d.add("delivery", broken, fmt.Sprintf("%d compressed bytes that cannot be decoded yet", o.bytes),
+	case c.Coding != "" && o.events+o.comments == 0 && o.timedOut:
+		d.add("delivery", broken, fmt.Sprintf("%d compressed bytes that cannot be decoded yet", c.Sent),
 			"The compressor does not flush after each event. "+x.fixCompression(o.response.Header))
 	case i == 0:
 		d.add("delivery", broken, fmt.Sprintf("nothing for %s, then %d events at once: something holds them back", short(b.after), b.events), fix)
@@ -128,18 +134,60 @@ func (x *examiner) findHeaders(d *diagnosis, o *observation) {
 // findCompression reports how the stream is compressed, and what that saves.
 func (x *examiner) findCompression(d *diagnosis, o *observation) {
 	const enough = 4 << 10 // bytes, to conclude that nothing is saved
-	encoding, s := o.response.Header.Get("Content-Encoding"), x.server()
-	switch saved := 100 - 100*o.bytes/max(o.decoded, 1); {
-	case encoding == "":
+	c, s := o.meter.compression(), x.server()
+	switch {
+	case c.Coding == "":
 		d.add("compression", fine, "none", "")
-	case o.decoded == 0 || s != nil && s.compression != "" && !o.byGo:
-		d.add("compression", minor, encoding, "This works only if the server and every proxy flush after each event. "+x.fixCompression(o.response.Header))
-	case saved <= 0 && o.decoded > enough:
-		d.add("compression", minor, fmt.Sprintf("%s, which saves nothing: %d bytes instead of %d", encoding, o.bytes, o.decoded),
+	case c.Decoded == 0 || s != nil && s.compression != "" && !o.byGo && c.Coding == "gzip":
+		d.add("compression", minor, c.Coding, "This works only if the server and every proxy flush after each event. "+x.fixCompression(o.response.Header))
+	case c.saved() <= 0 && c.Decoded > enough:
+		d.add("compression", minor, c.String(),
 			"Compression is worth it for events that resemble those before. In Go, package sse compresses what is dispatched to a Set, and not what is dispatched to one client.")
 	default:
-		d.add("compression", fine, fmt.Sprintf("%s, which saves %d %%: %d bytes instead of %d", encoding, max(saved, 0), o.bytes, o.decoded), "")
+		seen, fix := x.otherCoding(c.Coding)
+		l := fine
+		if fix != "" {
+			l = minor
+		}
+		d.add("compression", l, c.String()+seen, fix)
 	}
+}
+
+// otherCoding returns what the server does if it is offered the other coding alone.
+func (x *examiner) otherCoding(coding string) (seen, fix string) {
+	if x.target.accept != "" || !x.target.get() {
+		return "", ""
+	}
+	other := "gzip"
+	if coding == other {
+		other = "zstd"
+	}
+	switch got := x.codingFor(other); {
+	case got == other && other == "gzip":
+		return "; clients without zstd get gzip", ""
+	case got == other:
+		return "; clients without gzip get zstd", "Clients that accept both get gzip. For pages of more than 32 KB, which its window does not hold, put zstd first."
+	case other == "gzip":
+		return "; clients without zstd get no compression", "WebKit, and browsers over plain HTTP, accept gzip and not zstd: offer both."
+	}
+	return "; no zstd", ""
+}
+
+// codingFor returns the coding of the stream for a client that accepts only that one.
+func (x *examiner) codingFor(accept string) string {
+	ctx, cancel := context.WithTimeout(x.ctx, min(x.wait, delayLimit))
+	defer cancel()
+	r, err := x.target.request(ctx, x.target.method)
+	if err != nil {
+		return ""
+	}
+	r.Header.Set("Accept-Encoding", accept)
+	response, err := x.target.http.Do(r)
+	if err != nil {
+		return ""
+	}
+	defer response.Body.Close()
+	return codingOf(response)
 }
 
 // findKeepAlive reports whether a silent stream stays open.

@@ -2,10 +2,14 @@ module example.org/sse/cmd/sse
 
 go 1.26.0
 
-replace example.org/sse => ../..
+replace (
+	example.org/sse => ../..
+	example.org/sse/zstd => ../../zstd
+)
 
 require (
 	example.org/sse v0.0.0-00010101000000-000000000000
+	example.org/sse/zstd v0.0.0-00010101000000-000000000000
 	github.com/HdrHistogram/hdrhistogram-go v1.4.0
 	github.com/alecthomas/kong v1.17.0
 	github.com/fatih/color v1.19.0
@@ -15,6 +19,7 @@ require (
 )
 
 require (
+	github.com/klauspost/compress v1.20.4 // indirect
 	github.com/mattn/go-colorable v0.1.16 // indirect
 	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/mitchellh/colorstring v0.0.0-20190213212951-d06e56a500db // indirect

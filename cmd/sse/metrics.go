@@ -36,6 +36,8 @@ type metrics struct {
 	gaps       map[gap]int64
 	positions  map[string]map[uint64]struct{} // by epoch; of this library's ids only
 	lasted     time.Duration
+
+	compression compression // of all streams
 }
 
 func newMetrics(timeField string) *metrics {

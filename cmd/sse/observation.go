@@ -1,7 +1,7 @@
 package main
 
 import (
-	"compress/gzip"
+	"cmp"
 	"context"
 	"io"
 	"net/http"
@@ -34,9 +34,8 @@ type observation struct {
 	requested time.Time
 	head      time.Duration // from the request to the head of the response
 	lasted    time.Duration // total duration
-	bytes     int64
-	decoded   int64 // bytes, of a compressed stream
-	byGo      bool  // a Go program has compressed it
+	meter     *meter
+	byGo      bool // a Go program has compressed it
 	bursts    []burst
 	ids       []string // of the events that have one
 	events    int
@@ -45,7 +44,6 @@ type observation struct {
 	silence   time.Duration // the longest silence
 	retry     time.Duration // negative if the stream set none
 
-	body     io.Reader
 	lastByte time.Time
 }
 
@@ -80,11 +78,12 @@ func (x *examiner) observe(wait time.Duration, id string, enough func(*observati
 		return o
 	}
 	setDefault(r.Header, "Cache-Control", "no-cache")
-	setDefault(r.Header, "Accept-Encoding", "gzip") // set here, so that the transport does not decompress
 	if id, ok := fetch.LastEventID(id); ok {
 		r.Header.Set("Last-Event-ID", id)
 	}
-	response, err := x.target.http.Do(r)
+	r.Header.Del("Accept-Encoding") // which the meter sets
+	o.meter = &meter{next: watcher{o, x.target.http.Transport}, accept: cmp.Or(x.target.accept, offered)}
+	response, err := (&http.Client{Transport: o.meter}).Do(r)
 	if err != nil {
 		o.failure = err
 		return o
@@ -94,7 +93,7 @@ func (x *examiner) observe(wait time.Duration, id string, enough func(*observati
 	o.lastByte = time.Now()
 	o.head = o.lastByte.Sub(o.requested)
 	x.addHeader(o.response.Header)
-	if !isStream(o.response) {
+	if !isStream(o.response) || isEncoded(o.response) {
 		start, err := io.ReadAll(io.LimitReader(o.response.Body, 200))
 		_ = err // what was read before it is enough
 		o.start = string(start)
@@ -106,18 +105,7 @@ func (x *examiner) observe(wait time.Duration, id string, enough func(*observati
 
 // read decodes the stream.
 func (o *observation) read(enough func(*observation) bool) {
-	o.body = o.response.Body
-	d := sse.NewDecoder(o)
-	if o.response.Header.Get("Content-Encoding") == "gzip" {
-		z, err := gzip.NewReader(o)
-		if err != nil {
-			o.failure = err
-			return
-		}
-		const unknown = 255 // which Go writes, and nginx and Apache do not
-		o.byGo = z.OS == unknown
-		d = sse.NewDecoder(counted{z, &o.decoded})
-	}
+	d := sse.NewDecoder(o.response.Body)
 	d.Retry = -1
 	d.OnComment = func(string) {
 		o.comments++
@@ -140,23 +128,38 @@ func (o *observation) read(enough func(*observation) bool) {
 	}
 }
 
-// A counted reader counts bytes.
-type counted struct {
-	io.Reader
-	n *int64
+// A watcher is a transport that records when the bytes of bodies arrive.
+type watcher struct {
+	*observation
+	next http.RoundTripper
 }
 
-func (c counted) Read(p []byte) (int, error) {
-	n, err := c.Reader.Read(p)
-	*c.n += int64(n)
+func (w watcher) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := w.next.RoundTrip(r)
+	if err == nil {
+		response.Body = watched{response.Body, w.observation}
+	}
+	return response, err
+}
+
+type watched struct {
+	io.ReadCloser
+	o *observation
+}
+
+func (w watched) Read(p []byte) (int, error) {
+	n, err := w.ReadCloser.Read(p)
+	if n > 0 && w.o.response != nil { // else it is a redirect's
+		w.o.arrived(p[:n])
+	}
 	return n, err
 }
 
-// Read reads the body for the decoder and records when bytes arrive.
-func (o *observation) Read(p []byte) (int, error) {
-	n, err := o.body.Read(p)
-	if n == 0 {
-		return n, err
+// arrived records bytes that have arrived.
+func (o *observation) arrived(p []byte) {
+	const osByte, unknown = 9, 255 // of gzip's header; Go writes it, and nginx and Apache do not
+	if len(o.bursts) == 0 {
+		o.byGo = len(p) > osByte && p[osByte] == unknown
 	}
 	now := time.Now()
 	after := now.Sub(o.lastByte)
@@ -168,9 +171,7 @@ func (o *observation) Read(p []byte) (int, error) {
 	if len(o.bursts) == 0 || after > burstGap {
 		o.bursts = append(o.bursts, burst{after: after})
 	}
-	o.bytes += int64(n)
 	o.lastByte = now
-	return n, err
 }
 
 // isSteady reports whether enough events arrived at separate times, or some with

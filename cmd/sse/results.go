@@ -21,6 +21,9 @@ type results struct {
 	Events     int64   `json:"events"`
 	PerSecond  float64 `json:"events_per_second"`
 	Bytes      int64   `json:"data_bytes"`
+
+	Compression *compression `json:"compression,omitempty"` // with --compressed
+
 	Responses  *int64  `json:"responses,omitempty"` // complete ones, if streams are requested again at once
 	Connect    *spread `json:"connect_ms,omitempty"`
 	First      *spread `json:"first_event_ms,omitempty"` // from the request
@@ -106,6 +109,9 @@ func (r *results) write(w io.Writer, p palette) error {
 	}
 	row("events", "%d in %.1f s: %.0f/s, %.1f/s per stream, %.1f KiB/s of data",
 		r.Events, r.Seconds, r.PerSecond, r.PerSecond/float64(r.Streams), float64(r.Bytes)/1024/max(r.Seconds, 0.001))
+	if r.Compression != nil {
+		row("compression", "%s", r.Compression)
+	}
 	switch {
 	case r.Latency != nil:
 		row("latency", "%s, of %s", r.Latency, plural(r.Latency.Count, "event"))

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"example.org/sse"
+	"example.org/sse/zstd"
 )
 
 // sendHead begins a stream as hand-written handlers do.
@@ -170,9 +171,27 @@ func newServerOn(t *testing.T, start func(*testing.T, http.Handler) *httptest.Se
 	})
 	var group sse.Set
 	mux.Handle("/set", &group)
-	mux.HandleFunc("/compressed", func(w http.ResponseWriter, r *http.Request) {
-		sse.Serve(w, r, compress, func(source *sse.EventSource) { group.Add(source) })
-	})
+	for path, codings := range map[string][]sse.Coding{
+		"/compressed": {sse.Gzip()},
+		"/zstd":       {zstd.Coding()},
+		"/both":       {zstd.Coding(), sse.Gzip()},
+		"/gzip-first": {sse.Gzip(), zstd.Coding()},
+	} {
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+			o := &sse.AcceptOptions{Compress: codings, KeepAlive: 600 * time.Millisecond}
+			sse.Serve(w, r, o, func(source *sse.EventSource) {
+				if r.FormValue("quiet") == "" {
+					group.Add(source)
+				}
+			})
+		})
+	}
+	for path, coding := range map[string]string{"/br": "br", "/twice": "gzip, gzip"} {
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Encoding", coding)
+			ticks(w, r)
+		})
+	}
 	server := start(t, mux)
 	var ticking sync.WaitGroup
 	ticking.Go(func() {

@@ -33,6 +33,7 @@ type tailCommand struct {
 
 	opened  int    // streams so far
 	shown   string // the URL
+	meter   *meter
 	printer printer
 }
 
@@ -73,6 +74,9 @@ func (c *tailCommand) Run(ctx context.Context, s *streams) error {
 	client, err := c.client(s, cancel)
 	if err != nil {
 		return err
+	}
+	if c.Verbose {
+		defer func() { s.logf("compression: %v", c.meter.compression()) }()
 	}
 	c.printer = c.newPrinter(s, client.ResumeAfter)
 	client.OnComment = c.printer.comment
@@ -126,7 +130,7 @@ func (c *tailCommand) client(s *streams, cancel context.CancelCauseFunc) (*sse.C
 	if err != nil {
 		return nil, err
 	}
-	c.shown = target.shown
+	c.shown, c.meter = target.shown, target.decode()
 	client := target.client()
 	client.ResumeAfter = cmp.Or(c.LastEventID, client.ResumeAfter)
 	client.IdleTimeout = c.Idle

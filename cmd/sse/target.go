@@ -22,6 +22,7 @@ type target struct {
 	host        string // the Host header, if it is not the URL's
 	header      http.Header
 	lastEventID string // the Last-Event-ID header of the first request
+	accept      string // the Accept-Encoding header, if -H sets it
 	body        []byte // nil if the request has none
 	http        *http.Client
 	dial        func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -41,10 +42,11 @@ func (e *endpoint) target(s *streams, timeout time.Duration, first bool) (*targe
 	// The header has the user: an error of net/http may contain the URL.
 	u.User = nil
 	t.url = u.String()
-	// net/http ignores the one, and sse.Client sets the other.
-	t.host, t.lastEventID = t.header.Get("Host"), t.header.Get("Last-Event-ID")
-	t.header.Del("Host")
-	t.header.Del("Last-Event-ID")
+	// net/http ignores the first, sse.Client sets the second, and who decodes the third.
+	t.host, t.lastEventID, t.accept = t.header.Get("Host"), t.header.Get("Last-Event-ID"), t.header.Get("Accept-Encoding")
+	for _, name := range []string{"Host", "Last-Event-ID", "Accept-Encoding"} {
+		t.header.Del(name)
+	}
 	if e.Data != "" {
 		t.method = cmp.Or(strings.ToUpper(e.Method), http.MethodPost)
 		if err := t.readBody(e.Data, s.in); err != nil {
@@ -120,6 +122,9 @@ func (t *target) request(ctx context.Context, method string) (*http.Request, err
 	r.Host = cmp.Or(t.host, r.Host)
 	if t.lastEventID != "" {
 		r.Header.Set("Last-Event-ID", t.lastEventID)
+	}
+	if t.accept != "" {
+		r.Header.Set("Accept-Encoding", t.accept)
 	}
 	setDefault(r.Header, "Accept", "text/event-stream")
 	return r, nil

@@ -48,5 +48,8 @@ func TestVerbose(t *testing.T) {
 		if strings.HasPrefix(row.args, "bench") && strings.Count(got, "> GET") > 1 {
 			t.Errorf("%s: more than the first request: %s", row.args, got)
 		}
+		if strings.HasPrefix(row.args, "bench") && strings.Contains(got, "Accept-Encoding") {
+			t.Errorf("%s: asks for compression without --compressed: %s", row.args, got)
+		}
 	}
 }

@@ -14,13 +14,14 @@ import (
 	"golang.org/x/net/http/httpproxy"
 )
 
-// transport returns a new transport that opens a connection for each request. A
-// request fails if its response headers do not arrive within timeout; 0 means no
-// limit.
+// transport returns a new transport that opens a connection for each request, and does
+// not ask for compressed responses by itself. A request fails if its response headers do
+// not arrive within timeout; 0 means no limit.
 func (e *endpoint) transport(timeout time.Duration) (*http.Transport, error) {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.ResponseHeaderTimeout = timeout
 	t.MaxIdleConnsPerHost = -1
+	t.DisableCompression = true
 	var err error
 	if t.TLSClientConfig, err = e.tls(); err != nil {
 		return nil, err

@@ -30,7 +30,7 @@ _sse() {
 		args=''
 		;;
 	bench)
-		flags='-h --help --color --version -H --header -u --user -X --method --data --cacert --cert --key -k --insecure --unix-socket -v --verbose -c --streams -d --duration --time-field --json --response-timeout'
+		flags='-h --help --color --version -H --header -u --user -X --method --data --cacert --cert --key -k --insecure --unix-socket -v --verbose -c --streams -d --duration --time-field --compressed --json --response-timeout'
 		valued='-H --header -u --user -X --method --data --cacert --cert --key --unix-socket -c --streams -d --duration --time-field --response-timeout'
 		args=''
 		;;

@@ -54,6 +54,7 @@ complete -c sse -n '__fish_seen_subcommand_from bench' -s v -l verbose -d 'Print
 complete -c sse -n '__fish_seen_subcommand_from bench' -s c -l streams -x -d 'Number of streams to open (default: 10).'
 complete -c sse -n '__fish_seen_subcommand_from bench' -s d -l duration -x -d 'Time to read after all streams are open; with --data, after the first request.'
 complete -c sse -n '__fish_seen_subcommand_from bench' -l time-field -x -d 'Field of JSON data with the time of sending: RFC 3339, or a number since 1970. Separate the names of nested fields by dots (default: the first number in the data).'
+complete -c sse -n '__fish_seen_subcommand_from bench' -l compressed -d 'Ask for compressed streams, and measure what that saves.'
 complete -c sse -n '__fish_seen_subcommand_from bench' -l json -d 'Print the results as JSON.'
 complete -c sse -n '__fish_seen_subcommand_from bench' -l response-timeout -x -d 'Time limit for the server to send its response headers.'
 complete -c sse -n '__fish_seen_subcommand_from doctor' -s H -l header -x -d 'Add a request header. May be repeated.'

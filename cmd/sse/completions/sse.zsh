@@ -78,6 +78,7 @@ _sse() {
 				'(-c --streams)'{-c+,--streams=}'[Number of streams to open (default\: 10).]:COUNT: '
 				'(-d --duration)'{-d+,--duration=}'[Time to read after all streams are open; with --data, after the first request.]:10s: '
 				'--time-field=[Field of JSON data with the time of sending\: RFC 3339, or a number since 1970. Separate the names of nested fields by dots (default\: the first number in the data).]:NAME: '
+				'--compressed[Ask for compressed streams, and measure what that saves.]'
 				'--json[Print the results as JSON.]'
 				'--response-timeout=[Time limit for the server to send its response headers.]:30s: '
 				'1:url: '
