@@ -175,9 +175,9 @@
 // # Numbers
 //
 // [ReadStats] returns the numbers of the process: streams and why they ended, what was
-// dispatched and what has become of it, what waits, and the state of hubs' logs. Package
-// sseprom, a module of its own, exports them to Prometheus. [Set] calls Joined and Left
-// for each member, so that a program can count its own.
+// dispatched and what has become of it, what waits, what compression saves, and the state
+// of hubs' logs. Package sseprom, a module of its own, exports them to Prometheus. [Set]
+// calls Joined and Left for each member, so that a program can count its own.
 //
 // # Shutdown
 //

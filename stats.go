@@ -42,6 +42,8 @@ type Stats struct {
 	Unsent     Volume // those that waited when their stream ended
 	Pending    Volume // those that wait now, for a client, or for their turn
 
+	Compression CompressionStats // of the events above, those to compressed streams
+
 	Resumed   uint64 // sources that joined a set after the last event they had seen
 	Replayed  uint64 // sources that got what a set had kept; see Set.Replay
 	Snapshots uint64 // calls of Set.Snapshot
@@ -59,8 +61,21 @@ type Stats struct {
 }
 
 // A Volume is a number of events, and how many bytes they have on the wire, with the
-// framing of HTTP/1.1.
+// framing of HTTP/1.1. Those to compressed streams count with their compressed size in
+// Delivered, and with the full one as long as they wait.
 type Volume struct{ Events, Bytes uint64 }
+
+// CompressionStats are numbers of the events that were sent to compressed streams; see
+// AcceptOptions.Compress. They are counted when their turn to be written has come, without
+// what a stream begins and ends with. The bytes are those that were sent: compare their sum with
+// Plain. If Own is not small beside Shared, many members have missed events or are sent
+// events of several sets, or there are more sets than compressors.
+type CompressionStats struct {
+	Shared Volume // events of sets, as they were compressed for all members
+	Own    Volume // events of sets, to members that could not share them: compressed alone, or too small for it
+	Stored Volume // events to one source, and those of views, which are not compressed
+	Plain  uint64 // bytes that all of these events have when they are not compressed
+}
 
 // A Bucket is how many measurements were at most that long, and longer than the bucket
 // before it. The last one has no bound: its UpTo is negative.
@@ -103,6 +118,8 @@ func ReadStats() (s Stats) {
 	s.Delivered, s.Skipped = Volume(v.Delivered), Volume(v.Skipped)
 	s.Hidden, s.Unsent = Volume(v.Hidden), Volume(v.Unsent)
 	s.Pending = s.Addressed.less(s.Delivered).less(s.Skipped).less(s.Hidden).less(s.Unsent)
+	s.Compression = CompressionStats{Shared: Volume(v.Shared), Own: Volume(v.Own), Stored: Volume(v.Stored)}
+	s.Compression.Plain = v.Shared.Bytes + v.Own.Bytes + v.Stored.Bytes + uint64(v.Saved)
 	s.Resumed, s.Replayed = joins.resumed.Load(), joins.replayed.Load()
 	s.Snapshots, s.Gaps = joins.snapshots.Load(), joins.gaps.Load()
 	latency := stream.ReadLatency()

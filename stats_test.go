@@ -186,7 +186,7 @@ func TestStatsInAStorm(t *testing.T) {
 		defer hub.Close()
 		names := []string{"a", "aa", "aaa", "aaaa"}
 		site := tr.serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			sse.Serve(w, r, &sse.AcceptOptions{Backlog: 20_000, WriteTimeout: time.Second}, func(source *sse.EventSource) {
+			sse.Serve(w, r, &sse.AcceptOptions{Backlog: 20_000, WriteTimeout: time.Second, Compress: gzipped.Compress}, func(source *sse.EventSource) {
 				hub.Add(source, names[rand.IntN(4)], names[rand.IntN(4)])
 				hub.Set("aa").AddFunc(source, func(e sse.Event) (sse.Event, bool) { return sse.Event{Data: "y"}, rand.IntN(2) > 0 })
 				source.Dispatch("direct", "hello")
@@ -202,18 +202,21 @@ func TestStatsInAStorm(t *testing.T) {
 			})
 		}))
 		var clients sync.WaitGroup
-		for range 40 {
+		for i := range 40 {
+			headers := []string{"Last-Event-ID", ""} // and net/http asks for gzip
+			if i%2 == 0 {
+				headers = append(headers, "Accept-Encoding", "identity")
+			}
 			clients.Go(func() {
-				id := ""
 				for range 4 {
-					st := site.open("Last-Event-ID", id)
+					st := site.open(headers...)
 					leave := time.AfterFunc(time.Second, st.close) // fake; it may be in no set
 					for n := rand.IntN(100); n > 0; n-- {
 						e, err := st.next()
 						if err != nil {
 							break
 						}
-						id = e.id
+						headers[1] = e.id
 					}
 					time.Sleep(time.Duration(rand.IntN(1500)) * time.Millisecond) // fake: it stalls
 					leave.Stop()
@@ -275,6 +278,10 @@ func wantStatsToAddUp(t *testing.T, before, now sse.Stats) {
 		if parts[0] == 0 || parts[1] == 0 || parts[2] == 0 || parts[3] == 0 {
 			t.Errorf("%v: some of it has not happened", parts)
 		}
+	}
+	c, b := now.Compression, before.Compression
+	if c.Shared.Events == b.Shared.Events || c.Own.Events == b.Own.Events || c.Stored.Events == b.Stored.Events {
+		t.Errorf("pieces %+v, and before %+v: some of it has not happened", c, b)
 	}
 	t.Log(strconv.FormatUint(now.Opened-before.Opened, 10), "streams; delivered, skipped, hidden, unsent:", sums)
 }

@@ -62,6 +62,9 @@ func (s *State) Event(e *Event, stamp uint64, c wire.Chunk) (lead, piece wire.Ch
 	return lead, p.shared
 }
 
+// IsShared reports whether the piece that was returned last is one that streams share.
+func (s *State) IsShared() bool { return s.inside != nil }
+
 // reach returns the oldest place in its run to which the shared piece at a place may
 // refer.
 func (k *kind) reach(start int64) int64 {

@@ -14,6 +14,9 @@ type Volumes struct {
 	Skipped    Volume // those that a policy dropped
 	Hidden     Volume // those that a view did not let through
 	Unsent     Volume // those whose stream had ended
+
+	Shared, Own, Stored Volume // those that compressed streams were sent, by their pieces
+	Saved               int64  // bytes that these have less than the events
 }
 
 // A Counter counts events.
@@ -39,7 +42,11 @@ func (c *Counter) addTo(v *Volume) {
 type Counters struct {
 	Delivered, Skipped, Hidden, Unsent, Addressed, Dispatched Counter
 
-	_ [32]byte // to the end of a cache line
+	// What Addressed counts has the size of events: less Saved it is that of the pieces.
+	Shared, Own, Stored Counter
+	Saved               atomic.Int64
+
+	_ [40]byte // to the end of a cache line
 }
 
 var (
@@ -54,18 +61,22 @@ func SomeCounters() *Counters { return CountersOf(nextCounter.Add(1)) }
 func CountersOf(n uint32) *Counters { return &counters[n%uint32(len(counters))] }
 
 // ReadVolumes adds all counters up. It reads last what has been addressed, so that this
-// is never less than what has become of it.
+// is never less than what has become of it. What a piece saves is counted after the piece,
+// and read before it.
 func ReadVolumes() (v Volumes) {
 	for _, read := range []func(*Counters){
 		func(c *Counters) { c.Delivered.addTo(&v.Delivered) },
 		func(c *Counters) { c.Skipped.addTo(&v.Skipped) },
 		func(c *Counters) { c.Hidden.addTo(&v.Hidden) },
 		func(c *Counters) { c.Unsent.addTo(&v.Unsent) },
+		func(c *Counters) { v.Saved += c.Saved.Load() },
+		func(c *Counters) { c.Shared.addTo(&v.Shared); c.Own.addTo(&v.Own); c.Stored.addTo(&v.Stored) },
 		func(c *Counters) { c.Addressed.addTo(&v.Addressed); c.Dispatched.addTo(&v.Dispatched) },
 	} {
 		for i := range counters {
 			read(&counters[i])
 		}
 	}
+	v.Addressed.Bytes -= uint64(v.Saved)
 	return v
 }

@@ -18,6 +18,7 @@ func (s *Stream) code(items []eventlog.Item) []eventlog.Item {
 	if s.decoder == nil {
 		return items
 	}
+	var t tally
 	for i := 0; i < len(items); i++ {
 		it := &items[i]
 		var lead wire.Chunk
@@ -25,21 +26,52 @@ func (s *Stream) code(items []eventlog.Item) []eventlog.Item {
 		switch {
 		case it.Coded != nil:
 			lead, it.Chunk = s.decoder.Event(it.Coded, it.Stamp, it.Chunk)
+			t.event(s.decoder, plain, it.Chunk)
 		case it.Chunk.Last():
 			lead = s.decoder.End()
 		default:
-			lead, it.Chunk = s.decoder.Other(it.Chunk)
+			if lead, it.Chunk = s.decoder.Other(it.Chunk); it.Stamp > 0 {
+				t.count(&t.stored, plain, it.Chunk)
+			}
 		}
 		it.Coded = nil
-		if it.Stamp > 0 {
-			s.counters().Addressed.Add(0, int64(len(it.Chunk)-plain))
-		}
 		if lead != nil {
 			items = slices.Insert(items, i, eventlog.Item{Chunk: lead})
 			i++
 		}
 	}
+	t.addTo(s.counters())
 	return items
+}
+
+// A tally counts the pieces that were chosen for events, without what leads to them.
+type tally struct {
+	shared, own, stored struct{ events, bytes int64 }
+	saved               int64 // bytes
+}
+
+// event counts the piece that a set's event, of so many bytes, has become.
+func (t *tally) event(decoder *coding.State, plain int, piece wire.Chunk) {
+	if decoder.IsShared() {
+		t.count(&t.shared, plain, piece)
+	} else {
+		t.count(&t.own, plain, piece)
+	}
+}
+
+func (t *tally) count(kind *struct{ events, bytes int64 }, plain int, piece wire.Chunk) {
+	kind.events++
+	kind.bytes += int64(len(piece))
+	t.saved += int64(plain - len(piece))
+}
+
+func (t *tally) addTo(c *eventlog.Counters) {
+	c.Shared.Add(t.shared.events, t.shared.bytes)
+	c.Own.Add(t.own.events, t.own.bytes)
+	c.Stored.Add(t.stored.events, t.stored.bytes)
+	if t.saved != 0 {
+		c.Saved.Add(t.saved)
+	}
 }
 
 // decoded returns what the client's decoder has seen, for codeAgain.
@@ -79,15 +111,19 @@ func (s *Stream) prepare() {
 	}
 }
 
-// taken counts what take has returned as delivered. Bytes are counted as they are written:
-// what was addressed to the stream is corrected, so that the rest is what is pending.
+// taken counts what take has returned as delivered, n bytes.
 func (w *writer) taken(s *Stream, n int) {
 	if s.decoder == nil {
 		w.delivered(w.count, n)
 		return
 	}
-	s.counters().Addressed.Add(0, int64(n-w.plain))
-	w.delivered(w.pieces, n)
+	t := &w.took
+	w.delivered(int(t.shared.events+t.own.events), int(t.shared.bytes+t.own.bytes))
+	w.pieces.shared.events += t.shared.events
+	w.pieces.shared.bytes += t.shared.bytes
+	w.pieces.own.events += t.own.events
+	w.pieces.own.bytes += t.own.bytes
+	w.pieces.saved += t.saved
 }
 
 // take returns what is sent for an entry and those after it, and the entry that comes
@@ -96,17 +132,18 @@ func (w *writer) take(s *Stream, from *eventlog.Entry) ([]byte, *eventlog.Entry)
 	if s.decoder == nil {
 		return w.join(from)
 	}
+	w.took = tally{}
 	lead, piece := s.decoder.Event(from.Coded(), from.Stamp(), from.Chunk())
-	to := from.Next()
-	w.pieces, w.plain = 1, len(from.Chunk())
+	to, plain := from.Next(), len(from.Chunk())
+	w.took.event(s.decoder, plain, piece)
 	if lead == nil && !to.Filled() {
 		return piece, to
 	}
 	w.items = append(append(w.items[:0], lead...), piece...)
-	for ; to.Filled() && w.plain+len(to.Chunk()) <= flightBytes; to = to.Next() {
-		w.pieces++
-		w.plain += len(to.Chunk())
+	for ; to.Filled() && plain+len(to.Chunk()) <= flightBytes; to = to.Next() {
+		plain += len(to.Chunk())
 		lead, piece = s.decoder.Event(to.Coded(), to.Stamp(), to.Chunk())
+		w.took.event(s.decoder, len(to.Chunk()), piece)
 		w.items = append(append(w.items, lead...), piece...)
 	}
 	return w.items, to

@@ -266,11 +266,11 @@ type writer struct {
 	count    int    // of these entries
 	buf      []byte // for joint
 	items    []byte // for joinItems, and take
-	pieces   int    // events that take has returned, with a coding
-	plain    int    // their bytes without
+	took     tally  // what take has returned, with a coding
 
 	counts        *eventlog.Counters // where forget counts
 	events, bytes int64              // delivered since
+	pieces        tally              // of these events
 }
 
 var writers = sync.Pool{New: func() any { return newWriter() }}
@@ -291,8 +291,9 @@ func (w *writer) release() {
 // forget lets go of the events.
 func (w *writer) forget() {
 	w.from, w.to, w.joint = nil, nil, nil
+	w.pieces.addTo(w.counts)
 	w.counts.Delivered.Add(w.events, w.bytes)
-	w.events, w.bytes = 0, 0
+	w.pieces, w.events, w.bytes = tally{}, 0, 0
 }
 
 // join returns what an entry and those after it hold, and the entry that comes
