@@ -51,6 +51,10 @@ var (
 	pending         = gauge("sse_pending_events", "Addressed events that wait.")
 	pendingBytes    = gauge("sse_pending_bytes", "Bytes of these events.")
 
+	compressed      = counter("sse_compressed_events_total", "Events that were sent to compressed streams, by the piece that they became.", "piece")
+	compressedBytes = counter("sse_compressed_bytes_total", "Bytes of these pieces.", "piece")
+	uncompressed    = counter("sse_uncompressed_bytes_total", "Bytes of the same events without compression.")
+
 	joins     = counter("sse_joins_total", "Sources that joined a set and were sent kept events, by why.", "kind")
 	snapshots = counter("sse_snapshots_total", "Snapshots that were made for clients.")
 	gaps      = counter("sse_gaps_total", "Gaps that were reported to clients.")
@@ -66,7 +70,7 @@ var (
 
 var all = []metric{
 	streams, opened, ended, notDetached, dispatched, dispatchedBytes, addressed, addressedBytes, done, doneBytes,
-	pending, pendingBytes, joins, snapshots, gaps, logs, behind, follows, logErrors, logGaps, lag,
+	pending, pendingBytes, compressed, compressedBytes, uncompressed, joins, snapshots, gaps, logs, behind, follows, logErrors, logGaps, lag,
 }
 
 // Describe implements [prometheus.Collector].
@@ -103,6 +107,10 @@ func (collector) Collect(ch chan<- prometheus.Metric) {
 	volume(done, doneBytes, s.Hidden, "hidden")
 	volume(done, doneBytes, s.Unsent, "unsent")
 	volume(pending, pendingBytes, s.Pending)
+	volume(compressed, compressedBytes, s.Compression.Shared, "shared")
+	volume(compressed, compressedBytes, s.Compression.Own, "own")
+	volume(compressed, compressedBytes, s.Compression.Stored, "stored")
+	send(uncompressed, float64(s.Compression.Plain))
 	send(joins, float64(s.Resumed), "resumed")
 	send(joins, float64(s.Replayed), "replayed")
 	send(snapshots, float64(s.Snapshots))

@@ -43,7 +43,7 @@ func busy(t *testing.T) {
 	kept.CloseAll()
 	<-served
 	for range 20 {
-		var group sse.Set
+		group := sse.Set{AcceptOptions: &sse.AcceptOptions{Compress: []sse.Coding{sse.Gzip()}}}
 		server := ssetest.NewServer(&group)
 		stream := server.Open(t, "/")
 		ssetest.AwaitLen(t, &group, 1)
@@ -112,14 +112,19 @@ func TestValues(t *testing.T) {
 		"sse_addressed_bytes_total":           s.Addressed.Bytes,
 		"sse_finished_events_total delivered": s.Delivered.Events,
 		"sse_pending_bytes":                   0,
+		"sse_compressed_events_total shared":  s.Compression.Shared.Events,
+		"sse_compressed_bytes_total shared":   s.Compression.Shared.Bytes,
+		"sse_compressed_events_total own":     s.Compression.Own.Events,
+		"sse_compressed_events_total stored":  s.Compression.Stored.Events,
+		"sse_uncompressed_bytes_total":        s.Compression.Plain,
 		"sse_dispatch_latency_seconds":        measured,
 	} {
 		if value, ok := got[name]; !ok || value != float64(want) {
 			t.Errorf("%s is %v, want %d", name, value, want)
 		}
 	}
-	if s.Opened < 20 || s.Dispatched.Events < 20 {
-		t.Errorf("opened %d, dispatched %d, want 20 at least", s.Opened, s.Dispatched.Events)
+	if s.Opened < 20 || s.Dispatched.Events < 20 || s.Compression.Shared.Events < 20 {
+		t.Errorf("opened %d, dispatched %d, compressed %+v, want 20 at least", s.Opened, s.Dispatched.Events, s.Compression)
 	}
 }
 
