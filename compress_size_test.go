@@ -3,6 +3,7 @@ package sse_test
 import (
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -42,6 +43,52 @@ func TestCompressedSize(t *testing.T) {
 				group.Dispatch("", tt.make(i))
 			}
 			synctest.Wait()
+			group.CloseAll()
+			reading.Wait()
+		})
+	}
+}
+
+// Keep-alives of a quiet set do not tear its members' windows: its next event is as small
+// as it is without them, also for members with different intervals.
+func TestCompressedQuiet(t *testing.T) {
+	const events = 100
+	for _, tt := range []struct {
+		name       string
+		make       func(i int) string
+		keepAlives []time.Duration // of the members
+		most       int             // bytes per event, keep-alives included
+	}{
+		{"card", card, []time.Duration{-1}, 100},
+		{"card", card, []time.Duration{30 * time.Second, 30 * time.Second}, 130},
+		{"card", card, []time.Duration{30 * time.Second, 25 * time.Second, 7 * time.Second}, 160},
+		{"page", bigPage, []time.Duration{-1}, 410},
+		{"page", bigPage, []time.Duration{30 * time.Second, 30 * time.Second}, 430},
+	} {
+		overEach(t, func(t *testing.T, tr transport) {
+			var group sse.Set
+			var reading sync.WaitGroup
+			i, sources := 0, make(chan *sse.EventSource)
+			site := tr.serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				o := &sse.AcceptOptions{Compress: gzipped.Compress, KeepAlive: tt.keepAlives[i]}
+				sse.Serve(w, r, o, func(source *sse.EventSource) { sources <- source })
+			}))
+			for i = range tt.keepAlives {
+				opened := make(chan io.Reader, 1)
+				go func() { opened <- rawGzip(t, site) }()
+				group.Add(<-sources)
+				st := <-opened
+				reading.Go(func() {
+					n, err := io.Copy(io.Discard, st)
+					if got := int(n) / events; got > tt.most || err != nil {
+						t.Errorf("%s, %v: %d bytes per event, error %v; want %d at most", tt.name, tt.keepAlives, got, err, tt.most)
+					}
+				})
+			}
+			for i := range events {
+				group.Dispatch("", tt.make(i))
+				time.Sleep(time.Minute) // fake
+			}
 			group.CloseAll()
 			reading.Wait()
 		})

@@ -116,8 +116,9 @@
 // further sets are compressed alone.
 //
 // This saves most where events resemble those before: of HTML that is sent again with
-// small changes nine tenths and more. Events to one source are not compressed, nor are
-// keep-alives; both make the next 32 KiB of a set's events larger for that stream. Module
+// small changes nine tenths and more. An event to one source is not compressed, and makes
+// the next 32 KiB of a set's events larger for that stream, as do the events of a second
+// set. Keep-alives do not: the members of a quiet set share them. Module
 // example.org/sse/zstd has a coding with a larger window, for pages of more than 32 KiB.
 //
 // # The end of a stream

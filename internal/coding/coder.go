@@ -66,14 +66,22 @@ type Coder struct {
 // A run is what a compressor has compressed since it began. A place in it is a number of
 // bytes of content.
 type run struct {
-	end   int64        // guarded by Coder.mu
-	sum   uint32       // of its content, guarded by Coder.mu
+	coder *Coder
 	alone atomic.Int64 // deliveries of its events as pieces of their own
+
+	// Guarded by Coder.mu.
+	end  int64
+	sum  uint32    // of its content
+	idle []*pieces // the newest keep-alives since its last event; a slice that does not change
 }
 
 // restarts is how many deliveries there may be for each member of events that could not
 // be shared before the compressor begins again, so that all members can share.
 const restarts = 2
+
+// mostIdle is how many keep-alives a stream may lack, since its interval is longer, and
+// still share the event after them.
+const mostIdle = 16
 
 // make makes the pieces of an event that has none.
 func (c *Coder) make(e *Event, stamp uint64, chunk wire.Chunk) *pieces {
@@ -86,15 +94,39 @@ func (c *Coder) make(e *Event, stamp uint64, chunk wire.Chunk) *pieces {
 	p := &pieces{kind: c.kind}
 	if stamp > c.last && c.readyLocked() {
 		c.last = stamp
-		p.shared = wire.NewChunk(c.compressor.Append(nil, content))
-		p.run, p.start, p.sumOfStart = c.run, c.run.end, c.run.sum
-	}
-	p.end, p.sumOfEnd = p.start+int64(len(content)), crc32.Update(p.sumOfStart, crc32.IEEETable, content)
-	if p.run != nil {
-		p.run.end, p.run.sum = p.end, p.sumOfEnd
+		p.before = c.run.idle
+		c.compressLocked(p, content)
+		c.run.idle = nil
+	} else {
+		p.end, p.sumOfEnd = int64(len(content)), crc32.ChecksumIEEE(content)
 	}
 	e.add(p)
 	return p
+}
+
+// compressLocked makes the piece for the content that is next in the run.
+func (c *Coder) compressLocked(p *pieces, content []byte) {
+	r := c.run
+	p.shared = wire.NewChunk(c.compressor.Append(nil, content))
+	p.run, p.start, p.sumOfStart = r, r.end, r.sum
+	p.end, p.sumOfEnd = r.end+int64(len(content)), crc32.Update(r.sum, crc32.IEEETable, content)
+	r.end, r.sum = p.end, p.sumOfEnd
+}
+
+// keepAlives returns the keep-alives since the last event of a run. For a stream that has
+// got all of the run it makes one more. It returns none if the run is over.
+func (c *Coder) keepAlives(r *run, at int64) []*pieces {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.run != r {
+		return nil
+	}
+	if at == r.end {
+		p := &pieces{kind: c.kind}
+		c.compressLocked(p, wire.Comment.Block())
+		r.idle = append(slices.Clone(r.idle[max(len(r.idle)+1-mostIdle, 0):]), p)
+	}
+	return r.idle
 }
 
 // readyLocked reports whether there is a compressor for the next event.
@@ -113,7 +145,7 @@ func (c *Coder) readyLocked() bool {
 		c.compressor.Reset()
 	}
 	c.used.Store(now)
-	c.run = new(run)
+	c.run = &run{coder: c}
 	return true
 }
 

@@ -240,3 +240,47 @@ func (f *sums) Tail(sum, _ uint32) []byte {
 	f.sum = sum
 	return nil
 }
+
+// Keep-alives are compressed once for all streams, and those that were sent none get what
+// they lack with the next event: all can share it.
+func TestKeepAlive(t *testing.T) {
+	f := &counting{window: 2000, sets: 1}
+	c := coding.New(f)
+	var l log
+	var streams [4]*coding.State
+	first := l.add()
+	for i := range streams {
+		l.Join(c)
+		streams[i] = coding.NewState(c)
+		send(streams[i], first)
+	}
+	want := func(when string, want ...string) {
+		t.Helper()
+		e := l.add()
+		for i, s := range streams {
+			if got := send(s, e); got != want[i] {
+				t.Errorf("%s: stream %d is sent %q, want %q", when, i, got, want[i])
+			}
+		}
+	}
+	keepAlive := func(s *coding.State, want string) {
+		t.Helper()
+		if got := blocks(s.KeepAlive()); got != want {
+			t.Errorf("a keep-alive is %q, want %q", got, want)
+		}
+	}
+	keepAlive(streams[0], "1;")
+	keepAlive(streams[1], "1;")
+	keepAlive(streams[0], "2;")
+	keepAlive(streams[2], "1;2;")
+	want("after two keep-alives", "3;", "2;3;", "3;", "1;2;3;")
+	for i := range 17 {
+		keepAlive(streams[0], fmt.Sprint(4+i, ";"))
+	}
+	want("after too many keep-alives", "21;", "leave;0;leave;", "leave;0;leave;", "leave;0;leave;")
+	if got, want := f.compressed.Load(), int64(3+19+1); got != want {
+		t.Errorf("compressed %d times, want %d: 3 events, 19 keep-alives, and the last event alone", got, want)
+	}
+	streams[0].Other(big())
+	keepAlive(streams[0], ":\n")
+}

@@ -22,6 +22,8 @@ type pieces struct {
 	kind *kind
 	next *pieces // in another coding
 
+	before []*pieces // the keep-alives between the event before and this one, the newest
+
 	run                  *run  // nil if no piece is shared
 	start, end           int64 // there, or else 0 and the size of the content
 	sumOfStart, sumOfEnd uint32

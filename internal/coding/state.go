@@ -41,6 +41,47 @@ func (s *State) Coding() Coding {
 // Event returns a set's event, which the chunk holds as it is.
 func (s *State) Event(e *Event, stamp uint64, c wire.Chunk) (lead, piece wire.Chunk) {
 	p := e.pieces(s.kind, stamp, c)
+	missed := s.idle(p.before)
+	lead, piece = s.send(p, c)
+	if p.run != nil && !s.IsShared() {
+		p.run.alone.Add(1)
+	}
+	if missed != nil {
+		lead = missed // after which nothing has to lead to the piece
+	}
+	return lead, piece
+}
+
+// KeepAlive returns a comment. Streams that can share the set's next event share the
+// comment, too, and can so after it: those to which no comment was due are sent it with
+// that event.
+func (s *State) KeepAlive() (lead, piece wire.Chunk) {
+	if s.run != nil {
+		if idle := s.idle(s.run.coder.keepAlives(s.run, s.to)); idle != nil {
+			return nil, idle
+		}
+	}
+	return s.Other(wire.Comment)
+}
+
+// idle returns those of the keep-alives that the decoder lacks, nil if it lacks none, or
+// more.
+func (s *State) idle(keepAlives []*pieces) wire.Chunk {
+	var b []byte
+	for _, p := range keepAlives {
+		if s.run == p.run && s.to == p.start {
+			_, piece := s.send(p, wire.Comment)
+			b = append(b, piece.Block()...)
+		}
+	}
+	if b == nil {
+		return nil
+	}
+	return wire.NewChunk(b)
+}
+
+// send returns what is sent for the content with those pieces.
+func (s *State) send(p *pieces, c wire.Chunk) (lead, piece wire.Chunk) {
 	gap := p.run == nil || s.run != p.run || s.to != p.start
 	if gap {
 		s.fold()
@@ -51,7 +92,6 @@ func (s *State) Event(e *Event, stamp uint64, c wire.Chunk) (lead, piece wire.Ch
 	case p.run == nil:
 		return s.lead(nil), p.alone(c)
 	case s.from > s.kind.reach(p.start):
-		p.run.alone.Add(1)
 		return s.lead(nil), p.alone(c)
 	case gap:
 		lead = s.lead(nil)
@@ -61,6 +101,9 @@ func (s *State) Event(e *Event, stamp uint64, c wire.Chunk) (lead, piece wire.Ch
 	s.inside = p.run
 	return lead, p.shared
 }
+
+// Size returns how many bytes the decoder has put out, modulo 2^32.
+func (s *State) Size() uint32 { return s.size + uint32(s.to-s.from) }
 
 // IsShared reports whether the piece that was returned last is one that streams share.
 func (s *State) IsShared() bool { return s.inside != nil }

@@ -49,8 +49,24 @@ func (s *stream) send(plain wire.Chunk, lead, piece wire.Chunk) {
 }
 
 func (s *stream) event(e *event) {
+	before := s.state.Size()
 	lead, piece := s.state.Event(&e.Event, e.stamp, e.chunk)
+	s.missed(before, len(e.chunk.Block()))
 	s.send(e.chunk, lead, piece)
+}
+
+func (s *stream) keepAlive() {
+	before, comment := s.state.Size(), len(wire.Comment.Block())
+	lead, piece := s.state.KeepAlive()
+	s.missed(before, comment)
+	s.send(wire.Comment, lead, piece)
+}
+
+// missed adds to the plain stream the comments that it is sent with something of n bytes.
+func (s *stream) missed(before uint32, n int) {
+	for missed := int(s.state.Size()-before) - n; missed > 0; missed -= len(wire.Comment.Block()) {
+		s.plain.Write(wire.Comment.Block())
+	}
 }
 
 func (s *stream) other(c wire.Chunk) {
@@ -193,7 +209,7 @@ func (m *model) step() error {
 	case n == 2:
 		m.streams[m.IntN(len(m.streams))].other(m.chunk())
 	case n == 3:
-		m.streams[m.IntN(len(m.streams))].other(wire.Comment)
+		m.streams[m.IntN(len(m.streams))].keepAlive()
 	case n < 9:
 		m.append(m.sets[i])
 	default:

@@ -29,6 +29,8 @@ func (s *Stream) code(items []eventlog.Item) []eventlog.Item {
 			t.event(s.decoder, plain, it.Chunk)
 		case it.Chunk.Last():
 			lead = s.decoder.End()
+		case &it.Chunk[0] == &wire.Comment[0]:
+			lead, it.Chunk = s.decoder.KeepAlive()
 		default:
 			if lead, it.Chunk = s.decoder.Other(it.Chunk); it.Stamp > 0 {
 				t.count(&t.stored, plain, it.Chunk)

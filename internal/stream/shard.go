@@ -301,6 +301,9 @@ func (d *detached) tick(w *writer) (next time.Time, interval time.Duration) {
 		}
 	case s.keepAlive > 0:
 		if now-d.wrote >= s.keepAlive {
+			err = d.writeLocked(w) // an event, if one is just being delivered
+		}
+		if now-d.wrote >= s.keepAlive && err == nil && len(d.flight) == 0 {
 			d.flight = s.code(append(d.flight, eventlog.Item{Chunk: wire.Comment}))
 			err = d.writeLocked(w)
 		}
