@@ -230,3 +230,31 @@ func TestCompressedIdleTimeout(t *testing.T) {
 		}
 	})
 }
+
+// An event counts as an update that comes with keep-alives which others were sent before.
+func TestCompressedUpdatedAt(t *testing.T) {
+	overEach(t, func(t *testing.T, tr transport) {
+		sources := make(chan *sse.EventSource, 1)
+		site := tr.serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			interval, _ := time.ParseDuration(r.URL.RawQuery)
+			o := &sse.AcceptOptions{KeepAlive: interval, Compress: gzipped.Compress}
+			sse.Serve(w, r, o, func(source *sse.EventSource) { sources <- source })
+		}))
+		var group sse.Set
+		for _, interval := range []string{"7s", "-1s"} {
+			st := site.openURL("http://memory/?" + interval)
+			source := <-sources
+			group.Add(source)
+			defer func() {
+				st.want("message|0", "message|1", "message|2")
+				if got := source.UpdatedAt().Sub(source.OpenedAt()); got != 20*time.Second {
+					t.Errorf("keep-alives after %s: updated after %v, want 20s", interval, got)
+				}
+			}()
+		}
+		for i := range 3 {
+			group.Dispatch("", strconv.Itoa(i))
+			time.Sleep(10 * time.Second) // fake
+		}
+	})
+}

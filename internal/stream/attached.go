@@ -194,9 +194,10 @@ func (a *attached) flush(b *batch) error {
 		a.armed = false
 		a.control.SetWriteDeadline(time.Time{})
 	}
-	s.counters().Delivered.Add(volume(b.items))
+	events, bytes := volume(b.items)
+	s.counters().Delivered.Add(events, bytes)
 	a.wrote = time.Now()
-	if b.items[0].Stamp > 0 {
+	if events > 0 {
 		s.updated = a.wrote.Sub(s.opened)
 	}
 	return nil

@@ -99,7 +99,7 @@ func (d *detached) writeLocked(w *writer) error {
 		if err != nil {
 			return d.lostLocked(err)
 		}
-		d.sentLocked(n, d.flight[0].Stamp, w.now)
+		d.sentLocked(n, w.now)
 		d.advanceLocked(n, w)
 		if n < len(joint) {
 			d.stuckLocked(w.now)
@@ -125,8 +125,9 @@ func (d *detached) writeOnlyLocked(m *Member, w *writer) (full bool, err error) 
 			return false, d.lostLocked(err)
 		}
 		m.Advance(to)
-		d.sentLocked(n, from.Stamp(), w.now)
+		d.sentLocked(n, w.now)
 		if n == len(joint) {
+			s.updated = d.wrote
 			w.taken(s, n)
 			continue
 		}
@@ -141,7 +142,7 @@ func (d *detached) writeOnlyLocked(m *Member, w *writer) (full bool, err error) 
 }
 
 // sentLocked notes that n bytes were written.
-func (d *detached) sentLocked(n int, stamp uint64, now time.Time) {
+func (d *detached) sentLocked(n int, now time.Time) {
 	if n == 0 {
 		return
 	}
@@ -152,9 +153,6 @@ func (d *detached) sentLocked(n int, stamp uint64, now time.Time) {
 		if d.owed -= int32(min(n, batchPiece)); d.owed <= 0 && s.drainBy == 0 {
 			d.by = 0 // the client has taken its piece; it has time for another one
 		}
-	}
-	if stamp > 0 {
-		s.updated = d.wrote
 	}
 }
 
@@ -167,6 +165,9 @@ func (d *detached) advanceLocked(n int, w *writer) {
 	events, bytes := volume(d.flight[:i])
 	if i < len(d.flight) && d.flight[i].Stamp > 0 {
 		bytes += int64(n)
+	}
+	if bytes > 0 {
+		d.stream.updated = d.wrote
 	}
 	w.delivered(int(events), int(bytes))
 	clear(d.flight[:i])
