@@ -16,9 +16,7 @@ import (
 )
 
 func TestProperty(t *testing.T) {
-	codingtest.Property(t, zstd.Coding(), func(r io.Reader) (io.Reader, error) {
-		return klauspost.NewReader(r, klauspost.WithDecoderConcurrency(1), klauspost.WithDecoderMaxWindow(8<<20))
-	})
+	codingtest.Property(t, codec)
 }
 
 var both = []sse.Coding{zstd.Coding(), sse.Gzip()}

@@ -2,6 +2,7 @@ package coding_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,10 +31,13 @@ func TestMutants(t *testing.T) {
 	} {
 		for _, tests := range []struct{ dir, run string }{
 			{".", "^TestProperty$"},
-			{"../../zstd", "^TestProperty$"},
 			{"../..", "^TestCompressed$"},
+			{"../..", "^TestCompressedSockets$"},
+			{"../../zstd", "^TestProperty$"},
+			{"../../zstd", "^TestCompressed$"},
+			{"../../zstd", "^TestCompressedSockets$"},
 		} {
-			t.Run(tt.name+"/"+tests.dir, func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s, %s in %s", tt.name, tests.run, tests.dir), func(t *testing.T) {
 				if strings.Count(string(rule), tt.old) != 1 && tt.old != "" {
 					t.Fatalf("state.go has %q not once", tt.old)
 				}

@@ -25,9 +25,6 @@ type event struct {
 	chunk wire.Chunk
 }
 
-// A Decode function returns a decoder that was written independently of the coding.
-type Decode func(io.Reader) (io.Reader, error)
-
 // A stream is what one client has been sent, as it is and coded.
 type stream struct {
 	state  *coding.State
@@ -100,12 +97,12 @@ func (f *feed) Read(p []byte) (int, error) {
 }
 
 // check decodes the stream.
-func (s *stream) check(decode Decode) error {
+func (s *stream) check(c Codec) error {
 	if end := s.state.End(); end != nil {
 		s.pieces, s.ends = append(s.pieces, end.Block()), append(s.ends, s.plain.Len())
 	}
 	f := &feed{s: s}
-	r, err := decode(f)
+	r, err := c.Decode(f)
 	if err != nil {
 		return err
 	}
@@ -121,8 +118,8 @@ func (s *stream) check(decode Decode) error {
 // A model makes and checks streams at random.
 type model struct {
 	*rand.Rand
-	coding  coding.Coding
-	decode  Decode
+	texts   *rand.Rand
+	codec   Codec
 	stamp   uint64
 	sets    [2]*set
 	streams []*stream
@@ -136,7 +133,7 @@ func (m *model) text() string {
 	}
 	var b strings.Builder
 	for b.Len() < n {
-		fmt.Fprintf(&b, "<li id=%d>%x</li>", m.IntN(5), m.IntN(1<<m.IntN(30)))
+		fmt.Fprintf(&b, "<li id=%d>%x</li>", m.texts.IntN(5), m.texts.IntN(1<<m.texts.IntN(30)))
 	}
 	return b.String()[:n]
 }
@@ -152,12 +149,12 @@ func (m *model) append(s *set) {
 
 // open begins a stream, which may resume in each of the sets.
 func (m *model) open() {
-	s := &stream{state: coding.NewState(m.coding)}
+	s := &stream{state: coding.NewState(m.codec.Coding)}
 	s.other(wire.Comment)
 	for i, set := range m.sets {
 		s.at[i] = len(set.events) - m.IntN(1+min(len(set.events), 10))*m.IntN(2)
 		if s.member[i] = m.IntN(3) > 0; s.member[i] {
-			set.Join(m.coding)
+			set.Join(m.codec.Coding)
 		}
 	}
 	m.streams = append(m.streams, s)
@@ -166,7 +163,7 @@ func (m *model) open() {
 func (m *model) leave(s *stream) {
 	for i, set := range m.sets {
 		if s.member[i] {
-			set.Leave(m.coding)
+			set.Leave(m.codec.Coding)
 		}
 	}
 }
@@ -205,7 +202,7 @@ func (m *model) step() error {
 		s := m.streams[j]
 		m.streams = append(m.streams[:j], m.streams[j+1:]...)
 		m.leave(s)
-		return s.check(m.decode)
+		return s.check(m.codec)
 	case n == 2:
 		m.streams[m.IntN(len(m.streams))].other(m.chunk())
 	case n == 3:
@@ -221,23 +218,70 @@ func (m *model) step() error {
 // Property checks that any interleaving of events of two sets, newcomers, resumptions,
 // gaps, events out of order, direct events, comments and ends decodes to the plain stream,
 // each piece at once: 150 histories of 400 steps, or fewer with -short.
-func Property(t *testing.T, c coding.Coding, decode Decode) {
-	seeds, steps := 150, 400
+func Property(t *testing.T, c Codec) {
+	histories := 150
 	if testing.Short() {
-		seeds = 20
+		histories = 20
 	}
-	for seed := range seeds {
-		m := &model{Rand: rand.New(rand.NewPCG(uint64(seed), 1)), coding: c, decode: decode, sets: [2]*set{new(set), new(set)}}
-		for step := range steps {
-			if err := m.step(); err != nil {
-				t.Fatalf("seed %d, step %d: %v", seed, step, err)
-			}
-		}
-		for i, s := range m.streams {
-			m.leave(s)
-			if err := s.check(decode); err != nil {
-				t.Fatalf("seed %d, stream %d at the end: %v", seed, i, err)
-			}
+	for seed := range histories {
+		r := rand.New(rand.NewPCG(uint64(seed), 1))
+		n := 0
+		if err := newModel(r, c).run(func() bool { n++; return n <= steps }); err != nil {
+			t.Fatalf("seed %d, step %d: %v", seed, n, err)
 		}
 	}
+}
+
+func newModel(r *rand.Rand, c Codec) *model {
+	return &model{Rand: r, texts: rand.New(rand.NewPCG(1, 2)), codec: c, sets: [2]*set{new(set), new(set)}}
+}
+
+// run takes steps as long as there are more, and checks the streams.
+func (m *model) run(more func() bool) error {
+	for more() {
+		if err := m.step(); err != nil {
+			return err
+		}
+	}
+	for i, s := range m.streams {
+		m.leave(s)
+		if err := s.check(m.codec); err != nil {
+			return fmt.Errorf("stream %d at the end: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// Fuzz checks the same for steps that are chosen by bytes.
+func Fuzz(f *testing.F, c Codec) {
+	f.Add([]byte(nil))
+	for seed := range 20 {
+		choices := make([]byte, 50<<(seed%6))
+		if _, err := rand.NewChaCha8([32]byte{byte(seed)}).Read(choices); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(choices)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		choices := &choices{rest: b[:min(len(b), 2000)]}
+		if err := newModel(rand.New(choices), c).run(func() bool { return len(choices.rest) > 0 }); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// Choices are a source of a random generator. Each byte decides one choice; after the last
+// one they are arbitrary.
+type choices struct {
+	rest []byte
+	more rand.PCG
+}
+
+func (c *choices) Uint64() uint64 {
+	if len(c.rest) == 0 {
+		return c.more.Uint64()
+	}
+	b := c.rest[0]
+	c.rest = c.rest[1:]
+	return uint64(b) * 0x0101010101010101 // the generator takes the highest bits, or the lowest
 }
