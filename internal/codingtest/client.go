@@ -32,6 +32,9 @@ type client struct {
 	lastID atomic.Pointer[string]
 	left   atomic.Bool // it has cut the stream
 
+	lastOwn atomic.Int64 // the newest direct event
+	ended   atomic.Bool
+
 	stopped atomic.Bool
 	goingOn chan struct{}
 
@@ -44,7 +47,7 @@ type client struct {
 }
 
 func newClient(m *mix) *client {
-	return &client{
+	c := &client{
 		m:       m,
 		opened:  make(chan struct{}),
 		own:     fmt.Sprintf("own%d", len(m.clients)),
@@ -53,6 +56,8 @@ func newClient(m *mix) *client {
 		goingOn: make(chan struct{}, 1),
 		got:     make(map[string][]int),
 	}
+	c.lastOwn.Store(-1)
+	return c
 }
 
 // stop makes the client read nothing before goOn.
@@ -165,6 +170,9 @@ func (c *client) take(typ, data string) error {
 		return fmt.Errorf("%w: got event %q %.100q, want one that was sent", errWrong, typ, data)
 	}
 	c.got[set] = append(c.got[set], n)
+	if set == c.own {
+		c.lastOwn.Store(int64(n))
+	}
 	return nil
 }
 

@@ -2,7 +2,6 @@ package codingtest
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -56,59 +55,6 @@ func newMix(t *testing.T, c Codec, seen *counts, seed uint64, pause time.Duratio
 
 func snapshotOf(*sse.EventSource) ([]sse.Event, error) {
 	return []sse.Event{{Type: "snapshot", Data: strings.Repeat("state ", 200)}}, nil
-}
-
-// parse returns which event it is.
-func parse(data string) (set string, n int, err error) {
-	set, rest, _ := strings.Cut(data, " ")
-	number, _, _ := strings.Cut(rest, " ")
-	n, err = strconv.Atoi(number)
-	return set, n, err
-}
-
-// add returns the data of the next event of a set, or of a client's own, which resembles
-// those before.
-func (m *mix) add(set string, random int) string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	n := len(m.texts[set])
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s %d ", set, n)
-	for i := range n * 7919 % 40 {
-		fmt.Fprintf(&b, "<li id=%d>%x</li>", i, n*i*i%(1<<(i%30)))
-	}
-	if n%100 == 99 {
-		b.WriteString(strings.Repeat(b.String(), 40))
-	}
-	b.WriteString(m.random(random))
-	m.texts[set] = append(m.texts[set], b.String())
-	return b.String()
-}
-
-// random returns text that is hardly smaller when it is compressed.
-func (m *mix) random(n int) string {
-	raw := make([]byte, n*3/4)
-	for i := range raw {
-		raw[i] = byte(m.Uint32())
-	}
-	return base64.RawStdEncoding.EncodeToString(raw)
-}
-
-// text returns the data of an event that there was, or else the empty string.
-func (m *mix) text(set string, n int) string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if n < 0 || n >= len(m.texts[set]) {
-		return ""
-	}
-	return m.texts[set][n]
-}
-
-// sent returns how many events of a set there were.
-func (m *mix) sent(set string) int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return len(m.texts[set])
 }
 
 func (m *mix) dispatch(name string, n, random int) {
@@ -181,6 +127,7 @@ func (m *mix) open() {
 		defer cancel()
 		defer response.Body.Close()
 		c.end = c.read(response.Body, coding != "", slow, random)
+		c.ended.Store(true)
 	})
 	if m.IntN(8) == 0 {
 		m.running.Go(func() {
@@ -248,6 +195,17 @@ func (m *mix) stall() {
 	}
 }
 
+// catchUp waits until a client has read what was sent to it, or its stream has ended.
+func (m *mix) catchUp(c *client) {
+	last := m.sent(c.own)
+	if c.source.Dispatch("", m.add(c.own, 0)) != nil {
+		return
+	}
+	for c.lastOwn.Load() < int64(last) && !c.ended.Load() {
+		time.Sleep(time.Millisecond) // polling what a client brings about
+	}
+}
+
 // run takes the steps and ends all streams, by a shutdown of the server.
 func (m *mix) run(w way, l net.Listener, dial func(context.Context) (net.Conn, error)) {
 	server, client := w.newServer(m), w.newClient(dial)
@@ -264,6 +222,14 @@ func (m *mix) run(w way, l net.Listener, dial func(context.Context) (net.Conn, e
 	}
 	for _, c := range m.clients {
 		c.goOn()
+	}
+	for _, c := range m.clients {
+		m.catchUp(c) // a shutdown does not wait long
+	}
+	for _, name := range names {
+		m.dispatch(name, m.IntN(5), 0)
+	}
+	for _, c := range m.clients {
 		c.ending()
 	}
 	for _, s := range m.sets {
