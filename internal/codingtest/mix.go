@@ -66,7 +66,7 @@ func (m *mix) dispatch(name string, n, random int) {
 func (m *mix) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	i, _ := strconv.Atoi(r.URL.Query().Get("client"))
 	c := m.clients[i]
-	o := &sse.AcceptOptions{Compress: []sse.Coding{m.codec.Coding}, KeepAlive: 3 * time.Millisecond, Backlog: 32 << 10, Retry: time.Second}
+	o := &sse.AcceptOptions{Compress: []sse.Coding{m.codec.Coding}, KeepAlive: m.pause / 16, Backlog: 32 << 10, Retry: time.Second}
 	if i%8 == 7 {
 		o.MaxAge = 3 * m.pause
 	}
