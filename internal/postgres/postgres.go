@@ -73,16 +73,18 @@ func (s *Server) Copy() (*Server, error) {
 	return c, errors.Join(own(dir), exec.Command("cp", "-a", s.data(), c.data()).Run()) //nolint:noctx // it takes a moment
 }
 
-// Standby returns a server, not started, that follows this one, which must run. It has a port
-// of its own.
+// Standby returns a server, not started, that follows this one and has a copy of its data. For
+// that, this one is stopped and started again. The standby has a port of its own.
 func (s *Server) Standby(ctx context.Context) (*Server, error) {
-	dir, err := os.MkdirTemp("", "postgres")
+	s.Stop(syscall.SIGINT)
+	c, err := s.Copy()
 	if err != nil {
-		return nil, err
+		return c, err
 	}
-	c := &Server{Dir: dir, settings: s.settings}
-	return c, errors.Join(own(dir), c.Listen(ctx),
-		s.Tool(ctx, "pg_basebackup", "--pgdata", c.data(), "--host", "127.0.0.1", "--port", strconv.Itoa(s.Port), "--username", "postgres", "--write-recovery-conf", "--checkpoint", "fast", "--no-sync"))
+	primary := fmt.Sprintf("host=127.0.0.1 port=%d user=postgres", s.Port)
+	c.settings = append(slices.Clone(s.settings), "primary_conninfo="+primary)
+	signal := os.WriteFile(filepath.Join(c.data(), "standby.signal"), nil, 0o644) // readable by the server's user
+	return c, errors.Join(signal, c.Listen(ctx), s.Start(ctx))
 }
 
 // Promote makes a standby that runs the primary.
@@ -131,12 +133,20 @@ func (s *Server) Start(ctx context.Context) error {
 	if err := s.process.Start(); err != nil {
 		return err
 	}
-	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) { // until it listens
-		err := s.Tool(ctx, "pg_isready", "--host", "127.0.0.1", "--port", strconv.Itoa(s.Port), "--quiet")
-		if err == nil || time.Since(began) > patience || ctx.Err() != nil {
-			return err
+	for began := time.Now(); !s.ready(); time.Sleep(10 * time.Millisecond) { // until it listens
+		if time.Since(began) > patience || ctx.Err() != nil {
+			return fmt.Errorf("the server does not start: %s", s.Log())
 		}
 	}
+	return nil
+}
+
+// ready reports whether the server accepts connections, as pg_ctl finds out: by the eighth line
+// of a file, whose first line is the process.
+func (s *Server) ready() bool {
+	file, _ := os.ReadFile(filepath.Join(s.data(), "postmaster.pid")) // that of a server that crashed is another's
+	lines := strings.Split(string(file), "\n")
+	return len(lines) > 7 && lines[0] == strconv.Itoa(s.PID()) && slices.Contains([]string{"ready", "standby"}, strings.TrimSpace(lines[7]))
 }
 
 // PID returns the process of the server, the parent of those of its connections.
