@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"example.org/sse/backplane"
+	"example.org/sse/internal/probe"
 	"example.org/sse/pglog"
 )
 
@@ -22,19 +23,16 @@ import (
 func faulty(t *testing.T, d *database, rounds int, fault func(round int), change ...func(*pgxpool.Config)) {
 	t.Helper()
 	w := newWriters(d)
-	var followers []*follower
+	var followers []*probe.Follower
 	for i := range 3 {
 		pool := d.pool(change...)
 		l := openLog(t, pool, "log", d.options(nil))
-		followers = append(followers, background(t, l, backplane.Oldest))
+		followers = append(followers, probe.Follow(t, l, backplane.Oldest))
 		w.start(fmt.Sprint("p", i), pool, l)
 	}
 	more := func() {
 		f := followers[0]
-		f.mu.Lock()
-		n := len(f.texts)
-		f.mu.Unlock()
-		f.await("more entries", func() bool { return f.ended || len(f.texts) >= n+100 })
+		f.Reach(len(f.Texts()) + 100)
 	}
 	more()
 	for round := range rounds {
@@ -105,14 +103,14 @@ func TestListenerCut(t *testing.T) {
 	t.Parallel()
 	d := start(t)
 	pool := d.pool(func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["application_name"] = d.schema })
-	f := background(t, openLog(t, pool, "log", d.options(nil)), backplane.Oldest)
+	f := probe.Follow(t, openLog(t, pool, "log", d.options(nil)), backplane.Oldest)
 	l := d.log("log", nil)
 	listener := "FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND application_name = '" + d.schema + "'"
 	for round := range 3 {
 		until(t, "it listens", func() bool { return d.value("SELECT count(*) "+listener) == 1 })
 		d.exec("SELECT pg_terminate_backend(pid) " + listener)
-		add(t, l, fmt.Sprint("e", round+1))
-		f.has(numbered("e", round+1)...)
+		probe.Append(t, l, fmt.Sprint("e", round+1))
+		f.Has(probe.Numbered("e", round+1)...)
 	}
 }
 
@@ -130,8 +128,8 @@ func TestIdleCost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	background(t, l, backplane.Oldest)
-	watch(t, st, "")
+	probe.Follow(t, l, backplane.Oldest)
+	probe.Watch(t, st, "")
 	until(t, "it listens", func() bool { return d.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'") == 1 })
 	const queries = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = 'postgres'"
 	time.Sleep(15 * time.Second) // until the statistics of idle connections are complete
@@ -161,31 +159,30 @@ func TestPoolExhausted(t *testing.T) {
 	d := start(t)
 	pool := d.pool(func(c *pgxpool.Config) { c.MaxConns = 2 })
 	l := openLog(t, pool, "log", d.options(nil))
-	f := background(t, l, backplane.Oldest)
+	f := probe.Follow(t, l, backplane.Oldest)
 	var taken []*pgxpool.Conn
 	for range 2 {
-		c, err := pool.Acquire(within(t, patience))
+		c, err := pool.Acquire(probe.Within(t, probe.Patience))
 		if err != nil {
 			t.Fatal(err)
 		}
 		taken = append(taken, c)
 	}
-	_, err := l.Append(within(t, 100*time.Millisecond), "not sent", nil)
+	_, err := l.Append(probe.Within(t, 100*time.Millisecond), "not sent", nil)
 	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, backplane.ErrIndeterminate) {
 		t.Errorf("without a connection: got %v, want %v and nothing sent", err, context.DeadlineExceeded)
 	}
 	var wg sync.WaitGroup
-	for _, text := range numbered("e", 10) {
-		wg.Go(func() { add(t, l, text) })
+	for _, text := range probe.Numbered("e", 10) {
+		wg.Go(func() { probe.Append(t, l, text) })
 	}
 	time.Sleep(3 * time.Second) // until an attempt is abandoned
 	for _, c := range taken {
 		c.Release()
 	}
 	wg.Wait()
-	f.await("10 entries", func() bool { return f.ended || len(f.texts) >= 10 })
-	if len(f.texts) != 10 {
-		t.Errorf("got %q, want 10 entries", f.texts)
+	if got := f.Reach(10); len(got) != 10 {
+		t.Errorf("got %q, want 10 entries", got)
 	}
 }
 
@@ -200,8 +197,8 @@ func TestStallIsLogged(t *testing.T) {
 	defer slog.SetDefault(before)
 	d := startServer(t)
 	l := d.log("log", nil)
-	f := background(t, l, backplane.Oldest)
-	if since := time.Since(l.Heard()); since > patience {
+	f := probe.Follow(t, l, backplane.Oldest)
+	if since := time.Since(l.Heard()); since > probe.Patience {
 		t.Errorf("heard from the server %v ago", since)
 	}
 	d.server.Stop(syscall.SIGQUIT)
@@ -213,8 +210,8 @@ func TestStallIsLogged(t *testing.T) {
 	if err := d.server.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	add(t, l, "e1")
-	f.has("e1")
+	probe.Append(t, l, "e1")
+	f.Has("e1")
 	if s := log.String(); strings.Count(s, "no answer") != 1 || strings.Count(s, "answers again") != 1 {
 		t.Errorf("got log %s", s)
 	}
@@ -244,26 +241,26 @@ func TestOutcomeUnknown(t *testing.T) {
 	t.Parallel()
 	d := start(t)
 	l, st := d.log("log", nil), d.store("store")
-	before := add(t, l, "before")
+	before := probe.Append(t, l, "before")
 	schema := quoted(d.schema)
 	locks := begin(t, d.pool(), "") // the server waits for it
 	_, err := locks.Exec(t.Context(), "SELECT pg_advisory_xact_lock(1885826152, l.id), pg_advisory_xact_lock(1885826154, s.id) FROM "+schema+".log l, "+schema+".store s")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, errAppend := l.Append(within(t, time.Second), "id", []byte("data"))
-	_, errSwap := st.Swap(within(t, time.Second), "key", 0, []byte("value"), 0)
+	_, errAppend := l.Append(probe.Within(t, time.Second), "id", []byte("data"))
+	_, errSwap := st.Swap(probe.Within(t, time.Second), "key", 0, []byte("value"), 0)
 	locks.Rollback(t.Context())
 	for _, err := range []error{errAppend, errSwap} {
 		if !errors.Is(err, backplane.ErrIndeterminate) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v, want ErrIndeterminate", err)
 		}
 	}
-	c := add(t, l, "id")
-	if again := add(t, l, "id"); again != c || c != backplane.CursorOf(before.Seq+1, "id") {
+	c := probe.Append(t, l, "id")
+	if again := probe.Append(t, l, "id"); again != c || c != backplane.CursorOf(before.Seq+1, "id") {
 		t.Errorf("got cursors %v and %v, want %v", c, again, backplane.CursorOf(before.Seq+1, "id"))
 	}
-	r, err := st.Swap(within(t, patience), "key", 0, []byte("value"), 0)
+	r, err := st.Swap(probe.Within(t, probe.Patience), "key", 0, []byte("value"), 0)
 	if err != nil && !errors.Is(err, backplane.ErrConflict) || string(r.Value) != "value" {
 		t.Errorf("Swap: got %v, %v", r, err)
 	}

@@ -14,12 +14,10 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"example.org/sse/backplane"
 	"example.org/sse/internal/postgres"
+	"example.org/sse/internal/probe"
 	"example.org/sse/pglog"
 )
-
-const patience = 2 * time.Minute // a guard against hangs: the machine may be busy
 
 // loadTime is how long a server is loaded: PGLOG_LOAD=1h is for the long version.
 var loadTime = cmp.Or(parseDuration(os.Getenv("PGLOG_LOAD")), time.Minute)
@@ -140,7 +138,7 @@ func (d *database) options(o *pglog.Options) *pglog.Options {
 
 func openLog(t testing.TB, pool *pgxpool.Pool, name string, o *pglog.Options) *pglog.Log {
 	t.Helper()
-	l, err := pglog.Open(within(t, patience), pool, name, o)
+	l, err := pglog.Open(probe.Within(t, probe.Patience), pool, name, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,44 +148,18 @@ func openLog(t testing.TB, pool *pgxpool.Pool, name string, o *pglog.Options) *p
 // store opens a store on a pool of its own.
 func (d *database) store(name string) *pglog.Store {
 	d.t.Helper()
-	st, err := pglog.OpenStore(within(d.t, patience), d.pool(), name, &pglog.StoreOptions{Schema: d.schema})
+	st, err := pglog.OpenStore(probe.Within(d.t, probe.Patience), d.pool(), name, &pglog.StoreOptions{Schema: d.schema})
 	if err != nil {
 		d.t.Fatal(err)
 	}
 	return st
 }
 
-func within(t testing.TB, d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// add appends an entry for each text, as both id and data, and returns the last cursor.
-func add(t testing.TB, l *pglog.Log, texts ...string) (c backplane.Cursor) {
-	t.Helper()
-	var err error
-	for _, text := range texts {
-		if c, err = l.Append(within(t, patience), text, []byte(text)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return c
-}
-
-// numbered returns prefix1, prefix2 and so on.
-func numbered(prefix string, n int) (texts []string) {
-	for i := range n {
-		texts = append(texts, fmt.Sprint(prefix, i+1))
-	}
-	return texts
-}
-
 // until waits for what can only be asked for.
 func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for began := time.Now(); !ok(); {
-		if time.Since(began) > patience {
+		if time.Since(began) > probe.Patience {
 			t.Fatal("not seen: " + what)
 		}
 		time.Sleep(10 * time.Millisecond) // until it may be so

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"example.org/sse/backplane"
+	"example.org/sse/internal/probe"
 	"example.org/sse/pglog"
 )
 
@@ -45,12 +46,12 @@ func TestRights(t *testing.T) {
 	}
 	own := pool()
 	l := openLog(t, own, "log", d.options(nil))
-	f := background(t, l, backplane.Oldest)
-	add(t, l, "e1")
+	f := probe.Follow(t, l, backplane.Oldest)
+	probe.Append(t, l, "e1")
 	tx := begin(t, own, "")
 	put(t, l, tx, "e2")
 	commit(t, tx)
-	f.has("e1", "e2")
+	f.Has("e1", "e2")
 	d.trims(own)
 }
 
@@ -58,13 +59,13 @@ func TestRights(t *testing.T) {
 func TestRightsOfProducer(t *testing.T) {
 	t.Parallel()
 	d := start(t)
-	f := background(t, d.log("log", nil), backplane.Oldest)
+	f := probe.Follow(t, d.log("log", nil), backplane.Oldest)
 	pool := d.user("GRANT USAGE ON SCHEMA pglog", "GRANT SELECT ON pglog.log", "GRANT INSERT ON pglog.outbox")()
 	l := openLog(t, pool, "log", d.options(nil))
 	tx := begin(t, pool, "")
 	put(t, l, tx, "e1")
 	commit(t, tx)
-	f.has("e1")
+	f.Has("e1")
 	if _, err := l.Append(t.Context(), "e2", nil); err == nil || !strings.Contains(err.Error(), "permission denied for") || errors.Is(err, backplane.ErrIndeterminate) {
 		t.Errorf("Append without rights: got %v", err)
 	}
@@ -94,8 +95,8 @@ func TestOpenRefused(t *testing.T) {
 		{"no user", as(func(c *pgxpool.Config) { c.ConnConfig.User = "none" }), "a", pglog.Options{}, nil, `role "none" does not exist`},
 		{"no rights", stranger, "a", *d.options(nil), nil, "run the statements of pglog.Schema as a user who may"},
 	} {
-		_, errLog := pglog.Open(within(t, patience), tt.pool, tt.name, &tt.o)
-		_, errStore := pglog.OpenStore(within(t, patience), tt.pool, tt.name, &pglog.StoreOptions{Schema: tt.o.Schema})
+		_, errLog := pglog.Open(probe.Within(t, probe.Patience), tt.pool, tt.name, &tt.o)
+		_, errStore := pglog.OpenStore(probe.Within(t, probe.Patience), tt.pool, tt.name, &pglog.StoreOptions{Schema: tt.o.Schema})
 		for _, err := range []error{errLog, errStore} {
 			if err == nil || tt.want != nil && !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("%s: got %v, want %q", tt.what, err, tt.says)
@@ -104,7 +105,7 @@ func TestOpenRefused(t *testing.T) {
 	}
 	d.exec("CREATE SCHEMA " + quoted(d.schema))
 	name := strings.TrimPrefix(d.schema, `of "test" `)
-	_, err := pglog.Open(within(t, patience), d.pool(func(c *pgxpool.Config) { c.ConnConfig.User = name }), "a", d.options(nil))
+	_, err := pglog.Open(probe.Within(t, probe.Patience), d.pool(func(c *pgxpool.Config) { c.ConnConfig.User = name }), "a", d.options(nil))
 	if err == nil || !strings.Contains(err.Error(), "permission denied for schema") {
 		t.Errorf("no rights on the schema: got %v", err)
 	}
@@ -118,15 +119,15 @@ func TestOpenAtOnce(t *testing.T) {
 	for range 8 {
 		pool := d.pool()
 		wg.Go(func() {
-			if l, err := pglog.Open(within(t, patience), pool, "log", d.options(nil)); err != nil {
+			if l, err := pglog.Open(probe.Within(t, probe.Patience), pool, "log", d.options(nil)); err != nil {
 				t.Error(err)
 			} else {
-				add(t, l, "id")
+				probe.Append(t, l, "id")
 			}
 		})
 	}
 	wg.Wait()
-	background(t, d.log("log", nil), backplane.Oldest).has("id")
+	probe.Follow(t, d.log("log", nil), backplane.Oldest).Has("id")
 	d.exec(pglog.Schema(d.schema)) // again
 }
 
@@ -138,20 +139,20 @@ func TestDefaultIsolation(t *testing.T) {
 	for _, level := range []string{"serializable", "repeatable read"} {
 		pool := d.pool(func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["default_transaction_isolation"] = level })
 		l := openLog(t, pool, level, d.options(nil))
-		f := background(t, l, backplane.Oldest)
-		add(t, l, "e1", "e2")
+		f := probe.Follow(t, l, backplane.Oldest)
+		probe.Append(t, l, "e1", "e2")
 		tx := begin(t, pool, "")
 		put(t, l, tx, "e3")
 		commit(t, tx)
-		f.has("e1", "e2", "e3")
+		f.Has("e1", "e2", "e3")
 		st, err := pglog.OpenStore(t.Context(), pool, level, &pglog.StoreOptions{Schema: d.schema})
 		if err != nil {
 			t.Fatal(err)
 		}
-		v := watch(t, st, "")
-		swap(t, st, "key", 0, "value", time.Second)
-		v.shows("key", "value")
-		v.shows()
+		v := probe.Watch(t, st, "")
+		probe.Swap(t, st, "key", 0, "value", time.Second)
+		v.Shows("key", "value")
+		v.Shows()
 	}
 }
 
@@ -160,13 +161,13 @@ func TestOpenWithoutServer(t *testing.T) {
 	d := startServer(t)
 	d.server.Stop(syscall.SIGINT)
 	pool := d.pool()
-	_, err := pglog.Open(within(t, 500*time.Millisecond), pool, "a", nil)
+	_, err := pglog.Open(probe.Within(t, 500*time.Millisecond), pool, "a", nil)
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), `log "a"`) || !strings.Contains(err.Error(), "refused") {
 		t.Errorf("got %v", err)
 	}
 	opened := make(chan error)
 	go func() {
-		_, err := pglog.Open(within(t, patience), pool, "a", nil)
+		_, err := pglog.Open(probe.Within(t, probe.Patience), pool, "a", nil)
 		opened <- err
 	}()
 	time.Sleep(300 * time.Millisecond) // until it has tried
@@ -199,7 +200,7 @@ func TestOldServer(t *testing.T) {
 		}
 	}()
 	d := &database{t: t, url: "postgres://postgres@" + l.Addr().String() + "/postgres?sslmode=disable"}
-	_, err = pglog.Open(within(t, patience), d.pool(), "a", nil)
+	_, err = pglog.Open(probe.Within(t, probe.Patience), d.pool(), "a", nil)
 	if err == nil || !strings.Contains(err.Error(), "PostgreSQL 9.6.24; 14 or later is needed") {
 		t.Errorf("got %v", err)
 	}
@@ -214,14 +215,13 @@ func TestPoolIsClosed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, v := background(t, l, backplane.Newest), watch(t, st, "")
+	f, v := probe.Follow(t, l, backplane.Newest), probe.Watch(t, st, "")
 	pool.Close()
-	f.await("the end", func() bool { return f.ended })
-	if !errors.Is(f.err, backplane.ErrClosed) {
-		t.Errorf("Follow: got %v, want ErrClosed", f.err)
+	if err := f.End(); !errors.Is(err, backplane.ErrClosed) {
+		t.Errorf("Follow: got %v, want ErrClosed", err)
 	}
-	if v.awaitEnd(); !errors.Is(v.ended, backplane.ErrClosed) {
-		t.Errorf("Watch: got %v, want ErrClosed", v.ended)
+	if err := v.End(); !errors.Is(err, backplane.ErrClosed) {
+		t.Errorf("Watch: got %v, want ErrClosed", err)
 	}
 	if _, err := l.Append(t.Context(), "id", nil); !errors.Is(err, backplane.ErrClosed) || errors.Is(err, backplane.ErrIndeterminate) {
 		t.Errorf("Append: got %v, want ErrClosed", err)

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"example.org/sse/backplane"
+	"example.org/sse/internal/probe"
 	"example.org/sse/pglog"
 )
 
@@ -24,7 +25,7 @@ var errRollback = errors.New("roll back")
 func put(t testing.TB, l *pglog.Log, tx pgx.Tx, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
-		if err := l.Tx(tx).Put(within(t, patience), text, []byte(text)); err != nil {
+		if err := l.Tx(tx).Put(probe.Within(t, probe.Patience), text, []byte(text)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -33,7 +34,7 @@ func put(t testing.TB, l *pglog.Log, tx pgx.Tx, texts ...string) {
 // begin begins a transaction, which is rolled back with the test.
 func begin(t testing.TB, pool *pgxpool.Pool, level pgx.TxIsoLevel) pgx.Tx {
 	t.Helper()
-	tx, err := pool.BeginTx(within(t, patience), pgx.TxOptions{IsoLevel: level})
+	tx, err := pool.BeginTx(probe.Within(t, probe.Patience), pgx.TxOptions{IsoLevel: level})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +59,7 @@ func TestTransactions(t *testing.T) {
 			d := start(t)
 			pool := d.pool()
 			l := openLog(t, pool, "log", d.options(nil))
-			here, there := background(t, l, backplane.Oldest), background(t, d.log("log", nil), backplane.Oldest)
+			here, there := probe.Follow(t, l, backplane.Oldest), probe.Follow(t, d.log("log", nil), backplane.Oldest)
 			one, two, three := begin(t, pool, level), begin(t, pool, level), begin(t, pool, level)
 			put(t, l, one, "1")
 			put(t, l, two, "of a rollback")
@@ -70,14 +71,14 @@ func TestTransactions(t *testing.T) {
 			inner.Rollback(t.Context())
 			put(t, l, three, "3", "3") // the second has the same id
 			put(t, l, one, "2")
-			add(t, l, "0") // nothing waits for the transactions
+			probe.Append(t, l, "0") // nothing waits for the transactions
 			commit(t, one)
-			here.has("0", "1", "2")
+			here.Has("0", "1", "2")
 			two.Rollback(t.Context())
 			commit(t, three)
-			here.has("0", "1", "2", "3")
-			there.has("0", "1", "2", "3")
-			if c := add(t, l, "3"); c != backplane.CursorOf(4, "3") {
+			here.Has("0", "1", "2", "3")
+			there.Has("0", "1", "2", "3")
+			if c := probe.Append(t, l, "3"); c != backplane.CursorOf(4, "3") {
 				t.Errorf("an id of a transaction: got cursor %v, want %v", c, backplane.CursorOf(4, "3"))
 			}
 		})
@@ -89,7 +90,7 @@ func TestSQLTransactions(t *testing.T) {
 	d := start(t)
 	pool := d.pool()
 	l := openLog(t, pool, "log", d.options(nil))
-	f := background(t, l, backplane.Oldest)
+	f := probe.Follow(t, l, backplane.Oldest)
 	db := stdlib.OpenDBFromPool(pool)
 	defer db.Close()
 	for _, text := range []string{"1", "dropped", "2"} {
@@ -106,7 +107,7 @@ func TestSQLTransactions(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	f.has("1", "2")
+	f.Has("1", "2")
 }
 
 // A prepared transaction has its entries in the log once it is committed, even by others.
@@ -115,16 +116,16 @@ func TestPreparedTransaction(t *testing.T) {
 	d := start(t)
 	pool := d.pool()
 	l := openLog(t, pool, "log", d.options(nil))
-	f := background(t, l, backplane.Oldest)
+	f := probe.Follow(t, l, backplane.Oldest)
 	tx := begin(t, pool, pgx.ReadCommitted)
 	put(t, l, tx, "prepared")
 	name := fmt.Sprintf("'%s'", strings.TrimPrefix(d.schema, "of "))
 	if _, err := tx.Exec(t.Context(), "PREPARE TRANSACTION "+name); err != nil {
 		t.Fatal(err)
 	}
-	add(t, l, "appended")
+	probe.Append(t, l, "appended")
 	d.exec("COMMIT PREPARED " + name)
-	f.has("appended", "prepared")
+	f.Has("appended", "prepared")
 }
 
 // Transactions that change the same row have the order of their changes.
@@ -136,7 +137,7 @@ func TestOrderOfChanges(t *testing.T) {
 	table := pgx.Identifier{d.schema, "counter"}.Sanitize()
 	d.exec("CREATE TABLE " + table + " (n integer)")
 	d.exec("INSERT INTO " + table + " VALUES (0)")
-	f := background(t, d.log("log", nil), backplane.Oldest)
+	f := probe.Follow(t, d.log("log", nil), backplane.Oldest)
 	const writers, each = 8, 25
 	var wg sync.WaitGroup
 	for range writers {
@@ -157,7 +158,7 @@ func TestOrderOfChanges(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	f.has(numbered("change ", writers*each)...)
+	f.Has(probe.Numbered("change ", writers*each)...)
 }
 
 // A caller's own calls have their order, whether in transactions or not.
@@ -166,11 +167,11 @@ func TestOrderOfCalls(t *testing.T) {
 	d := start(t)
 	pool := d.pool()
 	l := openLog(t, pool, "log", d.options(nil))
-	f := background(t, d.log("log", nil), backplane.Oldest)
-	want := numbered("e", 60)
+	f := probe.Follow(t, d.log("log", nil), backplane.Oldest)
+	want := probe.Numbered("e", 60)
 	for i, text := range want {
 		if i%3 == 0 {
-			add(t, l, text)
+			probe.Append(t, l, text)
 			continue
 		}
 		err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error { return l.Tx(tx).Put(t.Context(), text, []byte(text)) })
@@ -178,7 +179,7 @@ func TestOrderOfCalls(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	f.has(want...)
+	f.Has(want...)
 }
 
 // Flush numbers what was committed, although nobody follows the log.
@@ -191,7 +192,7 @@ func TestFlush(t *testing.T) {
 		tx := begin(t, pool, pgx.ReadCommitted)
 		put(t, l, tx, text)
 		commit(t, tx)
-		if err := l.Flush(within(t, patience)); err != nil {
+		if err := l.Flush(probe.Within(t, probe.Patience)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -210,20 +211,20 @@ func TestTransactionStandsStill(t *testing.T) {
 	d := start(t)
 	pool := d.pool()
 	l := openLog(t, pool, "log", d.options(nil))
-	f := background(t, d.log("log", nil), backplane.Oldest)
+	f := probe.Follow(t, d.log("log", nil), backplane.Oldest)
 	still := begin(t, pool, pgx.RepeatableRead)
 	put(t, l, still, "still")
 	began := time.Now()
-	add(t, l, "appended", "and again")
+	probe.Append(t, l, "appended", "and again")
 	tx := begin(t, pool, pgx.ReadCommitted)
 	put(t, l, tx, "still", "put") // the same id as that of the other
 	commit(t, tx)
-	f.has("appended", "and again", "still", "put")
+	f.Has("appended", "and again", "still", "put")
 	took := time.Since(began)
 	commit(t, still)
-	add(t, l, "after")
-	f.has("appended", "and again", "still", "put", "after")
-	if took > patience/2 {
+	probe.Append(t, l, "after")
+	f.Has("appended", "and again", "still", "put", "after")
+	if took > probe.Patience/2 {
 		t.Errorf("took %v beside a transaction that stands still", took)
 	}
 }
@@ -246,7 +247,7 @@ func TestPutRefuses(t *testing.T) {
 	}
 	put(t, l, tx, "kept")
 	commit(t, tx)
-	add(t, l, "appended")
+	probe.Append(t, l, "appended")
 	schema := quoted(d.schema)
 	d.exec("DELETE FROM " + schema + ".log")
 	tx = begin(t, pool, pgx.ReadCommitted)
@@ -254,7 +255,7 @@ func TestPutRefuses(t *testing.T) {
 		t.Errorf("a log that was deleted: got %v", err)
 	}
 	tx.Rollback(t.Context())
-	if c := add(t, l, "again"); c.Seq != 1 {
+	if c := probe.Append(t, l, "again"); c.Seq != 1 {
 		t.Errorf("in the log that was made again: got number %d, want 1", c.Seq)
 	}
 	if err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error { return l.Tx(tx).Put(t.Context(), "2", nil) }); err != nil {
@@ -263,7 +264,7 @@ func TestPutRefuses(t *testing.T) {
 	if err := l.Flush(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if c := add(t, l, "3"); c.Seq != 3 {
+	if c := probe.Append(t, l, "3"); c.Seq != 3 {
 		t.Errorf("after an entry of a transaction: got number %d, want 3", c.Seq)
 	}
 }

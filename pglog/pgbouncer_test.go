@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"example.org/sse/backplane"
+	"example.org/sse/internal/probe"
 	"example.org/sse/pglog"
 )
 
@@ -86,11 +87,11 @@ func TestPgBouncer(t *testing.T) {
 		// Statements that the test itself sends must not be prepared.
 		pool := d.pool(func(c *pgxpool.Config) { c.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec })
 		l := openLog(t, pool, "transactions", o)
-		f := background(t, l, backplane.Oldest)
+		f := probe.Follow(t, l, backplane.Oldest)
 		tx := begin(t, pool, "")
 		put(t, l, tx, "e1", "e2")
 		commit(t, tx)
-		f.has("e1", "e2")
+		f.Has("e1", "e2")
 	})
 	if !testing.Short() {
 		conformance(t, func() *pgxpool.Pool { return d.pool() }, *o)
@@ -113,12 +114,12 @@ func TestPgBouncerPassesNoNotifications(t *testing.T) {
 	}
 	for _, o := range []*pglog.Options{nil, {Listen: own}} {
 		l := d.log("log", o)
-		f := background(t, d.log("log", o), backplane.Newest)
-		want := numbered(fmt.Sprint("e", o != nil), 100)
+		f := probe.Follow(t, d.log("log", o), backplane.Newest)
+		want := probe.Numbered(fmt.Sprint("e", o != nil), 100)
 		for _, text := range want {
-			add(t, l, text)
+			probe.Append(t, l, text)
 			time.Sleep(100 * time.Millisecond) // entries come for longer than the test of the listener takes
 		}
-		f.has(want...)
+		f.Has(want...)
 	}
 }

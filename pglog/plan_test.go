@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"example.org/sse/backplane"
+	"example.org/sse/internal/probe"
 )
 
 // Numbering goes through keys: it does not read the whole log while there are no statistics.
@@ -21,9 +22,9 @@ func TestNumberingWithoutStatistics(t *testing.T) {
 	d.exec("INSERT INTO " + schema + ".entry (log, seq, id, total, data) SELECT l.id, n, gen_random_uuid(), n, 'x' FROM " + schema + ".log l, generate_series(1, 100000) n")
 	d.exec("UPDATE " + schema + ".log SET head = 100000, total = 100000")
 	d.exec("INSERT INTO " + schema + ".outbox (log, id, data) SELECT l.id, gen_random_uuid(), 'x' FROM " + schema + ".log l, generate_series(1, 1000)")
-	prompt(t, time.Second, "numbering 1000 entries", func() time.Duration {
+	probe.Prompt(t, time.Second, "numbering 1000 entries", func() time.Duration {
 		began := time.Now()
-		if err := l.Flush(within(t, patience)); err != nil {
+		if err := l.Flush(probe.Within(t, probe.Patience)); err != nil {
 			t.Fatal(err)
 		}
 		return time.Since(began)
@@ -47,29 +48,16 @@ func TestOldSnapshot(t *testing.T) {
 	schema := quoted(d.schema)
 	for range 15 {
 		d.exec("INSERT INTO " + schema + ".outbox (log, id, data) SELECT l.id, gen_random_uuid(), 'x' FROM " + schema + ".log l, generate_series(1, 5000)")
-		if err := l.Flush(within(t, patience)); err != nil {
+		if err := l.Flush(probe.Within(t, probe.Patience)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	background(t, l, backplane.Newest)
-	prompt(t, 10*time.Millisecond, "a look without new entries", func() time.Duration {
+	probe.Follow(t, l, backplane.Newest)
+	probe.Prompt(t, 10*time.Millisecond, "a look without new entries", func() time.Duration {
 		began := time.Now()
-		if err := l.Flush(within(t, patience)); err != nil {
+		if err := l.Flush(probe.Within(t, probe.Patience)); err != nil {
 			t.Fatal(err)
 		}
 		return time.Since(began)
 	})
-}
-
-// prompt fails the test unless one of several attempts of f takes less than limit.
-func prompt(t *testing.T, limit time.Duration, what string, f func() time.Duration) {
-	t.Helper()
-	fastest := f()
-	for range 10 {
-		if fastest < limit {
-			return
-		}
-		fastest = min(fastest, f())
-	}
-	t.Errorf("%s takes %v, want less than %v", what, fastest, limit)
 }

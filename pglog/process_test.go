@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"example.org/sse/backplane"
+	"example.org/sse/internal/probe"
 	"example.org/sse/pglog"
 )
 
@@ -29,7 +30,7 @@ func TestProcessDies(t *testing.T) {
 	t.Parallel()
 	d := start(t)
 	w := newWriters(d)
-	f := background(t, d.log("log", nil), backplane.Oldest)
+	f := probe.Follow(t, d.log("log", nil), backplane.Oldest)
 	for round := range 3 {
 		var acknowledged []string
 		cmd := exec.CommandContext(t.Context(), os.Args[0])

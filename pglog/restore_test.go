@@ -6,6 +6,7 @@ import (
 
 	"example.org/sse/backplane"
 	"example.org/sse/internal/postgres"
+	"example.org/sse/internal/probe"
 )
 
 // A server that is restored from a backup, or a replica that was behind and takes over, is a
@@ -28,30 +29,30 @@ func TestOlderState(t *testing.T) {
 			for _, more := range entries {
 				d := startServer(t)
 				l, st := d.log("log", nil), d.store("store")
-				add(t, l, numbered("e", 5)...)
-				kept := swap(t, st, "kept", 0, "1", 0)
-				gone := swap(t, st, "gone", 0, "1", 0)
+				probe.Append(t, l, probe.Numbered("e", 5)...)
+				kept := probe.Swap(t, st, "kept", 0, "1", 0)
+				gone := probe.Swap(t, st, "gone", 0, "1", 0)
 				other := tt.older(t, d.server)
-				add(t, l, numbered("lost", 5)...)
-				swap(t, st, "kept", kept.Rev, "2", 0)
-				swap(t, st, "lost", 0, "1", 0)
+				probe.Append(t, l, probe.Numbered("lost", 5)...)
+				probe.Swap(t, st, "kept", kept.Rev, "2", 0)
+				probe.Swap(t, st, "lost", 0, "1", 0)
 				if _, err := st.Swap(t.Context(), "gone", gone.Rev, nil, 0); err != nil {
 					t.Fatal(err)
 				}
-				f := background(t, l, backplane.Oldest)
-				v := watchForgetful(t, st, "", true)
-				v.shows("kept", "2", "lost", "1")
+				f := probe.Follow(t, l, backplane.Oldest)
+				v := probe.WatchForgetful(t, st, "")
+				v.Shows("kept", "2", "lost", "1")
 				takeOver(t, d.server, other)
-				texts := append(numbered("e", 5), numbered("lost", 5)...)
+				texts := append(probe.Numbered("e", 5), probe.Numbered("lost", 5)...)
 				// The follower may look before or after these.
-				add(t, d.log("log", nil), numbered("other", more)...)
+				probe.Append(t, d.log("log", nil), probe.Numbered("other", more)...)
 				if more > 0 {
-					swap(t, d.store("store"), "new", 0, "1", 0)
-					v.shows("kept", "1", "gone", "1", "new", "1")
+					probe.Swap(t, d.store("store"), "new", 0, "1", 0)
+					v.Shows("kept", "1", "gone", "1", "new", "1")
 				} else {
-					v.shows("kept", "1", "gone", "1")
+					v.Shows("kept", "1", "gone", "1")
 				}
-				f.hasGap(texts...)
+				f.HasGap(texts...)
 			}
 		})
 	}
@@ -108,17 +109,17 @@ func TestEmptied(t *testing.T) {
 	t.Parallel()
 	d := start(t)
 	l := d.log("log", nil)
-	add(t, l, "e1", "e2")
-	f, empty := background(t, l, backplane.Oldest), background(t, d.log("empty", nil), backplane.Newest)
+	probe.Append(t, l, "e1", "e2")
+	f, empty := probe.Follow(t, l, backplane.Oldest), probe.Follow(t, d.log("empty", nil), backplane.Newest)
 	d.exec("TRUNCATE " + quoted(d.schema) + ".log, " + quoted(d.schema) + ".entry")
-	f.hasGap("e1", "e2")
-	empty.hasGap()
-	if c := add(t, l, "other"); c.Seq != 1 {
+	f.HasGap("e1", "e2")
+	empty.HasGap()
+	if c := probe.Append(t, l, "other"); c.Seq != 1 {
 		t.Errorf("got number %d, want 1", c.Seq)
 	}
-	again := background(t, l, backplane.Oldest)
-	again.has("other")
+	again := probe.Follow(t, l, backplane.Oldest)
+	again.Has("other")
 	d.exec("DROP SCHEMA " + quoted(d.schema) + " CASCADE")
-	again.await("the end", func() bool { return again.ended })
-	background(t, d.log("log", nil), backplane.Oldest).has()
+	again.End()
+	probe.Follow(t, d.log("log", nil), backplane.Oldest).Has()
 }

@@ -10,17 +10,8 @@ import (
 	"time"
 
 	"example.org/sse/backplane"
-	"example.org/sse/pglog"
+	"example.org/sse/internal/probe"
 )
-
-func swap(t testing.TB, s *pglog.Store, key string, old uint64, value string, ttl time.Duration) backplane.Record {
-	t.Helper()
-	r, err := s.Swap(within(t, patience), key, old, []byte(value), ttl)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
 
 // Without a watcher records expire as well, can be created again, and are forgotten later.
 func TestExpiryWithoutWatchers(t *testing.T) {
@@ -29,15 +20,15 @@ func TestExpiryWithoutWatchers(t *testing.T) {
 	a := d.store("s")
 	records := "FROM " + quoted(d.schema) + ".record"
 	for i := range 30 {
-		swap(t, a, fmt.Sprint("k", i), 0, "v", time.Second)
+		probe.Swap(t, a, fmt.Sprint("k", i), 0, "v", time.Second)
 	}
 	until(t, "they have expired", func() bool { return d.value("SELECT count(*) "+records+" WHERE due > clock_timestamp()") == 0 })
-	swap(t, a, "k29", 0, "mine", time.Hour)
+	probe.Swap(t, a, "k29", 0, "mine", time.Hour)
 	if n := d.value("SELECT count(*) " + records + " WHERE value IS NOT NULL"); n != 1 {
 		t.Errorf("got %d records, want 1", n)
 	}
 	d.exec("UPDATE " + quoted(d.schema) + ".record SET due = due - interval '10 minutes' WHERE value IS NULL")
-	swap(t, a, "other", 0, "v", 0)
+	probe.Swap(t, a, "other", 0, "v", 0)
 	if n := d.value("SELECT count(*) " + records); n != 2 {
 		t.Errorf("got %d records and deleted ones, want 2", n)
 	}
@@ -48,8 +39,8 @@ func TestWatcherMissesDeletion(t *testing.T) {
 	t.Parallel()
 	d := start(t)
 	a := d.store("s")
-	gone := swap(t, a, "gone", 0, "v", 0)
-	swap(t, a, "kept", 0, "v", 0)
+	gone := probe.Swap(t, a, "gone", 0, "v", 0)
+	probe.Swap(t, a, "kept", 0, "v", 0)
 	gate, got := make(chan struct{}), make(chan map[string]string)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -73,7 +64,7 @@ func TestWatcherMissesDeletion(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.exec("UPDATE " + quoted(d.schema) + ".record SET due = clock_timestamp() WHERE value IS NULL")
-	swap(t, a, "new", 0, "v", 0)
+	probe.Swap(t, a, "new", 0, "v", 0)
 	close(gate)
 	if state := <-got; !maps.Equal(state, map[string]string{"kept": "v", "new": "v"}) {
 		t.Errorf("got %v, want kept and new", state)
@@ -92,12 +83,12 @@ func TestSlowWatcher(t *testing.T) {
 		key := fmt.Sprint("k", i)
 		want[key] = value
 		wg.Go(func() {
-			r := swap(t, a, key, 0, "first", 0)
-			swap(t, a, key, r.Rev, value, 0)
+			r := probe.Swap(t, a, key, 0, "first", 0)
+			probe.Swap(t, a, key, r.Rev, value, 0)
 		})
 	}
-	v := watch(t, d.store("s"), "k")
+	v := probe.Watch(t, d.store("s"), "k")
 	wg.Wait()
-	v.showsMap(want)
-	watch(t, d.store("s"), "k").showsMap(want)
+	v.ShowsMap(want)
+	probe.Watch(t, d.store("s"), "k").ShowsMap(want)
 }

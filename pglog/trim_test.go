@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"example.org/sse/backplane"
+	"example.org/sse/internal/probe"
 	"example.org/sse/pglog"
 )
 
@@ -37,8 +38,8 @@ func (d *database) trims(pool *pgxpool.Pool) {
 	d.t.Helper()
 	d.exec("ALTER TABLE " + quoted(d.schema) + ".entry ALTER at SET DEFAULT clock_timestamp() - interval '1 hour'")
 	l := openLog(d.t, pool, "trimmed", d.options(&pglog.Options{History: 10}))
-	for _, text := range numbered("e", 1000) {
-		add(d.t, l, text)
+	for _, text := range probe.Numbered("e", 1000) {
+		probe.Append(d.t, l, text)
 	}
 	until(d.t, "the old entries are deleted", func() bool {
 		return d.value("SELECT count(*) FROM "+quoted(d.schema)+".entry e JOIN "+quoted(d.schema)+".log l ON l.id = log WHERE name = 'trimmed'") <= 510
@@ -50,22 +51,22 @@ func TestTrimming(t *testing.T) {
 	t.Parallel()
 	d := start(t)
 	l := d.log("log", &pglog.Options{History: 100})
-	for _, text := range numbered("young ", 1200) {
-		add(t, l, text)
+	for _, text := range probe.Numbered("young ", 1200) {
+		probe.Append(t, l, text)
 	}
 	if n := d.value("SELECT count(*) FROM " + quoted(d.schema) + ".entry"); n != 1200 {
 		t.Errorf("got %d entries, want 1200: their ids must be recognized", n)
 	}
-	if c := add(t, l, "young 1"); c.Seq != 1 {
+	if c := probe.Append(t, l, "young 1"); c.Seq != 1 {
 		t.Errorf("a repeated id: got number %d, want 1", c.Seq)
 	}
 	d.exec("UPDATE " + quoted(d.schema) + ".entry SET at = at - interval '1 hour'")
-	for _, text := range numbered("old ", 500) {
-		add(t, l, text)
+	for _, text := range probe.Numbered("old ", 500) {
+		probe.Append(t, l, text)
 	}
 	until(t, "the old entries are deleted", func() bool { return d.value("SELECT min(seq) FROM "+quoted(d.schema)+".entry") == 1201 })
-	f := background(t, l, backplane.Oldest)
-	f.has(numbered("old ", 500)[400:]...)
+	f := probe.Follow(t, l, backplane.Oldest)
+	f.Has(probe.Numbered("old ", 500)[400:]...)
 }
 
 // A history that is limited by bytes keeps the newest entries that fit.
@@ -73,22 +74,22 @@ func TestHistoryBytes(t *testing.T) {
 	t.Parallel()
 	d := start(t)
 	l := d.log("log", &pglog.Options{HistoryBytes: 1000})
-	first := add(t, l, "first")
+	first := probe.Append(t, l, "first")
 	for i := range 30 {
 		if _, err := l.Append(t.Context(), fmt.Sprint(i), make([]byte, 100)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	f := background(t, l, backplane.Oldest)
-	if len(f.texts) != 10 {
-		t.Errorf("got %d entries, want 10", len(f.texts))
+	f := probe.Follow(t, l, backplane.Oldest)
+	if n := len(f.Texts()); n != 10 {
+		t.Errorf("got %d entries, want 10", n)
 	}
-	if _, err := follow(t, l, first, 1); err == nil {
+	if _, err := probe.Read(t, l, first, 1); err == nil {
 		t.Error("from an entry that is no longer kept: got no error")
 	}
 	large := d.log("large", &pglog.Options{HistoryBytes: 10})
-	add(t, large, "small", "larger than ten bytes")
-	background(t, large, backplane.Oldest).has("larger than ten bytes")
+	probe.Append(t, large, "small", "larger than ten bytes")
+	probe.Follow(t, large, backplane.Oldest).Has("larger than ten bytes")
 }
 
 // Under load the tables stay as large as what they keep: autovacuum keeps up with the rows
@@ -101,7 +102,7 @@ func TestSizeIsBounded(t *testing.T) {
 	pool := d.pool()
 	l := openLog(t, pool, "log", d.options(&pglog.Options{History: 1000}))
 	d.age()
-	background(t, l, backplane.Oldest)
+	probe.Follow(t, l, backplane.Oldest)
 	for _, table := range []string{"entry", "outbox", "log"} { // as a table that has been large for longer has it
 		d.exec("ALTER TABLE " + quoted(d.schema) + "." + table + " SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000)")
 	}
@@ -113,7 +114,7 @@ func TestSizeIsBounded(t *testing.T) {
 			for i := 0; time.Now().Before(end); i++ {
 				text := fmt.Sprint(w, "-", i)
 				if w%2 == 0 {
-					add(t, l, text)
+					probe.Append(t, l, text)
 					appended.Add(1)
 				} else if err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error { return l.Tx(tx).Put(t.Context(), text, []byte(text)) }); err != nil {
 					t.Error(err)

@@ -1,14 +1,13 @@
 package pglog
 
 import (
-	"cmp"
 	"context"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"example.org/sse/backplane"
+	"example.org/sse/internal/records"
 )
 
 // Watch implements [backplane.Store]. It listens as [Log.Follow] does, and also looks without a
@@ -25,7 +24,7 @@ import (
 func (s *Store) Watch(ctx context.Context, prefix string, fn func(batch []backplane.Record, live bool) error) error {
 	sub := s.server.topic.subscribe()
 	defer sub.stop()
-	w := watcher{store: s, prefix: []byte(prefix), known: make(map[string]uint64)}
+	w := watcher{store: s, prefix: []byte(prefix)}
 	for {
 		batch, err := w.all(ctx)
 		for first := true; err == nil; first = false {
@@ -44,7 +43,7 @@ func (s *Store) Watch(ctx context.Context, prefix string, fn func(batch []backpl
 			if !w.take(&p) {
 				break // read all again
 			}
-			batch = w.unknown(p.records)
+			batch = w.known.Update(p.records)
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -59,8 +58,7 @@ func (s *Store) Watch(ctx context.Context, prefix string, fn func(batch []backpl
 type watcher struct {
 	store  *Store
 	prefix []byte
-	known  map[string]uint64 // revisions of the existing records that were passed to fn
-	newest uint64            // the greatest revision passed to fn
+	known  records.Known // what fn has been given
 
 	rev    int64 // all changes up to this revision have been read
 	origin origin
@@ -154,54 +152,7 @@ func (w *watcher) all(ctx context.Context) ([]backplane.Record, error) {
 			present[record.Key] = record
 		}
 	}
-	// It is unknown when these were deleted. They come before all changes, and get a
-	// revision after all that fn has seen.
-	var gone, batch []backplane.Record
-	for key, rev := range w.known {
-		if record, ok := present[key]; !ok || record.Value != nil && record.Rev < rev {
-			gone = append(gone, backplane.Record{Key: key, Rev: w.newest + 1})
-		}
-	}
-	for key, record := range present {
-		if rev, known := w.known[key]; record.Rev != rev && (record.Value != nil || known) {
-			batch = append(batch, record)
-		}
-	}
-	slices.SortFunc(batch, func(a, b backplane.Record) int { return cmp.Compare(a.Rev, b.Rev) })
-	clear(w.known)
-	for key, record := range present {
-		if record.Value != nil {
-			w.known[key] = record.Rev
-		}
-	}
-	batch = append(gone, batch...)
-	w.noteNewest(batch)
-	return batch, nil
-}
-
-// unknown returns the records that fn has not got, and marks them as known.
-func (w *watcher) unknown(records []backplane.Record) []backplane.Record {
-	batch := records[:0]
-	for _, record := range records {
-		rev, ok := w.known[record.Key]
-		switch {
-		case record.Value == nil && !ok, record.Rev <= rev:
-			continue
-		case record.Value == nil:
-			delete(w.known, record.Key)
-		default:
-			w.known[record.Key] = record.Rev
-		}
-		batch = append(batch, record)
-	}
-	w.noteNewest(batch)
-	return batch
-}
-
-func (w *watcher) noteNewest(batch []backplane.Record) {
-	for _, record := range batch {
-		w.newest = max(w.newest, record.Rev)
-	}
+	return w.known.Replace(present), nil
 }
 
 // maintain waits until there may be changes, and deletes expired records.

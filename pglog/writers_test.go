@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"example.org/sse/backplane"
+	"example.org/sse/internal/probe"
 	"example.org/sse/pglog"
 )
 
@@ -56,7 +57,7 @@ func (w *writers) each(prefix string, write func(text string)) {
 }
 
 func (w *writers) append(l *pglog.Log, text string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), probe.Patience)
 	defer cancel()
 	_, err := l.Append(ctx, text, []byte(text))
 	w.mu.Lock()
@@ -90,16 +91,16 @@ func (w *writers) transact(pool *pgxpool.Pool, l *pglog.Log, text string) {
 }
 
 // finish stops the writers and compares what all followers have with what was committed.
-func (w *writers) finish(followers ...*follower) {
+func (w *writers) finish(followers ...*probe.Follower) {
 	t := w.d.t
 	t.Helper()
 	w.stop()
 	w.wg.Wait()
 	l := w.d.log("log", nil)
-	if err := l.Flush(within(t, patience)); err != nil {
+	if err := l.Flush(probe.Within(t, probe.Patience)); err != nil {
 		t.Fatal(err)
 	}
-	last := add(t, l, "the last")
+	last := probe.Append(t, l, "the last")
 	rows, err := w.d.pool().Query(t.Context(), "SELECT text FROM "+w.table)
 	if err != nil {
 		t.Fatal(err)
@@ -108,14 +109,12 @@ func (w *writers) finish(followers ...*follower) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := followers[0]
-	all.await("the last entry", func() bool { return all.ended || len(all.texts) > 0 && all.texts[len(all.texts)-1] == "the last" })
-	got := all.texts
-	if all.ended || uint64(len(got)) != last.Seq {
-		t.Fatalf("a follower got %d entries, error %v; the last has number %d", len(got), all.err, last.Seq)
+	got := followers[0].Reach(int(last.Seq))
+	if n := len(got); uint64(n) != last.Seq || got[n-1] != "the last" {
+		t.Fatalf("a follower got %d entries; the last has number %d", n, last.Seq)
 	}
 	for _, f := range followers[1:] {
-		f.has(got...)
+		f.Has(got...)
 	}
 	w.compare(got, committed)
 	t.Logf("%d entries: %d of transactions, %d of Append, %d unknown", len(got), len(committed), len(w.appended), len(w.unknown))
@@ -161,13 +160,13 @@ func TestWriters(t *testing.T) {
 	w := newWriters(d)
 	still := begin(t, d.pool(), pgx.RepeatableRead)
 	put(t, d.log("log", nil), still, "of a rollback")
-	var followers []*follower
+	var followers []*probe.Follower
 	for i := range 3 {
 		pool := d.pool()
 		l := openLog(t, pool, "log", d.options(nil))
-		followers = append(followers, background(t, l, backplane.Oldest))
+		followers = append(followers, probe.Follow(t, l, backplane.Oldest))
 		w.start(fmt.Sprint("p", i), pool, l)
 	}
-	followers[0].await("1000 entries", func() bool { return len(followers[0].texts) >= 1000 })
+	followers[0].Reach(1000)
 	w.finish(followers...)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"example.org/sse/backplane"
+	"example.org/sse/internal/probe"
 	"example.org/sse/logtest"
 	"example.org/sse/redislog"
 )
@@ -27,7 +28,7 @@ func TestConformanceInCluster(t *testing.T) {
 	s := startRedis(t, "--cluster-enabled", "yes")
 	s.do("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
 	for began := time.Now(); !strings.Contains(s.do("CLUSTER", "INFO").(string), "cluster_state:ok"); {
-		if time.Since(began) > patience {
+		if time.Since(began) > probe.Patience {
 			t.Fatal("the cluster does not start")
 		}
 		time.Sleep(10 * time.Millisecond) // until the server is ready as a cluster

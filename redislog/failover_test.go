@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"example.org/sse/backplane"
+	"example.org/sse/internal/probe"
 	"example.org/sse/redislog"
 )
 
@@ -26,7 +27,7 @@ func TestFailoverLosesTheEnd(t *testing.T) {
 	first := startRedis(t, "--repl-diskless-sync-delay", "0")
 	second := startRedis(t, "--replicaof", "127.0.0.1", first.port)
 	for began := time.Now(); second.do("ROLE").([]any)[3] != "connected"; {
-		if time.Since(began) > patience {
+		if time.Since(began) > probe.Patience {
 			t.Fatal("the replica does not connect")
 		}
 		time.Sleep(10 * time.Millisecond) // until it has the master's data
@@ -39,39 +40,39 @@ func TestFailoverLosesTheEnd(t *testing.T) {
 		}
 	})
 	l, st := both(t, client)
-	kept := add(t, l, "e1", "e2")
-	page := swap(t, st, "page", 0, "1", 0)
+	kept := probe.Append(t, l, "e1", "e2")
+	page := probe.Swap(t, st, "page", 0, "1", 0)
 	if n := first.do("WAIT", 1, 10_000); n != int64(1) {
 		t.Fatalf("got %v replicas, want 1", n)
 	}
-	f := background(t, l, kept, nil)
-	v := watchForgetful(t, st, "", true)
+	f := probe.Follow(t, l, kept)
+	v := probe.WatchForgetful(t, st, "")
 
 	if got := second.do("REPLICAOF", "NO", "ONE"); got != "OK" { // as when the first is cut off, with the client
 		t.Fatal(got)
 	}
-	lost := add(t, l, "e3", "e4")
-	lock := swap(t, st, "lock", 0, "first", 0)
-	f.has("e3", "e4")
-	swap(t, st, "page", page.Rev, "2", 0)
-	v.shows("lock", "first", "page", "2")
+	lost := probe.Append(t, l, "e3", "e4")
+	lock := probe.Swap(t, st, "lock", 0, "first", 0)
+	f.Has("e3", "e4")
+	probe.Swap(t, st, "page", page.Rev, "2", 0)
+	v.Shows("lock", "first", "page", "2")
 	first.kill()
 	address.Store(second.addr())
 
-	add(t, l, "n3", "n4", "n5")
-	f.hasGap("e3", "e4")
-	if got, err := follow(t, l, lost, 1); !errors.Is(err, backplane.ErrGap) {
+	probe.Append(t, l, "n3", "n4", "n5")
+	f.HasGap("e3", "e4")
+	if got, err := probe.Read(t, l, lost, 1); !errors.Is(err, backplane.ErrGap) {
 		t.Errorf("after a lost entry: got %q, %v, want ErrGap", got, err)
 	}
-	if got, err := follow(t, l, kept, 3); err != nil || len(got) != 3 || got[0] != "n3" {
+	if got, err := probe.Read(t, l, kept, 3); err != nil || len(got) != 3 || got[0] != "n3" {
 		t.Errorf("after a kept entry: got %q, %v", got, err)
 	}
-	v.shows("page", "1")
-	again := swap(t, st, "lock", 0, "second", 0)
+	v.Shows("page", "1")
+	again := probe.Swap(t, st, "lock", 0, "second", 0)
 	if again.Rev <= lock.Rev {
 		t.Errorf("got revision %d, want more than %d", again.Rev, lock.Rev)
 	}
-	v.shows("lock", "second", "page", "1")
+	v.Shows("lock", "second", "page", "1")
 }
 
 // The permissions in the package's documentation are sufficient.
@@ -99,21 +100,21 @@ func TestPermissions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := background(t, l, backplane.Newest, nil)
-	v := watch(t, st, "")
-	for i, text := range numbered("e", 4) {
-		add(t, l, text)
-		f.has(numbered("e", i+1)...)
+	f := probe.Follow(t, l, backplane.Newest)
+	v := probe.Watch(t, st, "")
+	for i, text := range probe.Numbered("e", 4) {
+		probe.Append(t, l, text)
+		f.Has(probe.Numbered("e", i+1)...)
 	}
-	r := swap(t, st, "k", 0, "v", time.Minute)
-	r = swap(t, st, "k", r.Rev, "w", time.Minute)
-	v.shows("k", "w")
+	r := probe.Swap(t, st, "k", 0, "v", time.Minute)
+	r = probe.Swap(t, st, "k", r.Rev, "w", time.Minute)
+	v.Shows("k", "w")
 	if _, err := st.Swap(t.Context(), "k", r.Rev, nil, 0); err != nil {
 		t.Error(err)
 	}
-	swap(t, st, "other", 0, "v", 5*time.Second)
-	v.shows("other", "v")
-	v.shows()
+	probe.Swap(t, st, "other", 0, "v", 5*time.Second)
+	v.Shows("other", "v")
+	v.Shows()
 	if denied := s.do("ACL", "LOG").([]any); len(denied) > 0 {
 		t.Errorf("got denied commands %v, want none", denied)
 	}
@@ -121,7 +122,7 @@ func TestPermissions(t *testing.T) {
 		t.Errorf("got subscriptions %v", channels)
 	}
 
-	_, err = redislog.Open(within(t, patience), client, "log", &redislog.Options{Space: "other"})
+	_, err = redislog.Open(probe.Within(t, probe.Patience), client, "log", &redislog.Options{Space: "other"})
 	if err == nil || !strings.Contains(err.Error(), "NOPERM") {
 		t.Errorf("another space: got %v, want NOPERM", err)
 	}
@@ -134,14 +135,14 @@ func TestNothingIsLeft(t *testing.T) {
 	before := runtime.NumGoroutine()
 	for range 5 {
 		l, st := both(t, client)
-		add(t, l, "e1")
+		probe.Append(t, l, "e1")
 		for range 20 {
-			follow(t, l, backplane.Oldest, 1)
+			probe.Read(t, l, backplane.Oldest, 1)
 			st.Watch(t.Context(), "", func([]backplane.Record, bool) error { return errEnough })
 		}
 	}
 	for began := time.Now(); runtime.NumGoroutine() > before; {
-		if time.Since(began) > patience {
+		if time.Since(began) > probe.Patience {
 			t.Fatalf("got %d goroutines, want %d as before", runtime.NumGoroutine(), before)
 		}
 		time.Sleep(10 * time.Millisecond) // until the client's goroutines have ended

@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"example.org/sse/backplane"
+	"example.org/sse/internal/probe"
 	"example.org/sse/redislog"
 )
 
@@ -24,23 +25,23 @@ func TestServerStands(t *testing.T) {
 	t.Parallel()
 	s := startRedis(t)
 	a := s.log("log", nil)
-	f := background(t, s.log("log", nil), backplane.Newest, nil)
-	add(t, a, "before")
+	f := probe.Follow(t, s.log("log", nil), backplane.Newest)
+	probe.Append(t, a, "before")
 	s.stop()
 	var wg sync.WaitGroup
-	for _, text := range numbered("e", 10) {
-		wg.Go(func() { add(t, a, text) })
+	for _, text := range probe.Numbered("e", 10) {
+		wg.Go(func() { probe.Append(t, a, text) })
 	}
 	time.Sleep(3 * time.Second) // until first attempts are abandoned
 	s.cont()
 	wg.Wait()
-	add(t, a, "after")
-	f.await("it has 12", func() bool { return len(f.texts) >= 12 })
-	all, err := follow(t, a, backplane.Oldest, 12)
+	probe.Append(t, a, "after")
+	f.Reach(12)
+	all, err := probe.Read(t, a, backplane.Oldest, 12)
 	if err != nil || len(all) != 12 || all[0] != "before" || all[11] != "after" {
 		t.Fatalf("log: got %q, %v", all, err)
 	}
-	f.has(all...)
+	f.Has(all...)
 	slices.Sort(all)
 	if len(slices.Compact(all)) != 12 {
 		t.Errorf("log: got %q", all)
@@ -51,14 +52,14 @@ func TestOutcomeUnknown(t *testing.T) {
 	t.Parallel()
 	s := startRedis(t)
 	a, st := s.log("log", nil), s.store("store")
-	add(t, a, "before")
-	swap(t, st, "before", 0, "", 0) // so that the server knows the script
+	probe.Append(t, a, "before")
+	probe.Swap(t, st, "before", 0, "", 0) // so that the server knows the script
 	s.stop()
 	const timeout = time.Second
 	var errAppend, errSwap error
-	prompt(t, 500*time.Millisecond, "a call, after its context has ended,", func(int) time.Duration {
+	probe.Prompt(t, 500*time.Millisecond, "a call, after its context has ended,", func() time.Duration {
 		began := time.Now()
-		_, errAppend = a.Append(within(t, timeout), "id", []byte("data"))
+		_, errAppend = a.Append(probe.Within(t, timeout), "id", []byte("data"))
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(timeout, cancel)
 		_, errSwap = st.Swap(ctx, "key", 0, []byte("value"), 0)
@@ -71,12 +72,12 @@ func TestOutcomeUnknown(t *testing.T) {
 		t.Errorf("Swap: got %v", errSwap)
 	}
 	s.cont()
-	c := add(t, a, "id")
-	if again := add(t, a, "id"); again != c || c != backplane.CursorOf(2, "id") {
+	c := probe.Append(t, a, "id")
+	if again := probe.Append(t, a, "id"); again != c || c != backplane.CursorOf(2, "id") {
 		t.Errorf("cursors %v, %v", c, again)
 	}
-	add(t, a, "after")
-	if got, err := follow(t, a, backplane.CursorOf(1, "before"), 2); err != nil || len(got) != 2 || got[1] != "after" {
+	probe.Append(t, a, "after")
+	if got, err := probe.Read(t, a, backplane.CursorOf(1, "before"), 2); err != nil || len(got) != 2 || got[1] != "after" {
 		t.Errorf("log: got %q, %v", got, err)
 	}
 	if r, err := st.Swap(t.Context(), "key", 0, []byte("value"), 0); err == nil {
@@ -91,26 +92,26 @@ func TestFollowerOfStandingServerStops(t *testing.T) {
 	t.Parallel()
 	s := startRedis(t)
 	l, st := s.log("log", nil), s.store("store")
-	prompt(t, time.Second, "the end", func(int) time.Duration { return stopFollowers(t, s, l, st) })
+	probe.Prompt(t, time.Second, "the end", func() time.Duration { return stopFollowers(t, s, l, st) })
 }
 
 // stopFollowers stops the server, then a follower and a watcher, and returns how long
 // these take.
 func stopFollowers(t *testing.T, s *redisServer, l *redislog.Log, st *redislog.Store) time.Duration {
 	t.Helper()
-	f := background(t, l, backplane.Newest, nil)
-	v := watch(t, st, "")
+	f := probe.Follow(t, l, backplane.Newest)
+	v := probe.Watch(t, st, "")
 	s.stop()
 	defer s.cont()
 	time.Sleep(1500 * time.Millisecond) // until a request is in progress
 	began := time.Now()
-	f.stop()
-	v.stop()
-	f.await("it has ended", func() bool { return f.ended })
-	v.awaitEnd()
+	f.Stop()
+	v.Stop()
+	err := f.End()
+	v.End()
 	took := time.Since(began)
-	if f.err != context.Canceled {
-		t.Errorf("got error %v, want %v", f.err, context.Canceled)
+	if err != context.Canceled {
+		t.Errorf("got error %v, want %v", err, context.Canceled)
 	}
 	return took
 }
@@ -121,22 +122,22 @@ func TestRestartWithoutDisk(t *testing.T) {
 	t.Parallel()
 	s := startRedis(t)
 	a := s.log("log", nil)
-	fromNothing := background(t, s.log("nothing", nil), backplane.Newest, nil)
-	last := add(t, a, "e1", "e2", "e3")
-	f := background(t, s.log("log", nil), backplane.Oldest, nil)
-	f.has("e1", "e2", "e3")
+	fromNothing := probe.Follow(t, s.log("nothing", nil), backplane.Newest)
+	last := probe.Append(t, a, "e1", "e2", "e3")
+	f := probe.Follow(t, s.log("log", nil), backplane.Oldest)
+	f.Has("e1", "e2", "e3")
 	s.kill()
 	s.start()
-	f.hasGap("e1", "e2", "e3")
-	fromNothing.hasGap()
-	if got, err := follow(t, a, last, 1); !errors.Is(err, backplane.ErrGap) {
+	f.HasGap("e1", "e2", "e3")
+	fromNothing.HasGap()
+	if got, err := probe.Read(t, a, last, 1); !errors.Is(err, backplane.ErrGap) {
 		t.Errorf("%q, %v", got, err)
 	}
-	add(t, a, "n1", "n2", "n3", "n4")
-	if got, err := follow(t, a, last, 1); !errors.Is(err, backplane.ErrGap) {
+	probe.Append(t, a, "n1", "n2", "n3", "n4")
+	if got, err := probe.Read(t, a, last, 1); !errors.Is(err, backplane.ErrGap) {
 		t.Errorf("%q, %v", got, err)
 	}
-	if got, err := follow(t, a, backplane.Oldest, 4); err != nil || len(got) != 4 {
+	if got, err := probe.Read(t, a, backplane.Oldest, 4); err != nil || len(got) != 4 {
 		t.Errorf("%q, %v", got, err)
 	}
 }
@@ -147,15 +148,15 @@ func TestRestartWithDisk(t *testing.T) {
 	t.Parallel()
 	s := startRedis(t, "--appendonly", "yes", "--appendfsync", "always")
 	a := s.log("log", nil)
-	f := background(t, s.log("log", nil), backplane.Oldest, nil)
+	f := probe.Follow(t, s.log("log", nil), backplane.Oldest)
 	st := s.store("store")
-	swap(t, st, "k", 0, "v", 0)
-	v := watch(t, st, "")
-	texts := numbered("e", 300)
+	probe.Swap(t, st, "k", 0, "v", 0)
+	v := probe.Watch(t, st, "")
+	texts := probe.Numbered("e", 300)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		add(t, a, texts...)
+		probe.Append(t, a, texts...)
 	}()
 	for range 3 {
 		time.Sleep(50 * time.Millisecond) // until some are appended
@@ -163,34 +164,34 @@ func TestRestartWithDisk(t *testing.T) {
 		s.start()
 	}
 	<-done
-	f.has(texts...)
-	if got, err := follow(t, a, backplane.Oldest, 300); err != nil || !slices.Equal(got, texts) {
+	f.Has(texts...)
+	if got, err := probe.Read(t, a, backplane.Oldest, 300); err != nil || !slices.Equal(got, texts) {
 		t.Errorf("log: got %d entries, %v", len(got), err)
 	}
-	swap(t, st, "k", v.rev("k"), "w", 0)
-	v.shows("k", "w")
+	probe.Swap(t, st, "k", v.Rev("k"), "w", 0)
+	v.Shows("k", "w")
 }
 
 func TestFlushed(t *testing.T) {
 	t.Parallel()
 	s := startRedis(t)
 	a, st := s.log("log", nil), s.store("store")
-	add(t, a, "e1", "e2")
-	f := background(t, s.log("log", nil), backplane.Newest, nil)
-	old := swap(t, st, "k", 0, "v", 0)
-	v := watch(t, s.store("store"), "")
-	v.shows("k", "v")
+	probe.Append(t, a, "e1", "e2")
+	f := probe.Follow(t, s.log("log", nil), backplane.Newest)
+	old := probe.Swap(t, st, "k", 0, "v", 0)
+	v := probe.Watch(t, s.store("store"), "")
+	v.Shows("k", "v")
 	s.do("FLUSHALL")
-	v.shows()
-	f.hasGap()
-	if r := swap(t, st, "k", 0, "w", 0); r.Rev <= old.Rev {
+	v.Shows()
+	f.HasGap()
+	if r := probe.Swap(t, st, "k", 0, "w", 0); r.Rev <= old.Rev {
 		t.Errorf("got revision %d, want more than %d, for a fence", r.Rev, old.Rev)
 	}
-	v.shows("k", "w")
+	v.Shows("k", "w")
 
 	// In one step with the next command, so that no one sees the server empty.
-	add(t, a, "n1")
-	f = background(t, s.log("log", nil), backplane.Newest, nil)
+	probe.Append(t, a, "n1")
+	f = probe.Follow(t, s.log("log", nil), backplane.Newest)
 	client := s.client()
 	tx := client.TxPipeline()
 	tx.FlushAll(t.Context())
@@ -199,7 +200,7 @@ func TestFlushed(t *testing.T) {
 	if _, err := tx.Exec(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	f.hasGap()
+	f.HasGap()
 }
 
 // An entry that another program deletes is a gap.
@@ -207,10 +208,10 @@ func TestHole(t *testing.T) {
 	t.Parallel()
 	s := startRedis(t)
 	l := s.log("log", nil)
-	texts := numbered("e", 9)
-	add(t, l, texts...)
+	texts := probe.Numbered("e", 9)
+	probe.Append(t, l, texts...)
 	s.do("XDEL", "{sse}:log:log", "5-0")
-	if got, err := follow(t, l, backplane.CursorOf(2, "e2"), 7); !errors.Is(err, backplane.ErrGap) || len(got) > 2 {
+	if got, err := probe.Read(t, l, backplane.CursorOf(2, "e2"), 7); !errors.Is(err, backplane.ErrGap) || len(got) > 2 {
 		t.Errorf("%q, %v", got, err)
 	}
 }
@@ -220,22 +221,22 @@ func TestServerIsFull(t *testing.T) {
 	t.Parallel()
 	s := startRedis(t)
 	l, st := s.log("log", nil), s.store("store")
-	add(t, l, "before")
+	probe.Append(t, l, "before")
 	s.do("CONFIG", "SET", "maxmemory", 1)
 	for _, err := range []error{
-		errorOf(l.Append(within(t, 2*time.Second), "id", nil)),
-		errorOf(st.Swap(within(t, 2*time.Second), "key", 0, []byte("value"), 0)),
-		errorOf(redislog.Open(within(t, 2*time.Second), s.client(), "new", nil)),
+		errorOf(l.Append(probe.Within(t, 2*time.Second), "id", nil)),
+		errorOf(st.Swap(probe.Within(t, 2*time.Second), "key", 0, []byte("value"), 0)),
+		errorOf(redislog.Open(probe.Within(t, 2*time.Second), s.client(), "new", nil)),
 	} {
 		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "OOM") {
 			t.Errorf("error %v", err)
 		}
 	}
 	time.AfterFunc(500*time.Millisecond, func() { s.client().ConfigSet(t.Context(), "maxmemory", "0") })
-	if c := add(t, l, "id"); c != backplane.CursorOf(2, "id") {
+	if c := probe.Append(t, l, "id"); c != backplane.CursorOf(2, "id") {
 		t.Errorf("cursor %v", c)
 	}
-	swap(t, st, "key", 0, "value", 0)
+	probe.Swap(t, st, "key", 0, "value", 0)
 }
 
 func errorOf[T any](_ T, err error) error { return err }
@@ -245,28 +246,28 @@ func TestMessagesGetLost(t *testing.T) {
 	t.Parallel()
 	s := startRedis(t)
 	a, st := s.log("log", nil), s.store("store")
-	f := background(t, s.log("log", nil), backplane.Newest, nil)
-	v := watch(t, s.store("store"), "")
+	f := probe.Follow(t, s.log("log", nil), backplane.Newest)
+	v := probe.Watch(t, s.store("store"), "")
 	var texts []string
 	var rev uint64
-	for _, text := range numbered("e", 10) {
+	for _, text := range probe.Numbered("e", 10) {
 		if n := s.do("CLIENT", "KILL", "TYPE", "pubsub"); n == int64(0) {
 			t.Log("nobody was subscribed")
 		}
-		add(t, a, text)
+		probe.Append(t, a, text)
 		texts = append(texts, text)
-		rev = swap(t, st, "k", rev, text, 0).Rev
-		f.has(texts...)
-		v.shows("k", text)
+		rev = probe.Swap(t, st, "k", rev, text, 0).Rev
+		f.Has(texts...)
+		v.Shows("k", text)
 	}
 	s.do("ACL", "SETUSER", "default", "resetchannels") // no one can publish or subscribe
 	s.do("CLIENT", "KILL", "TYPE", "pubsub")
-	for _, text := range numbered("n", 3) {
-		add(t, a, text)
+	for _, text := range probe.Numbered("n", 3) {
+		probe.Append(t, a, text)
 		texts = append(texts, text)
-		rev = swap(t, st, "k", rev, text, 0).Rev
-		f.has(texts...)
-		v.shows("k", text)
+		rev = probe.Swap(t, st, "k", rev, text, 0).Rev
+		f.Has(texts...)
+		v.Shows("k", text)
 	}
 }
 
@@ -297,13 +298,13 @@ func TestAnswerGetsLost(t *testing.T) {
 		}
 	})
 	l, st := both(t, client)
-	add(t, l, "before")
-	old := swap(t, st, "before", 0, "", 0)
-	for _, text := range numbered("e", 5) {
+	probe.Append(t, l, "before")
+	old := probe.Swap(t, st, "before", 0, "", 0)
+	for _, text := range probe.Numbered("e", 5) {
 		lose.Store(1)
-		add(t, l, text)
+		probe.Append(t, l, text)
 		lose.Store(1)
-		r := swap(t, st, text, 0, "v", time.Minute)
+		r := probe.Swap(t, st, text, 0, "v", time.Minute)
 		lose.Store(1)
 		if r, err := st.Swap(t.Context(), text, r.Rev, nil, 0); err != nil || r.Rev <= old.Rev {
 			t.Errorf("delete: %v, %v", r, err)
@@ -312,8 +313,8 @@ func TestAnswerGetsLost(t *testing.T) {
 			t.Error("no answer was lost: the test proves nothing")
 		}
 	}
-	add(t, l, "after")
-	if got, err := follow(t, l, backplane.CursorOf(1, "before"), 6); err != nil || !slices.Equal(got, append(numbered("e", 5), "after")) {
+	probe.Append(t, l, "after")
+	if got, err := probe.Read(t, l, backplane.CursorOf(1, "before"), 6); err != nil || !slices.Equal(got, append(probe.Numbered("e", 5), "after")) {
 		t.Errorf("log: got %q, %v", got, err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"example.org/sse/backplane"
+	"example.org/sse/internal/probe"
 	"example.org/sse/redislog"
 )
 
@@ -19,19 +20,19 @@ func TestFollow(t *testing.T) {
 	t.Parallel()
 	s := startRedis(t)
 	a, b := s.log("log", nil), s.log("log", nil)
-	live := background(t, b, backplane.Newest, nil)
-	texts := numbered("e", 200)
-	add(t, a, texts[:100]...)
-	middle := add(t, b, texts[100])
-	add(t, a, texts[101:]...)
-	live.has(texts...)
-	if got, err := follow(t, b, backplane.Oldest, 200); err != nil || !slices.Equal(got, texts) {
+	live := probe.Follow(t, b, backplane.Newest)
+	texts := probe.Numbered("e", 200)
+	probe.Append(t, a, texts[:100]...)
+	middle := probe.Append(t, b, texts[100])
+	probe.Append(t, a, texts[101:]...)
+	live.Has(texts...)
+	if got, err := probe.Read(t, b, backplane.Oldest, 200); err != nil || !slices.Equal(got, texts) {
 		t.Errorf("from the oldest: %d entries, %v", len(got), err)
 	}
-	if got, err := follow(t, b, middle, 99); err != nil || !slices.Equal(got, texts[101:]) {
+	if got, err := probe.Read(t, b, middle, 99); err != nil || !slices.Equal(got, texts[101:]) {
 		t.Errorf("from the middle: %d entries, %v", len(got), err)
 	}
-	if err := b.Follow(within(t, patience), backplane.Oldest, func(batch []backplane.Entry, live bool) error {
+	if err := b.Follow(probe.Within(t, probe.Patience), backplane.Oldest, func(batch []backplane.Entry, live bool) error {
 		if len(batch) != 200 || !live {
 			t.Errorf("small entries: got a batch of %d, live %v", len(batch), live)
 		}
@@ -50,16 +51,16 @@ func TestFollowIsWoken(t *testing.T) {
 	t.Parallel()
 	s := startRedis(t)
 	l := s.log("log", nil)
-	f := background(t, l, backplane.Newest, nil)
-	add(t, l, "e1")
-	f.has("e1")
+	f := probe.Follow(t, l, backplane.Newest)
+	probe.Append(t, l, "e1")
+	f.Has("e1")
 	n := 1
-	prompt(t, 500*time.Millisecond, "an entry", func(int) time.Duration { // polling takes a second
+	probe.Prompt(t, 500*time.Millisecond, "an entry", func() time.Duration { // polling takes a second
 		var took time.Duration
 		for range 3 {
 			n++
-			add(t, l, fmt.Sprint("e", n))
-			took = max(took, f.has(numbered("e", n)...))
+			probe.Append(t, l, fmt.Sprint("e", n))
+			took = max(took, f.Has(probe.Numbered("e", n)...))
 		}
 		return took
 	})
@@ -71,7 +72,7 @@ func TestFollowManyBatches(t *testing.T) {
 	l := s.log("log", nil)
 	big := strings.Repeat("x", backplane.MaxData)
 	var want int
-	for i, id := range numbered("e", 500) {
+	for i, id := range probe.Numbered("e", 500) {
 		data := "small"
 		if i%20 == 0 {
 			data = big
@@ -82,7 +83,7 @@ func TestFollowManyBatches(t *testing.T) {
 		want += len(data)
 	}
 	var got, batches int
-	err := l.Follow(within(t, patience), backplane.Oldest, func(batch []backplane.Entry, live bool) error {
+	err := l.Follow(probe.Within(t, probe.Patience), backplane.Oldest, func(batch []backplane.Entry, live bool) error {
 		batches++
 		size := 0
 		for _, e := range batch {
@@ -124,18 +125,18 @@ func TestHistory(t *testing.T) {
 			var texts []string
 			for i := range 100 {
 				texts = append(texts, string(rune('a'+i/10))+string(rune('a'+i%10))+"__")
-				cursors = append(cursors, add(t, l, texts[i]))
+				cursors = append(cursors, probe.Append(t, l, texts[i]))
 			}
-			got, err := follow(t, l, backplane.Oldest, tt.want)
+			got, err := probe.Read(t, l, backplane.Oldest, tt.want)
 			if err != nil || !slices.Equal(got, texts[100-tt.want:]) {
 				t.Errorf("got %q kept, %v", got, err)
 			}
 			oldest := cursors[100-tt.want]
-			if got, err := follow(t, l, oldest, tt.want-1); err != nil || len(got) != tt.want-1 {
+			if got, err := probe.Read(t, l, oldest, tt.want-1); err != nil || len(got) != tt.want-1 {
 				t.Errorf("after the oldest: %d entries, %v", len(got), err)
 			}
 			if tt.want < 100 {
-				if got, err := follow(t, l, cursors[99-tt.want], 1); !errors.Is(err, backplane.ErrGap) {
+				if got, err := probe.Read(t, l, cursors[99-tt.want], 1); !errors.Is(err, backplane.ErrGap) {
 					t.Errorf("after an entry that is no longer kept: got %q, %v", got, err)
 				}
 			}
@@ -147,11 +148,11 @@ func TestHistory(t *testing.T) {
 func TestHistoryShrinks(t *testing.T) {
 	t.Parallel()
 	s := startRedis(t)
-	texts := numbered("e", 100)
-	add(t, s.log("log", nil), texts...)
+	texts := probe.Numbered("e", 100)
+	probe.Append(t, s.log("log", nil), texts...)
 	l := s.log("log", &redislog.Options{History: 7})
-	add(t, l, "new")
-	if got, err := follow(t, l, backplane.Oldest, 7); err != nil || !slices.Equal(got, append(texts[94:], "new")) {
+	probe.Append(t, l, "new")
+	if got, err := probe.Read(t, l, backplane.Oldest, 7); err != nil || !slices.Equal(got, append(texts[94:], "new")) {
 		t.Errorf("got %q kept, %v", got, err)
 	}
 }
@@ -171,11 +172,11 @@ func TestFollowFromNothing(t *testing.T) {
 		{"less bytes than one has", redislog.Options{HistoryBytes: 1}, 1},
 	} {
 		l := s.log(tt.name, &tt.options)
-		texts := numbered("e", tt.n)
+		texts := probe.Numbered("e", tt.n)
 		var got []string
-		err := l.Follow(within(t, patience), backplane.Newest, func(batch []backplane.Entry, _ bool) error {
+		err := l.Follow(probe.Within(t, probe.Patience), backplane.Newest, func(batch []backplane.Entry, _ bool) error {
 			if len(batch) == 0 {
-				add(t, l, texts...)
+				probe.Append(t, l, texts...)
 				return nil
 			}
 			for _, e := range batch {
@@ -209,7 +210,7 @@ func TestNames(t *testing.T) {
 	}
 	for i, l := range logs {
 		name, space := names[i/3], []string{"", "}x{", "sse:log"}[i%3]
-		if got, err := follow(t, l, backplane.Oldest, 1); err != nil || !slices.Equal(got, []string{name + " in " + space}) {
+		if got, err := probe.Read(t, l, backplane.Oldest, 1); err != nil || !slices.Equal(got, []string{name + " in " + space}) {
 			t.Errorf("%.20q in %q: %.50q, %v", name, space, got, err)
 		}
 	}
@@ -243,8 +244,8 @@ func TestOpenRefuses(t *testing.T) {
 		{"another kind of value", client, "string", nil, "WRONGTYPE"},
 		{"no password", guarded.client(), "a", nil, "AUTH"},
 	} {
-		_, errLog := redislog.Open(within(t, patience), tt.client, tt.name, nil)
-		_, errStore := redislog.OpenStore(within(t, patience), tt.client, tt.name, nil)
+		_, errLog := redislog.Open(probe.Within(t, probe.Patience), tt.client, tt.name, nil)
+		_, errStore := redislog.OpenStore(probe.Within(t, probe.Patience), tt.client, tt.name, nil)
 		for _, err := range []error{errLog, errStore} {
 			if err == nil || tt.want != nil && !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("%s: %v", tt.what, err)
@@ -259,8 +260,8 @@ func TestOpenWithoutServer(t *testing.T) {
 	client := s.client()
 	s.kill()
 	var err error
-	prompt(t, time.Second, "Open, after its context has ended,", func(int) time.Duration {
-		ctx := within(t, 500*time.Millisecond)
+	probe.Prompt(t, time.Second, "Open, after its context has ended,", func() time.Duration {
+		ctx := probe.Within(t, 500*time.Millisecond)
 		_, err = redislog.Open(ctx, client, "a", nil)
 		deadline, _ := ctx.Deadline()
 		return time.Since(deadline)
@@ -268,7 +269,7 @@ func TestOpenWithoutServer(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), `log "a"`) {
 		t.Errorf("error %v", err)
 	}
-	_, err = redislog.OpenStore(within(t, 500*time.Millisecond), client, "a", nil)
+	_, err = redislog.OpenStore(probe.Within(t, 500*time.Millisecond), client, "a", nil)
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), `store "a"`) {
 		t.Errorf("error %v", err)
 	}
@@ -276,7 +277,7 @@ func TestOpenWithoutServer(t *testing.T) {
 	// Open also waits for a server that starts.
 	opened := make(chan error)
 	go func() {
-		_, err := redislog.Open(within(t, patience), client, "a", nil)
+		_, err := redislog.Open(probe.Within(t, probe.Patience), client, "a", nil)
 		opened <- err
 	}()
 	time.Sleep(300 * time.Millisecond) // until it has tried
@@ -291,15 +292,14 @@ func TestClientIsClosed(t *testing.T) {
 	s := startRedis(t)
 	client := s.client()
 	l, st := both(t, client)
-	f := background(t, l, backplane.Newest, nil)
-	v := watch(t, st, "")
+	f := probe.Follow(t, l, backplane.Newest)
+	v := probe.Watch(t, st, "")
 	client.Close()
-	f.await("it has ended", func() bool { return f.ended })
-	if !errors.Is(f.err, backplane.ErrClosed) {
-		t.Errorf("Follow: %v", f.err)
+	if err := f.End(); !errors.Is(err, backplane.ErrClosed) {
+		t.Errorf("Follow: got %v, want ErrClosed", err)
 	}
-	if v.awaitEnd(); !errors.Is(v.ended, backplane.ErrClosed) {
-		t.Errorf("Watch: %v", v.ended)
+	if err := v.End(); !errors.Is(err, backplane.ErrClosed) {
+		t.Errorf("Watch: got %v, want ErrClosed", err)
 	}
 	if _, err := l.Append(t.Context(), "id", nil); !errors.Is(err, backplane.ErrClosed) || errors.Is(err, backplane.ErrIndeterminate) {
 		t.Errorf("Append: %v", err)

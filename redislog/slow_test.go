@@ -1,6 +1,7 @@
 package redislog_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -9,23 +10,27 @@ import (
 	"time"
 
 	"example.org/sse/backplane"
+	"example.org/sse/internal/probe"
 	"example.org/sse/redislog"
 )
 
+// A follower that is slower than the log's history gets a gap.
 func TestSlowFollower(t *testing.T) {
 	t.Parallel()
 	s := startRedis(t)
 	l := s.log("log", &redislog.Options{History: 20})
-	gate := make(chan struct{})
-	f := background(t, l, backplane.Newest, func(batch []backplane.Entry) {
-		if len(batch) > 0 {
-			<-gate
+	probe.Append(t, l, "first")
+	got := 0
+	err := l.Follow(probe.Within(t, probe.Patience), backplane.Oldest, func(batch []backplane.Entry, _ bool) error {
+		if got == 0 {
+			probe.Append(t, l, probe.Numbered("e", 100)...)
 		}
+		got += len(batch)
+		return nil
 	})
-	texts := numbered("e", 100)
-	add(t, l, texts...)
-	close(gate)
-	f.hasGap(texts...)
+	if !errors.Is(err, backplane.ErrGap) || got != 1 {
+		t.Errorf("got %d entries, error %v; want 1, ErrGap", got, err)
+	}
 }
 
 // A slow watcher gets the present state: in portions, from the changes, or from all records
@@ -44,19 +49,19 @@ func TestSlowWatcher(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := startRedis(t)
 			st := s.store("store")
-			first := swap(t, st, "first", 0, "v", 0)
+			first := probe.Swap(t, st, "first", 0, "v", 0)
 			want := map[string]string{}
 			got := map[string]string{}
 			var lastRev, liveRev uint64
 			var portions int
-			err := s.store("store").Watch(within(t, patience), "", func(batch []backplane.Record, live bool) error {
+			err := s.store("store").Watch(probe.Within(t, probe.Patience), "", func(batch []backplane.Record, live bool) error {
 				if _, began := got["first"]; !began {
 					got["first"] = "v"
 					changeAll(t, st, want, tt.records, tt.changes, strings.Repeat("x", tt.length))
 					if _, err := st.Swap(t.Context(), "first", first.Rev, nil, 0); err != nil {
 						t.Error(err)
 					}
-					liveRev = swap(t, st, "after", 0, "", 0).Rev
+					liveRev = probe.Swap(t, st, "after", 0, "", 0).Rev
 					want["after"] = ""
 					return nil
 				}
@@ -102,7 +107,7 @@ func changeAll(t *testing.T, st *redislog.Store, want map[string]string, n, chan
 		wg.Go(func() {
 			var rev uint64
 			for range changes {
-				rev = swap(t, st, key, rev, value, 0).Rev
+				rev = probe.Swap(t, st, key, rev, value, 0).Rev
 			}
 		})
 	}
@@ -114,8 +119,8 @@ func TestWindows(t *testing.T) {
 	t.Parallel()
 	s := startRedis(t)
 	began := time.Now()
-	add(t, s.log("log", nil), "id")
-	swap(t, s.store("store"), "key", 0, "value", 0)
+	probe.Append(t, s.log("log", nil), "id")
+	probe.Swap(t, s.store("store"), "key", 0, "value", 0)
 	for _, tt := range []struct {
 		keys string
 		want time.Duration

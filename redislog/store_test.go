@@ -11,45 +11,37 @@ import (
 	"time"
 
 	"example.org/sse/backplane"
+	"example.org/sse/internal/probe"
 	"example.org/sse/redislog"
 )
-
-func swap(t testing.TB, s *redislog.Store, key string, old uint64, value string, ttl time.Duration) backplane.Record {
-	t.Helper()
-	r, err := s.Swap(within(t, patience), key, old, []byte(value), ttl)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
 
 // Two handles of one store act as two processes would.
 func TestTwoHandles(t *testing.T) {
 	t.Parallel()
 	s := startRedis(t)
 	a, b := s.store("s"), s.store("s")
-	all, some := watch(t, b, ""), watch(t, a, "k1")
-	r1 := swap(t, a, "k1", 0, "v", 0)
-	r2 := swap(t, b, "k2", 0, "", 0) // empty is a value
+	all, some := probe.Watch(t, b, ""), probe.Watch(t, a, "k1")
+	r1 := probe.Swap(t, a, "k1", 0, "v", 0)
+	r2 := probe.Swap(t, b, "k2", 0, "", 0) // empty is a value
 	if r2.Rev <= r1.Rev {
 		t.Errorf("revisions %d, %d", r1.Rev, r2.Rev)
 	}
-	all.shows("k1", "v", "k2", "")
-	some.shows("k1", "v")
+	all.Shows("k1", "v", "k2", "")
+	some.Shows("k1", "v")
 	present, err := b.Swap(t.Context(), "k1", 0, []byte("w"), 0)
 	if !errors.Is(err, backplane.ErrConflict) || present.Rev != r1.Rev || string(present.Value) != "v" {
 		t.Errorf("conflict: got %v, %v", present, err)
 	}
-	r3 := swap(t, b, "k1", r1.Rev, "w", 0)
-	all.shows("k1", "w", "k2", "")
+	r3 := probe.Swap(t, b, "k1", r1.Rev, "w", 0)
+	all.Shows("k1", "w", "k2", "")
 	r4, err := a.Swap(t.Context(), "k1", r3.Rev, nil, 0)
 	if err != nil || r4.Value != nil || r4.Rev <= r3.Rev {
 		t.Errorf("deleted: got %v, %v", r4, err)
 	}
-	all.shows("k2", "")
-	some.shows()
-	if some.revs["k1"] != r4.Rev {
-		t.Errorf("watcher: got revision %d, want %d", some.revs["k1"], r4.Rev)
+	all.Shows("k2", "")
+	some.Shows()
+	if rev := some.Rev("k1"); rev != r4.Rev {
+		t.Errorf("watcher: got revision %d, want %d", rev, r4.Rev)
 	}
 	absent, err := a.Swap(t.Context(), "k1", r4.Rev, []byte("x"), 0)
 	if !errors.Is(err, backplane.ErrConflict) || absent.Rev != 0 || absent.Value != nil {
@@ -58,7 +50,7 @@ func TestTwoHandles(t *testing.T) {
 	if r, err := a.Swap(t.Context(), "none", 0, nil, 0); err != nil || r.Rev != 0 {
 		t.Errorf("deleting no record: got %v, %v", r, err)
 	}
-	watch(t, a, "k").shows("k2", "")
+	probe.Watch(t, a, "k").Shows("k2", "")
 }
 
 // Of several that create a record one succeeds, each time.
@@ -95,18 +87,18 @@ func TestExpiry(t *testing.T) {
 	t.Parallel()
 	s := startRedis(t)
 	a := s.store("s")
-	v := watch(t, s.store("s"), "")
+	v := probe.Watch(t, s.store("s"), "")
 	began := time.Now()
-	r := swap(t, a, "short", 0, "v", 4300*time.Millisecond) // rounded up to seconds
-	swap(t, a, "kept", 0, "v", 5*time.Second)
-	swap(t, a, "long", 0, "v", time.Hour)
-	kept := swap(t, a, "kept", v.rev("kept"), "w", 0)
-	v.shows("short", "v", "kept", "w", "long", "v")
-	v.shows("kept", "w", "long", "v")
+	r := probe.Swap(t, a, "short", 0, "v", 4300*time.Millisecond) // rounded up to seconds
+	probe.Swap(t, a, "kept", 0, "v", 5*time.Second)
+	probe.Swap(t, a, "long", 0, "v", time.Hour)
+	kept := probe.Swap(t, a, "kept", v.Rev("kept"), "w", 0)
+	v.Shows("short", "v", "kept", "w", "long", "v")
+	v.Shows("kept", "w", "long", "v")
 	if took := time.Since(began); took < 5*time.Second {
 		t.Errorf("it expired after %v", took)
 	}
-	if again := swap(t, a, "short", 0, "again", time.Minute); again.Rev <= r.Rev {
+	if again := probe.Swap(t, a, "short", 0, "again", time.Minute); again.Rev <= r.Rev {
 		t.Errorf("got revision %d, want more than %d", again.Rev, r.Rev)
 	}
 	if r, err := a.Swap(t.Context(), "kept", kept.Rev, nil, 0); err != nil {
@@ -120,12 +112,12 @@ func TestExpiryWithoutWatchers(t *testing.T) {
 	s := startRedis(t)
 	a := s.store("s")
 	for i := range 30 {
-		swap(t, a, fmt.Sprint("k", i), 0, "v", time.Second)
+		probe.Swap(t, a, fmt.Sprint("k", i), 0, "v", time.Second)
 	}
 	time.Sleep(1100 * time.Millisecond) // until they have expired, on the server's clock
-	swap(t, a, "k29", 0, "mine", time.Hour)
+	probe.Swap(t, a, "k29", 0, "mine", time.Hour)
 	for range 3 { // each swap deletes some of the others
-		swap(t, a, "other", 0, "v", 0)
+		probe.Swap(t, a, "other", 0, "v", 0)
 		a.Swap(t.Context(), "other", 0, nil, 0)
 		if n := s.do("HLEN", "{sse}:store:s"); n == int64(2) {
 			return
@@ -155,20 +147,20 @@ func TestWatchWhileItChanges(t *testing.T) {
 			return
 		}
 		model[key] = fmt.Sprint(i)
-		revs[key] = swap(t, a, key, revs[key], model[key], 0).Rev
+		revs[key] = probe.Swap(t, a, key, revs[key], model[key], 0).Rev
 	}
 	for i := range 2000 {
 		change(i)
 	}
-	views := make(chan *view, 5)
+	views := make(chan *probe.View, 5)
 	for range cap(views) {
-		go func() { views <- watch(t, s.store("s"), "k") }()
+		go func() { views <- probe.Watch(t, s.store("s"), "k") }()
 	}
 	for i := range 3000 {
 		change(2000 + i)
 	}
 	for range cap(views) {
-		(<-views).showsMap(model)
+		(<-views).ShowsMap(model)
 	}
 }
 
@@ -176,7 +168,7 @@ func TestWatchEnds(t *testing.T) {
 	t.Parallel()
 	s := startRedis(t)
 	a := s.store("s")
-	swap(t, a, "k", 0, "v", 0)
+	probe.Swap(t, a, "k", 0, "v", 0)
 	err := a.Watch(t.Context(), "", func(batch []backplane.Record, live bool) error {
 		if !slices.ContainsFunc(batch, func(r backplane.Record) bool { return r.Key == "k" }) || !live {
 			t.Errorf("got batch %v, live %v", batch, live)

@@ -1,13 +1,12 @@
 package redislog
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"example.org/sse/backplane"
+	"example.org/sse/internal/records"
 )
 
 // Watch implements [backplane.Store]. It holds a connection of the client for messages. It
@@ -23,7 +22,7 @@ import (
 func (s *Store) Watch(ctx context.Context, prefix string, fn func(batch []backplane.Record, live bool) error) error {
 	wake, stop := s.server.listen(ctx)
 	defer stop()
-	w := watcher{store: s, prefix: prefix, known: make(map[string]uint64)}
+	w := watcher{store: s, prefix: prefix}
 	for {
 		if err := w.readAll(ctx, fn); err != nil {
 			return err
@@ -36,7 +35,7 @@ func (s *Store) Watch(ctx context.Context, prefix string, fn func(batch []backpl
 			if p.lost {
 				break
 			}
-			if batch := w.unknown(p.records); len(batch) > 0 {
+			if batch := w.known.Update(p.records); len(batch) > 0 {
 				if err := fn(batch, p.live); err != nil {
 					return err
 				}
@@ -52,10 +51,9 @@ func (s *Store) Watch(ctx context.Context, prefix string, fn func(batch []backpl
 type watcher struct {
 	store  *Store
 	prefix string
-	known  map[string]uint64 // revisions of the existing records that were passed to fn
-	newest uint64            // the greatest revision passed to fn
-	rev    string            // all changes up to this revision have been read
-	token  string            // of that change
+	known  records.Known // what fn has been given
+	rev    string        // all changes up to this revision have been read
+	token  string        // of that change
 }
 
 // readAll reads all records and passes to fn those that have changed or were deleted since it
@@ -65,30 +63,7 @@ func (w *watcher) readAll(ctx context.Context, fn func([]backplane.Record, bool)
 	if err != nil {
 		return err
 	}
-	// It is unknown when these were deleted. They come before all changes, and get a
-	// revision after all that fn has seen.
-	var gone []backplane.Record
-	for key, rev := range w.known {
-		if record, ok := present[key]; !ok || record.Value != nil && record.Rev < rev {
-			gone = append(gone, backplane.Record{Key: key, Rev: w.newest + 1})
-		}
-	}
-	var batch []backplane.Record
-	for key, record := range present {
-		if rev, known := w.known[key]; record.Rev != rev && (record.Value != nil || known) {
-			batch = append(batch, record)
-		}
-	}
-	slices.SortFunc(batch, func(a, b backplane.Record) int { return cmp.Compare(a.Rev, b.Rev) })
-	batch = append(gone, batch...)
-	clear(w.known)
-	for key, record := range present {
-		if record.Value != nil {
-			w.known[key] = record.Rev
-		}
-	}
-	w.noteRevisions(batch)
-	return fn(batch, true)
+	return fn(w.known.Replace(present), true)
 }
 
 // snapshot returns all records as they are at w.rev, and those that were deleted while it was
@@ -136,32 +111,6 @@ again:
 				return present, nil
 			}
 		}
-	}
-}
-
-// unknown returns the records that fn has not seen, and marks them as known.
-func (w *watcher) unknown(records []backplane.Record) []backplane.Record {
-	batch := records[:0]
-	for _, record := range records {
-		rev, ok := w.known[record.Key]
-		switch {
-		case record.Value == nil && !ok, record.Rev <= rev:
-			continue
-		case record.Value == nil:
-			delete(w.known, record.Key)
-		default:
-			w.known[record.Key] = record.Rev
-		}
-		batch = append(batch, record)
-	}
-	w.noteRevisions(batch)
-	return batch
-}
-
-// noteRevisions records the revisions that are about to be passed to fn.
-func (w *watcher) noteRevisions(batch []backplane.Record) {
-	for _, record := range batch {
-		w.newest = max(w.newest, record.Rev)
 	}
 }
 
