@@ -62,7 +62,8 @@
 // # The pool
 //
 // Any pool works if it is connected to the server that accepts writes. The package uses no
-// prepared statements, and sets READ COMMITTED where that is not the default. It holds a
+// prepared statements. Where READ COMMITTED is not the default, or a statement_timeout has ended
+// a statement, it sets that level, and a statement_timeout of 2 s, for its own transactions. It holds a
 // connection only for the time of a statement: one for appends, and one for each Follow and
 // Watch that has something to read. Beside that, a process has one connection that listens. A
 // pool that is exhausted by the program delays all of them. An attempt is abandoned after two

@@ -153,6 +153,22 @@ func TestShortTimeouts(t *testing.T) {
 	})
 }
 
+// A statement_timeout that is too short to number many entries does not keep them waiting
+// forever.
+func TestShortStatementTimeout(t *testing.T) {
+	t.Parallel()
+	d := start(t)
+	d.log("log", nil)
+	schema := quoted(d.schema)
+	d.exec("INSERT INTO " + schema + ".outbox (log, id, data) SELECT l.id, gen_random_uuid(), 'x' FROM " + schema + ".log l, generate_series(1, 5000)")
+	pool := d.pool(func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["statement_timeout"] = "5" })
+	l := openLog(t, pool, "log", d.options(nil))
+	if c := probe.Append(t, l, "after them"); c.Seq != 5001 {
+		t.Errorf("got number %d, want 5001", c.Seq)
+	}
+	probe.Follow(t, l, backplane.Oldest).Reach(5001)
+}
+
 // While the program has all connections of the pool, calls wait; none of them is lost.
 func TestPoolExhausted(t *testing.T) {
 	t.Parallel()
@@ -171,6 +187,10 @@ func TestPoolExhausted(t *testing.T) {
 	_, err := l.Append(probe.Within(t, 100*time.Millisecond), "not sent", nil)
 	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, backplane.ErrIndeterminate) {
 		t.Errorf("without a connection: got %v, want %v and nothing sent", err, context.DeadlineExceeded)
+	}
+	_, err = pglog.Open(probe.Within(t, 3*time.Second), pool, "another", d.options(nil))
+	if err == nil || !strings.Contains(err.Error(), "all 2 connections of the pool are in use") {
+		t.Errorf("Open without a connection: got %v", err)
 	}
 	var wg sync.WaitGroup
 	for _, text := range probe.Numbered("e", 10) {

@@ -42,7 +42,7 @@ type server struct {
 	opener string // the statement that finds or makes it
 
 	id       atomic.Int32 // of the log or the store; another one once it has been made again
-	isolated atomic.Bool  // transactions are not READ COMMITTED by default
+	explicit atomic.Bool  // the connections' defaults do not do: statements come with settings
 	notifier notifier
 	*topic
 }
@@ -83,7 +83,7 @@ func (s *server) open(ctx context.Context) error {
 		}
 		err := s.exec(ctx, conn, s.sql("SELECT pglog.version1()"))
 		if isCode(err, "3F000", "42883") { // no schema, or no function
-			if err = conn.PgConn().Exec(ctx, Schema(s.schema)).Close(); err != nil {
+			if err = conn.PgConn().Exec(ctx, setTimeout+";"+Schema(s.schema)).Close(); err != nil {
 				err = fmt.Errorf("the schema %s does not exist, and cannot be made: run the statements of pglog.Schema as a user who may: %w", s.schema, err)
 			}
 		}
@@ -159,6 +159,9 @@ func (s *server) attempt(ctx context.Context, f func(context.Context, *pgx.Conn)
 	defer cancel()
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
+		if stat := s.pool.Stat(); stat.AcquiredConns() == stat.MaxConns() {
+			err = fmt.Errorf("all %d connections of the pool are in use: %w", stat.MaxConns(), err)
+		}
 		return false, err
 	}
 	defer conn.Release()
@@ -169,9 +172,11 @@ func (s *server) attempt(ctx context.Context, f func(context.Context, *pgx.Conn)
 		if err == nil {
 			err = errAgain
 		}
-	case isCode(err, "25001"):
-		s.isolated.Store(true)
+	case isCode(err, "25001"): // the isolation level
+		s.explicit.Store(true)
 		err = errAgain
+	case isCode(err, "57014"): // the statement_timeout
+		s.explicit.Store(true)
 	}
 	return true, err
 }
@@ -189,6 +194,10 @@ func (s *server) exec(ctx context.Context, conn *pgx.Conn, sql string, args ...a
 	return s.query(ctx, conn, func(pgx.CollectableRow) error { return nil }, sql, args...)
 }
 
+// setTimeout gives the statements of a transaction as much time as an attempt has. In less,
+// those that have many entries to number would start from the beginning each time.
+const setTimeout = "SET LOCAL statement_timeout = '2s'"
+
 // query runs a statement in a transaction of its own, in one round trip, and calls scan with
 // each row. It names the types of its parameters and so needs no prepared statement, which
 // poolers may not support. A nil buffer would make an empty value null.
@@ -203,21 +212,22 @@ func (s *server) query(ctx context.Context, conn *pgx.Conn, scan func(pgx.Collec
 		}
 	}
 	binary := []int16{pgtype.BinaryFormatCode}
-	if !s.isolated.Load() {
+	if !s.explicit.Load() {
 		return collect(types, conn.PgConn().ExecParams(ctx, sql, values, oids, formats, binary), scan)
 	}
 	p := conn.PgConn().StartPipeline(ctx)
 	p.SendQueryParams("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", nil, nil, nil, nil)
+	p.SendQueryParams(setTimeout, nil, nil, nil, nil)
 	p.SendQueryParams(sql, values, oids, formats, binary)
 	p.SendQueryParams("COMMIT", nil, nil, nil, nil)
 	err := p.Sync()
-	for i := 0; i < 3 && err == nil; i++ {
+	for i := 0; i < 4 && err == nil; i++ {
 		var results any
 		if results, err = p.GetResults(); err == nil {
 			rr, ok := results.(*pgconn.ResultReader)
 			if !ok {
 				err = fmt.Errorf("invalid reply: %T", results)
-			} else if i == 1 {
+			} else if i == 2 {
 				err = collect(types, rr, scan)
 			} else {
 				_, err = rr.Close()
