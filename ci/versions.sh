@@ -32,6 +32,7 @@ redis-server:redis-server:./redislog
 postgres,/usr/lib/postgresql/15/bin/postgres,/usr/lib/postgresql/16/bin/postgres,/usr/lib/postgresql/17/bin/postgres:postgresql:./pglog
 pgbouncer:pgbouncer:./pglog
 postgres,/usr/lib/postgresql/15/bin/postgres,/usr/lib/postgresql/16/bin/postgres,/usr/lib/postgresql/17/bin/postgres:postgresql:./demo
+postgres,/usr/lib/postgresql/15/bin/postgres,/usr/lib/postgresql/16/bin/postgres,/usr/lib/postgresql/17/bin/postgres:postgresql:./internal/e2e
 redis-server:redis-server:./internal/bench
 postgres,/usr/lib/postgresql/15/bin/postgres,/usr/lib/postgresql/16/bin/postgres,/usr/lib/postgresql/17/bin/postgres:postgresql:./internal/bench
 shellcheck:shellcheck:lint

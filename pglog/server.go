@@ -92,10 +92,7 @@ func (s *server) open(ctx context.Context) error {
 		}
 		return s.find(ctx, conn)
 	})
-	if err != nil {
-		return fmt.Errorf("open: %w", err)
-	}
-	return nil
+	return err
 }
 
 // oldestVersion is the oldest major version of PostgreSQL that works.

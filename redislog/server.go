@@ -137,7 +137,7 @@ func (s *server) open(ctx context.Context, r request) error {
 	// PING first: its errors are about the connection, and clearer.
 	for _, r := range []request{{}, r} {
 		if _, _, err := s.do(ctx, 0, r); err != nil {
-			return fmt.Errorf("open: %w", err)
+			return err
 		}
 	}
 	return s.checkEviction(ctx)

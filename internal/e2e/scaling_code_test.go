@@ -2,14 +2,10 @@ package e2e
 
 import (
 	"context"
-	"os"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/redis/go-redis/v9"
 
 	"example.org/sse"
-	"example.org/sse/pglog"
 	"example.org/sse/redislog"
 )
 
@@ -29,27 +25,4 @@ func onRedis(ctx context.Context) (*sse.Hub, error) {
 	}
 	hub := sse.Hub{Log: entries, History: 10_000, HistoryBytes: 64 << 20}
 	return &hub, nil
-}
-
-var _ = onPostgres
-
-func onPostgres(ctx context.Context) (*sse.Hub, error) {
-	pool, err := pgxpool.New(ctx, os.Getenv("DATABASE_URL"))
-	if err != nil {
-		return nil, err
-	}
-	entries, err := pglog.Open(ctx, pool, "site", nil)
-	if err != nil {
-		return nil, err
-	}
-	hub := sse.Hub{Log: entries, History: 10_000, HistoryBytes: 64 << 20}
-	board := hub.Set("board")
-	text, key := "hello", "1"
-	err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "INSERT INTO message (text) VALUES ($1)", text); err != nil {
-			return err
-		}
-		return board.DispatchIn(ctx, entries.Tx(tx), key, sse.Event{Data: text})
-	})
-	return &hub, err
 }

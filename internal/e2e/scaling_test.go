@@ -34,18 +34,20 @@ func guide(t *testing.T, page, language string) (blocks []string) {
 	return blocks
 }
 
-// The guide's program is the one in folder node. Its other code, and that of the page on
-// servers, is compiled with these tests.
+// The guide's programs are those in folders node and pgnode. Its other code, and that of the page
+// on servers, is compiled with these tests.
 func TestScalingGuide(t *testing.T) {
 	blocks := guide(t, "scaling.md", "go")
-	program, err := os.ReadFile("node/main.go")
-	if err != nil {
-		t.Fatal(err)
+	for i, file := range map[int]string{0: "node/main.go", 2: "pgnode/main.go"} {
+		program, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if blocks[i] != string(program) {
+			t.Errorf("the guide's program differs from %s", file)
+		}
 	}
-	if blocks[0] != string(program) {
-		t.Error("the guide's program differs from node/main.go")
-	}
-	compiled(t, "scaling_code_test.go", blocks[1:])
+	compiled(t, "scaling_code_test.go", blocks[1:2])
 	compiled(t, "http3_test.go", guide(t, "servers.md", "go"))
 }
 
@@ -75,10 +77,10 @@ func TestScalingProxies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			path := find(t, name)
-			b := startBroker(t, 1)
-			one, two := startSite(t, b, program), startSite(t, b, program)
+			env := fmt.Sprintf("NATS=nats://127.0.0.1:%d", startBroker(t, 1).options[0].Port)
+			one, two := startSite(t, program, env), startSite(t, program, env)
 			proxy := behindGuide(t, path, one.addr, two.addr)
-			streams := []*stream{one.stream(t, "/events"), two.stream(t, "/events")}
+			streams := []*stream{one.stream(t), two.stream(t)}
 			awaitStatus(t, "http://"+proxy+"/ready", http.StatusOK)
 			r, err := http.PostForm("http://"+proxy+"/say", url.Values{"text": {"hello"}, "key": {"1"}}) //nolint:noctx // on loopback
 			if err != nil {
@@ -183,10 +185,10 @@ type site struct {
 }
 
 // startSite starts a process, and waits until it is ready.
-func startSite(t *testing.T, b *broker, program string) *site {
+func startSite(t *testing.T, program, env string) *site {
 	t.Helper()
 	s := &site{addr: fmt.Sprintf("127.0.0.1:%d", freePort(t)), cmd: exec.CommandContext(t.Context(), program), ended: make(chan error, 1)}
-	s.cmd.Env = append(os.Environ(), "ADDR="+s.addr, fmt.Sprintf("NATS=nats://127.0.0.1:%d", b.options[0].Port))
+	s.cmd.Env = append(os.Environ(), "ADDR="+s.addr, env)
 	s.cmd.Stderr = os.Stderr
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -203,9 +205,9 @@ func startSite(t *testing.T, b *broker, program string) *site {
 	return s
 }
 
-func (s *site) stream(t *testing.T, path string) *stream {
+func (s *site) stream(t *testing.T) *stream {
 	t.Helper()
-	opened, err := openStream(t.Context(), "http://"+s.addr+path)
+	opened, err := openStream(t.Context(), "http://"+s.addr+"/events")
 	if err != nil {
 		t.Fatal(err)
 	}
