@@ -7,8 +7,8 @@
 //	store, err := pglog.OpenStore(ctx, pool, "cards", nil)
 //
 // It does what no broker can: with [Log.Tx] an event is sent if, and only if, the transaction
-// commits that changes what the event is about. It needs PostgreSQL 14 or later, and is tested
-// with 15.
+// commits that changes what the event is about. It needs PostgreSQL 14 or later, and was tested
+// with each major version up to 18.
 //
 // # Guarantees
 //

@@ -3,6 +3,7 @@ package pglog_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"sync"
@@ -179,14 +180,36 @@ func TestOpenWithoutServer(t *testing.T) {
 	}
 }
 
-// A server that is too old is refused by its version.
+// A server that is too old is refused by its version, and left as it is. With PostgreSQL 13 in
+// PATH it is a real one.
 func TestOldServer(t *testing.T) {
 	t.Parallel()
+	d, version := start(t), "9.6.24"
+	if number := d.value("SELECT current_setting('server_version_num')::integer"); number < 140000 {
+		version = fmt.Sprintf("%d.%d", number/10000, number%10000)
+	} else {
+		d = &database{t: t, url: pretend(t, version)}
+	}
+	_, errLog := pglog.Open(probe.Within(t, probe.Patience), d.pool(), "a", d.options(nil))
+	_, errStore := pglog.OpenStore(probe.Within(t, probe.Patience), d.pool(), "a", &pglog.StoreOptions{Schema: d.schema})
+	for _, err := range []error{errLog, errStore} {
+		if err == nil || !strings.Contains(err.Error(), "PostgreSQL "+version) || !strings.Contains(err.Error(), "14 or later is needed") {
+			t.Errorf("got %v, want version %s and the oldest one that works", err, version)
+		}
+	}
+	if version != "9.6.24" && d.value("SELECT count(*) FROM pg_namespace WHERE nspname = '"+d.schema+"'") != 0 {
+		t.Error("the schema was made")
+	}
+}
+
+// pretend returns the URL of a server that says it has a version, and no more.
+func pretend(t *testing.T, version string) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	t.Cleanup(func() { l.Close() })
 	go func() {
 		for conn, err := l.Accept(); err == nil; conn, err = l.Accept() {
 			b := pgproto3.NewBackend(conn, conn)
@@ -194,16 +217,12 @@ func TestOldServer(t *testing.T) {
 				continue
 			}
 			b.Send(&pgproto3.AuthenticationOk{})
-			b.Send(&pgproto3.ParameterStatus{Name: "server_version", Value: "9.6.24"})
+			b.Send(&pgproto3.ParameterStatus{Name: "server_version", Value: version})
 			b.Send(&pgproto3.ReadyForQuery{TxStatus: 'I'})
 			b.Flush()
 		}
 	}()
-	d := &database{t: t, url: "postgres://postgres@" + l.Addr().String() + "/postgres?sslmode=disable"}
-	_, err = pglog.Open(probe.Within(t, probe.Patience), d.pool(), "a", nil)
-	if err == nil || !strings.Contains(err.Error(), "PostgreSQL 9.6.24; 14 or later is needed") {
-		t.Errorf("got %v", err)
-	}
+	return "postgres://postgres@" + l.Addr().String() + "/postgres?sslmode=disable"
 }
 
 func TestPoolIsClosed(t *testing.T) {

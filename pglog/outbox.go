@@ -43,7 +43,8 @@ func (l *Log) Tx(tx pgx.Tx) backplane.Outbox {
 	}}
 }
 
-// SQLTx is Tx for a transaction of package database/sql, with any driver for PostgreSQL.
+// SQLTx is Tx for a transaction of package database/sql, with any driver for PostgreSQL: those of
+// pgx and lib/pq were tried.
 func (l *Log) SQLTx(tx *sql.Tx) backplane.Outbox {
 	return outbox{l, func(ctx context.Context, query string, args ...any) (int64, error) {
 		result, err := tx.ExecContext(ctx, query, args...)
