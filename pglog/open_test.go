@@ -132,7 +132,7 @@ func TestOpenAtOnce(t *testing.T) {
 	d.exec(pglog.Schema(d.schema)) // again
 }
 
-// Pools whose transactions have another isolation level, or are read-only, work.
+// Pools whose transactions have another isolation level work.
 func TestDefaultIsolation(t *testing.T) {
 	t.Parallel()
 	d := start(t)

@@ -3,6 +3,7 @@ package pglog_test
 import (
 	"syscall"
 	"testing"
+	"time"
 
 	"example.org/sse/backplane"
 	"example.org/sse/internal/postgres"
@@ -16,9 +17,11 @@ func TestOlderState(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		older func(t *testing.T, s *postgres.Server) *postgres.Server // called before what will be lost
+		level string
 	}{
-		{"backup", backup},
-		{"replica", replica},
+		{"backup", backup, "read committed"},
+		{"replica", replica, "read committed"},
+		{"replica, serializable", replica, "serializable"}, // replicas refuse that
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -27,7 +30,7 @@ func TestOlderState(t *testing.T) {
 				entries = entries[:1]
 			}
 			for _, more := range entries {
-				d := startServer(t)
+				d := startServer(t, "default_transaction_isolation="+tt.level)
 				l, st := d.log("log", nil), d.store("store")
 				probe.Append(t, l, probe.Numbered("e", 5)...)
 				kept := probe.Swap(t, st, "kept", 0, "1", 0)
@@ -84,6 +87,7 @@ func replica(t *testing.T, s *postgres.Server) *postgres.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	until(t, "it streams", func() bool { return onServer(t, s).value("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'") == 1 })
 	c.Stop(syscall.SIGINT)
 	return c
 }
@@ -98,6 +102,7 @@ func takeOver(t *testing.T, s, other *postgres.Server) {
 		t.Fatal(err)
 	}
 	if isReplica {
+		time.Sleep(500 * time.Millisecond) // a follower reads from a replica
 		if err := other.Promote(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -162,6 +162,7 @@ func (s *server) attempt(ctx context.Context, f func(context.Context, *pgx.Conn)
 		return false, err
 	}
 	defer conn.Release()
+	explicit := s.explicit.Load()
 	err = f(ctx, conn.Conn())
 	switch {
 	case isCode(err, codeMissing):
@@ -169,7 +170,7 @@ func (s *server) attempt(ctx context.Context, f func(context.Context, *pgx.Conn)
 		if err == nil {
 			err = errAgain
 		}
-	case isCode(err, "25001"): // the isolation level
+	case isCode(err, "25001", "0A000") && !explicit: // the isolation level; a replica refuses serializable
 		s.explicit.Store(true)
 		err = errAgain
 	case isCode(err, "57014"): // the statement_timeout
@@ -213,7 +214,7 @@ func (s *server) query(ctx context.Context, conn *pgx.Conn, scan func(pgx.Collec
 		return collect(types, conn.PgConn().ExecParams(ctx, sql, values, oids, formats, binary), scan)
 	}
 	p := conn.PgConn().StartPipeline(ctx)
-	p.SendQueryParams("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", nil, nil, nil, nil)
+	p.SendQueryParams("BEGIN ISOLATION LEVEL READ COMMITTED", nil, nil, nil, nil)
 	p.SendQueryParams(setTimeout, nil, nil, nil, nil)
 	p.SendQueryParams(sql, values, oids, formats, binary)
 	p.SendQueryParams("COMMIT", nil, nil, nil, nil)
