@@ -71,6 +71,7 @@ type follower struct {
 	start   bool             // pos is the cursor that Follow was called with
 	entries []backplane.Entry
 	head    uint64
+	all     bool // the last read looked at the whole outbox
 	waiting bool // there are entries to number
 	busy    bool // another process numbers entries
 	trimmed time.Time
@@ -80,7 +81,6 @@ type follower struct {
 type row struct {
 	head, total, nonce int64
 	waiting            bool
-	low                string
 	seq, sum           *int64
 	id                 pgtype.UUID
 	data               []byte
@@ -99,6 +99,7 @@ func (f *follower) read(ctx context.Context) error {
 	default:
 		return fmt.Errorf("%s: %w: entry %d", s.what, backplane.ErrGap, f.pos.Seq)
 	}
+	f.all = f.log.lookAtAll()
 	var rows []row
 	_, err := s.do(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		rows = rows[:0]
@@ -113,8 +114,8 @@ func (f *follower) read(ctx context.Context) error {
 			var one row
 			rows = append(rows, one)
 			p := &rows[len(rows)-1]
-			return r.Scan(&p.head, &p.total, &p.nonce, &p.waiting, &p.low, &p.seq, &p.sum, &p.id, &p.data)
-		}, s.sql("SELECT * FROM pglog.read1($1, $2, $3, $4, $5)"), s.id.Load(), from, int32(batchRows), int64(batchBytes), f.log.look())
+			return r.Scan(&p.head, &p.total, &p.nonce, &p.waiting, &p.seq, &p.sum, &p.id, &p.data)
+		}, s.sql("SELECT * FROM pglog.read1($1, $2, $3, $4, $5)"), s.id.Load(), from, int32(batchRows), int64(batchBytes), f.all)
 		if err == nil && len(rows) == 0 { // the log was deleted
 			if err = s.find(ctx, conn); err == nil {
 				err = errAgain
@@ -129,20 +130,17 @@ func (f *follower) read(ctx context.Context) error {
 		return fmt.Errorf("%s: after entry %d: %w", s.what, f.pos.Seq, err)
 	}
 	f.log.heard.Store(time.Now().UnixNano())
-	if f.waiting = rows[0].waiting; !f.waiting {
-		f.log.setLow(rows[0].low)
-	}
+	f.waiting = rows[0].waiting
 	return nil
 }
 
-// look returns the limit below which the outbox is not looked at; at times it is: in another
-// copy of the database the numbers of transactions may be smaller.
-func (l *Log) look() string {
-	if last := time.Unix(0, l.allSeen.Load()); time.Since(last) > allInterval {
+// lookAtAll reports whether it is time to look at the whole outbox; see low1 in schema.sql.
+func (l *Log) lookAtAll() bool {
+	is := time.Since(time.Unix(0, l.allSeen.Load())) > allInterval
+	if is {
 		l.allSeen.Store(time.Now().UnixNano())
-		l.setLow("0")
 	}
-	return *l.low.Load()
+	return is
 }
 
 // parse takes the rows that were read from a number on.
@@ -206,7 +204,7 @@ func (f *follower) maintain(ctx context.Context) (more bool, err error) {
 	f.busy = false
 	if f.waiting {
 		if _, err := f.log.server.do(ctx, func(ctx context.Context, conn *pgx.Conn) (err error) {
-			f.busy, err = f.log.sequence(ctx, conn, false)
+			f.busy, err = f.log.sequence(ctx, conn, false, f.all)
 			return err
 		}); err != nil {
 			return false, err

@@ -60,9 +60,8 @@ type Log struct {
 	flushes  gatherer[struct{}, struct{}]
 	appended atomic.Int64 // entries, since the last time that some were deleted
 
-	heard   atomic.Int64           // when a follower last heard from the server, in ns since 1970
-	low     atomic.Pointer[string] // see sequence1 in schema.sql
-	allSeen atomic.Int64           // when low was last not used, in ns since 1970
+	heard   atomic.Int64 // when a follower last heard from the server, in ns since 1970
+	allSeen atomic.Int64 // when a follower last looked at the whole outbox, in ns since 1970
 }
 
 var (
@@ -92,7 +91,6 @@ func Open(ctx context.Context, pool *pgxpool.Pool, name string, o *Options) (*Lo
 	}
 	l.options.History = limit(l.options.History, defaultHistory)
 	l.options.HistoryBytes = limit(l.options.HistoryBytes, defaultHistoryBytes)
-	l.setLow("0")
 	l.appends = gatherer[entry, int64]{server: &l.server, send: l.sendAppends, after: l.afterAppends}
 	l.flushes = gatherer[struct{}, struct{}]{server: &l.server, send: l.sendFlush, after: func(int) { l.trimIfDue() }}
 	if err := l.server.init(pool, "log", name, l.options.store()); err != nil {
@@ -115,8 +113,6 @@ func limit(value, def int) int {
 	}
 	return value
 }
-
-func (l *Log) setLow(low string) { l.low.Store(&low) }
 
 // uuidOf returns what stands for an id in the tables: the beginning of its SHA-256, which is
 // long enough that no two ids have the same, and begins with the nonce of the entry's cursor.
@@ -159,7 +155,7 @@ func (l *Log) sendAppends(ctx context.Context, conn *pgx.Conn, calls []*call[ent
 	var seqs []int64
 	for seqs == nil { // once more after many entries of transactions
 		err := l.server.query(ctx, conn, func(row pgx.CollectableRow) error { return row.Scan(&seqs) },
-			l.server.sql("SELECT pglog.append1($1, $2, $3, $4)"), l.server.id.Load(), ids, data, *l.low.Load())
+			l.server.sql("SELECT pglog.append1($1, $2, $3)"), l.server.id.Load(), ids, data)
 		if err != nil {
 			return err
 		}

@@ -97,23 +97,19 @@ func (l *Log) Flush(ctx context.Context) error {
 }
 
 func (l *Log) sendFlush(ctx context.Context, conn *pgx.Conn, _ []*call[struct{}, struct{}]) error {
-	_, err := l.sequence(ctx, conn, true)
+	_, err := l.sequence(ctx, conn, true, false)
 	return err
 }
 
 // sequence numbers the entries in the outbox. It reports whether there may be more, which is
-// so if another process numbers entries, and wait is false.
-func (l *Log) sequence(ctx context.Context, conn *pgx.Conn, wait bool) (more bool, err error) {
+// so if another process numbers entries, and wait is false. all is to look at the whole outbox.
+func (l *Log) sequence(ctx context.Context, conn *pgx.Conn, wait, all bool) (more bool, err error) {
 	for {
 		var found int32
-		var low *string
-		err := l.server.query(ctx, conn, func(row pgx.CollectableRow) error { return row.Scan(&found, &low) },
-			l.server.sql("SELECT * FROM pglog.sequence1($1, $2, $3, $4)"), l.server.id.Load(), *l.low.Load(), int32(sequenceRows), wait)
+		err := l.server.query(ctx, conn, func(row pgx.CollectableRow) error { return row.Scan(&found) },
+			l.server.sql("SELECT pglog.sequence1($1, $2, $3, $4)"), l.server.id.Load(), int32(sequenceRows), wait, all)
 		if err != nil {
 			return true, err
-		}
-		if low != nil {
-			l.setLow(*low)
 		}
 		if found > 0 {
 			l.server.notifier.notify()

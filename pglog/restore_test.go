@@ -1,6 +1,7 @@
 package pglog_test
 
 import (
+	"fmt"
 	"syscall"
 	"testing"
 	"time"
@@ -87,7 +88,9 @@ func replica(t *testing.T, s *postgres.Server) *postgres.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	until(t, "it streams", func() bool { return onServer(t, s).value("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'") == 1 })
+	until(t, "it streams", func() bool {
+		return onServer(t, s).value("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'") == 1
+	})
 	c.Stop(syscall.SIGINT)
 	return c
 }
@@ -107,6 +110,36 @@ func takeOver(t *testing.T, s, other *postgres.Server) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// A crash that takes numbers back changes no order: the entry that was numbered is numbered
+// again before later ones, although the process had seen that nothing was left.
+func TestNumbersTakenBack(t *testing.T) {
+	t.Parallel()
+	d := startServer(t, "wal_writer_delay=10s", "autovacuum=off") // numbers are not on disk at once
+	pool := d.pool()
+	l := openLog(t, pool, "log", d.options(nil))
+	for round := range 2 {
+		text := fmt.Sprint("e", round+1)
+		tx := begin(t, pool, "")
+		put(t, l, tx, text)
+		commit(t, tx)
+		if err := l.Flush(probe.Within(t, probe.Patience)); err != nil {
+			t.Fatal(err)
+		}
+		if round > 0 {
+			break
+		}
+		d.server.Stop(syscall.SIGKILL)
+		if err := d.server.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := d.value("SELECT count(*) FROM " + quoted(d.schema) + ".outbox"); n != 1 {
+			t.Errorf("got %d entries to number again, want 1", n)
+		}
+		pool.Reset()
+	}
+	probe.Follow(t, l, backplane.Oldest).Has("e1", "e2")
 }
 
 // An emptied table, or one that was made again, is a gap.

@@ -40,7 +40,7 @@ ALTER TABLE pglog.entry ALTER COLUMN data SET STORAGE EXTERNAL;
 
 -- Entries of transactions, until they are numbered. The id is not unique here: transactions
 -- with the same id would wait for each other. The key begins with the transaction's number,
--- so that a look for new rows can skip the deleted ones; see sequence1.
+-- so that a look for new rows can skip the deleted ones; see low1.
 CREATE TABLE IF NOT EXISTS pglog.outbox (
 	log  integer NOT NULL,
 	xid  xid8 NOT NULL DEFAULT pg_current_xact_id(),
@@ -143,54 +143,62 @@ BEGIN
 	RETURN _found;
 END $$;
 
+-- low1 returns the number of a transaction: all before it had ended, and their entries were
+-- numbered, when this connection of the server has looked last. So a look need not pass over
+-- deleted rows that an old snapshot in the database keeps alive. A crash can take numbers back,
+-- and give those of transactions again, but no connection survives it. _all is to look at all rows
+-- nevertheless: somebody may have restored some, with the numbers of another time.
+CREATE OR REPLACE FUNCTION pglog.low1(_log integer, _all boolean) RETURNS xid8 LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN CASE WHEN _all THEN '0' ELSE coalesce(nullif(current_setting('sse.low_' || _log, true), ''), '0') END::xid8;
+END $$;
+
 -- sequence1 numbers committed entries of the outbox. It returns how many it found, -1 if it
--- would have had to wait; and, if these were all, the value of _low for the next call: every
--- transaction before that had ended, and its entries were seen, so that a look need not pass
--- over deleted rows that an old snapshot in the database keeps alive.
+-- would have had to wait.
 --
 -- It does not wait for the disk: an entry of the outbox is as durable as its transaction. If a
 -- crash takes the numbers back, other numbers come with other nonces.
-CREATE OR REPLACE FUNCTION pglog.sequence1(_log integer, _low text, _most integer, _wait boolean, OUT amount integer, OUT low text)
+CREATE OR REPLACE FUNCTION pglog.sequence1(_log integer, _most integer, _wait boolean, _all boolean) RETURNS integer
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
-DECLARE _next xid8;
+DECLARE
+	_low xid8 := pglog.low1(_log, _all);
+	_next xid8;
+	_found integer := 0;
 BEGIN
 	PERFORM pglog.check1();
-	amount := 0;
 	_next := pg_snapshot_xmin(pg_current_snapshot());
-	IF NOT EXISTS (SELECT FROM pglog.outbox WHERE log = _log AND xid >= _low::xid8) THEN
-		low := _next::text;
-		RETURN;
+	IF EXISTS (SELECT FROM pglog.outbox WHERE log = _log AND xid >= _low) THEN
+		IF _wait THEN
+			PERFORM pg_advisory_xact_lock(1885826152, _log);
+		ELSIF NOT pg_try_advisory_xact_lock(1885826152, _log) THEN
+			RETURN -1;
+		END IF;
+		_next := pg_snapshot_xmin(pg_current_snapshot());
+		PERFORM set_config('synchronous_commit', 'off', true);
+		_found := pglog.number1(_log, _low, _most);
 	END IF;
-	IF _wait THEN
-		PERFORM pg_advisory_xact_lock(1885826152, _log);
-	ELSIF NOT pg_try_advisory_xact_lock(1885826152, _log) THEN
-		amount := -1;
-		RETURN;
+	IF _found < _most THEN
+		PERFORM set_config('sse.low_' || _log, _next::text, false);
 	END IF;
-	_next := pg_snapshot_xmin(pg_current_snapshot());
-	PERFORM set_config('synchronous_commit', 'off', true);
-	amount := pglog.number1(_log, _low::xid8, _most);
-	IF amount < _most THEN
-		low := _next::text;
-	END IF;
+	RETURN _found;
 END $$;
 
 -- append1 adds entries, and returns their numbers; or null if there were so many entries in
 -- the outbox that it has to be called again. The outbox is first: a caller's transaction was
 -- committed before its call of append1.
-CREATE OR REPLACE FUNCTION pglog.append1(_log integer, _ids uuid[], _data bytea[], _low text) RETURNS bigint[]
+CREATE OR REPLACE FUNCTION pglog.append1(_log integer, _ids uuid[], _data bytea[]) RETURNS bigint[]
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 DECLARE
+	_low xid8 := pglog.low1(_log, false);
 	_head bigint;
 	_total bigint;
-	_size bigint := 0;
 	_seq bigint;
 	_seqs bigint[] := '{}';
 BEGIN
 	PERFORM pglog.check1();
 	PERFORM pg_advisory_xact_lock(1885826152, _log);
-	IF EXISTS (SELECT FROM pglog.outbox WHERE log = _log AND xid >= _low::xid8)
-		AND pglog.number1(_log, _low::xid8, 2000) = 2000 THEN
+	IF EXISTS (SELECT FROM pglog.outbox WHERE log = _log AND xid >= _low)
+		AND pglog.number1(_log, _low, 2000) = 2000 THEN
 		RETURN NULL;
 	END IF;
 	SELECT head, total INTO _head, _total FROM pglog.log WHERE id = _log;
@@ -241,18 +249,22 @@ BEGIN
 END $$;
 
 -- read1 returns the state of the log, and in the same snapshot the entry _from, without its
--- data, and those that follow; null: from the newest one on. waiting is whether there is
--- something to number, and if not, low is for the next call; see sequence1.
-CREATE OR REPLACE FUNCTION pglog.read1(_log integer, _from bigint, _rows integer, _bytes bigint, _low text)
-RETURNS TABLE (head bigint, total bigint, nonce bigint, waiting boolean, low text, seq bigint, sum bigint, id uuid, data bytea)
+-- data, and those that follow; null: from the newest one on. waiting is whether there was
+-- something to number before that.
+CREATE OR REPLACE FUNCTION pglog.read1(_log integer, _from bigint, _rows integer, _bytes bigint, _all boolean)
+RETURNS TABLE (head bigint, total bigint, nonce bigint, waiting boolean, seq bigint, sum bigint, id uuid, data bytea)
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 #variable_conflict use_column
+DECLARE
+	_low xid8 := pglog.low1(_log, _all);
+	_next xid8 := pg_snapshot_xmin(pg_current_snapshot());
+	_waiting boolean := EXISTS (SELECT FROM pglog.outbox o WHERE o.log = _log AND o.xid >= _low);
 BEGIN
+	IF NOT _waiting THEN
+		PERFORM set_config('sse.low_' || _log, _next::text, false);
+	END IF;
 	RETURN QUERY
-	SELECT l.head, l.total, l.nonce,
-		EXISTS (SELECT FROM pglog.outbox o WHERE o.log = _log AND o.xid >= _low::xid8),
-		pg_snapshot_xmin(pg_current_snapshot())::text,
-		e.seq, e.total, e.id, CASE WHEN e.seq > coalesce(_from, l.head) THEN e.data END
+	SELECT l.head, l.total, l.nonce, _waiting, e.seq, e.total, e.id, CASE WHEN e.seq > coalesce(_from, l.head) THEN e.data END
 	FROM pglog.log l LEFT JOIN LATERAL (
 		SELECT n.seq, n.total, n.id, n.data, n.total - first_value(n.total) OVER (ORDER BY n.seq) AS size FROM (
 			SELECT m.seq, m.total, m.id, m.data FROM pglog.entry m
