@@ -55,7 +55,8 @@
 // large as what it keeps, and a part more. Data is not compressed.
 //
 // The package uses advisory locks with two keys, the first of which is 1885826151 to
-// 1885826154, and a channel for notifications with the name of the schema. A transaction that
+// 1885826154; a channel for notifications with the name of the schema; and settings of the
+// connections whose names begin with sse.low_. A transaction that
 // notifies makes others that do so wait at their commit, in all databases of the server;
 // the package notifies in transactions of their own, which write nothing, and so are short.
 //
@@ -63,7 +64,7 @@
 //
 // Any pool works if it is connected to the server that accepts writes. The package uses no
 // prepared statements. Where READ COMMITTED is not the default, or a statement_timeout has ended
-// a statement, it sets that level, and a statement_timeout of 2 s, for its own transactions. It holds a
+// a statement, its own transactions set that level, and a statement_timeout of 2 s. It holds a
 // connection only for the time of a statement: one for appends, and one for each Follow and
 // Watch that has something to read. Beside that, a process has one connection that listens. A
 // pool that is exhausted by the program delays all of them. An attempt is abandoned after two
