@@ -68,6 +68,8 @@ func TestDispatchIn(t *testing.T) {
 	pool := d.pool()
 	one, two := d.site(t, pool, ""), d.site(t, d.pool(), "")
 	streams := []*ssetest.Stream{one.server.Open(t, "/"), two.server.Open(t, "/"), two.server.Open(t, "/")}
+	ssetest.AwaitLen(t, one.board, 1)
+	ssetest.AwaitLen(t, two.board, 2)
 	large := sse.Event{Data: strings.Repeat("x", 256<<10)}
 	for _, tt := range []struct{ key, text, end string }{
 		{"1", "rolled back", "ROLLBACK"},
@@ -101,6 +103,7 @@ func TestMembersAreToldOfLoss(t *testing.T) {
 	plain := []*ssetest.Stream{one.server.Open(t, "/"), one.server.Open(t, "/")}
 	rendered := []*ssetest.Stream{two.server.Open(t, "/"), two.server.Open(t, "/")}
 	gets(t, "state", rendered...)
+	ssetest.AwaitLen(t, one.board, 2)
 	all := append(plain, rendered...)
 	one.say("kept")
 	gets(t, "kept", all...)

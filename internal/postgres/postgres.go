@@ -35,6 +35,7 @@ type Server struct {
 
 	settings []string
 	process  *exec.Cmd
+	ended    chan struct{} // closed when the process has
 }
 
 // New makes a server's data in a new directory, and starts it. Settings are such as
@@ -126,19 +127,34 @@ func (s *Server) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer log.Close()                       //nolint:errcheck // the process has its own descriptor
-	s.process = exec.Command(name, args...) //nolint:noctx // it lives until Stop
-	s.process.Stdout, s.process.Stderr, s.process.Dir = log, log, s.Dir
-	s.process.SysProcAttr = user()
-	if err := s.process.Start(); err != nil {
-		return err
-	}
-	for began := time.Now(); !s.ready(); time.Sleep(10 * time.Millisecond) { // until it listens
-		if time.Since(began) > patience || ctx.Err() != nil {
-			return fmt.Errorf("the server does not start: %s", s.Log())
+	defer log.Close() //nolint:errcheck // the process has its own descriptor
+	for began := time.Now(); ; {
+		s.process = exec.Command(name, args...) //nolint:noctx // it lives until Stop
+		s.process.Stdout, s.process.Stderr, s.process.Dir = log, log, s.Dir
+		s.process.SysProcAttr = user()
+		if err := s.process.Start(); err != nil {
+			return err
+		}
+		process, ended := s.process, make(chan struct{})
+		s.ended = ended
+		go func() { // until the process ends
+			defer close(ended)
+			_ = process.Wait() // it has a log
+		}()
+		for running := true; running; {
+			if s.ready() {
+				return nil
+			}
+			if time.Since(began) > patience || ctx.Err() != nil {
+				return fmt.Errorf("the server does not start: %s", s.Log())
+			}
+			select {
+			case <-ended: // the processes of a server that was killed may not have ended yet
+				running = false
+			case <-time.After(10 * time.Millisecond): // until it listens
+			}
 		}
 	}
-	return nil
 }
 
 // ready reports whether the server accepts connections, as pg_ctl finds out: by the eighth line
@@ -159,7 +175,7 @@ func (s *Server) Stop(signal syscall.Signal) {
 		return
 	}
 	_ = s.process.Process.Signal(signal) // it may have ended
-	_ = s.process.Wait()                 // not by itself
+	<-s.ended
 	s.process = nil
 }
 
