@@ -60,11 +60,11 @@ func (s *Session) Run(ctx context.Context, patience time.Duration) (results []re
 		defer one.close()
 	}
 	for slice := range max(1, s.Slices) {
+		slices.Reverse(servers) // who is first is slower, or faster
 		for _, p := range s.Phases {
 			if slice > 0 && p.For == 0 {
 				continue // it would be the same again
 			}
-			slices.Reverse(servers)
 			for _, one := range servers {
 				r := one.measure(p)
 				r.Round = slice
