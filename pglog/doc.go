@@ -21,9 +21,7 @@
 // committed, are as durable as any other change in the database. What a crash or a takeover
 // takes back, with synchronous_commit off or an asynchronous replica, is a gap to every
 // follower that has seen it, as is a database that is restored from a backup. So is an emptied
-// table, and a number that an entry of a transaction was given less than 0.6 s before a crash:
-// numbers do not wait for the disk, and the entry gets another one. But the loss of an entry that
-// no follower has seen is not reported.
+// table. But the loss of an entry that no follower has seen is not reported.
 //
 // The same applies to a store's records: after an older state is restored two processes can
 // both hold a lock. The revision of the second holder is greater, so that what the lock guards

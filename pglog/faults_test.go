@@ -23,7 +23,6 @@ import (
 func faulty(t *testing.T, d *database, rounds int, fault func(round int), change ...func(*pgxpool.Config)) {
 	t.Helper()
 	w := newWriters(d)
-	w.crashes = d.server != shared.server
 	var followers []*probe.Follower
 	for i := range 3 {
 		pool := d.pool(change...)

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"example.org/sse/backplane"
 	"example.org/sse/internal/postgres"
 	"example.org/sse/internal/probe"
@@ -112,34 +114,50 @@ func takeOver(t *testing.T, s, other *postgres.Server) {
 	}
 }
 
-// A crash that takes numbers back changes no order: the entry that was numbered is numbered
+// A crash takes no numbers back that a follower can have seen, except without
+// synchronous_commit. Even then it changes no order: the entry that was numbered is numbered
 // again before later ones, although the process had seen that nothing was left.
 func TestNumbersTakenBack(t *testing.T) {
 	t.Parallel()
-	d := startServer(t, "wal_writer_delay=10s", "autovacuum=off") // numbers are not on disk at once
-	pool := d.pool()
-	l := openLog(t, pool, "log", d.options(nil))
-	for round := range 2 {
-		text := fmt.Sprint("e", round+1)
-		tx := begin(t, pool, "")
-		put(t, l, tx, text)
-		commit(t, tx)
-		if err := l.Flush(probe.Within(t, probe.Patience)); err != nil {
-			t.Fatal(err)
-		}
-		if round > 0 {
-			break
-		}
-		d.server.Stop(syscall.SIGKILL)
-		if err := d.server.Start(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if n := d.value("SELECT count(*) FROM " + quoted(d.schema) + ".outbox"); n != 1 {
-			t.Errorf("got %d entries to number again, want 1", n)
-		}
-		pool.Reset()
+	for _, tt := range []struct {
+		synchronous string
+		again       int // entries to number
+	}{{"on", 0}, {"off", 1}} {
+		t.Run(tt.synchronous, func(t *testing.T) {
+			t.Parallel()
+			d := startServer(t, "wal_writer_delay=10s", "autovacuum=off") // else the disk may have them by chance
+			pool := d.pool(func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["synchronous_commit"] = tt.synchronous })
+			l := openLog(t, pool, "log", d.options(nil))
+			for round := range 2 {
+				tx := begin(t, pool, "")
+				if _, err := tx.Exec(t.Context(), "SET LOCAL synchronous_commit = on"); err != nil {
+					t.Fatal(err)
+				}
+				put(t, l, tx, fmt.Sprint("e", round+1))
+				commit(t, tx)
+				if err := l.Flush(probe.Within(t, probe.Patience)); err != nil {
+					t.Fatal(err)
+				}
+				if round == 0 {
+					d.restart(pool)
+					if n := d.value("SELECT count(*) FROM " + quoted(d.schema) + ".outbox"); n != tt.again {
+						t.Errorf("got %d entries to number again, want %d", n, tt.again)
+					}
+				}
+			}
+			probe.Follow(t, l, backplane.Oldest).Has("e1", "e2")
+		})
 	}
-	probe.Follow(t, l, backplane.Oldest).Has("e1", "e2")
+}
+
+// restart has the server crash, and starts it again.
+func (d *database) restart(pool *pgxpool.Pool) {
+	d.t.Helper()
+	d.server.Stop(syscall.SIGKILL)
+	if err := d.server.Start(d.t.Context()); err != nil {
+		d.t.Fatal(err)
+	}
+	pool.Reset()
 }
 
 // An emptied table, or one that was made again, is a gap.

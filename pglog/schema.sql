@@ -145,8 +145,8 @@ END $$;
 
 -- low1 returns the number of a transaction: all before it had ended, and their entries were
 -- numbered, when this connection of the server has looked last. So a look need not pass over
--- deleted rows that an old snapshot in the database keeps alive. A crash can take numbers back,
--- and give those of transactions again, but no connection survives it. _all is to look at all rows
+-- deleted rows that an old snapshot in the database keeps alive. Without synchronous_commit a crash
+-- can take numbers back, and give those of transactions again, but no connection survives it. _all is to look at all rows
 -- nevertheless: somebody may have restored some, with the numbers of another time.
 CREATE OR REPLACE FUNCTION pglog.low1(_log integer, _all boolean) RETURNS xid8 LANGUAGE plpgsql AS $$
 BEGIN
@@ -155,9 +155,6 @@ END $$;
 
 -- sequence1 numbers committed entries of the outbox. It returns how many it found, -1 if it
 -- would have had to wait.
---
--- It does not wait for the disk: an entry of the outbox is as durable as its transaction. If a
--- crash takes the numbers back, other numbers come with other nonces.
 CREATE OR REPLACE FUNCTION pglog.sequence1(_log integer, _most integer, _wait boolean, _all boolean) RETURNS integer
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 DECLARE
@@ -174,7 +171,6 @@ BEGIN
 			RETURN -1;
 		END IF;
 		_next := pg_snapshot_xmin(pg_current_snapshot());
-		PERFORM set_config('synchronous_commit', 'off', true);
 		_found := pglog.number1(_log, _low, _most);
 	END IF;
 	IF _found < _most THEN

@@ -23,9 +23,8 @@ import (
 // a third of which are rolled back. A table that the transactions change as well says what was
 // committed, even if its answer was lost.
 type writers struct {
-	d       *database
-	table   string
-	crashes bool // of the server
+	d     *database
+	table string
 
 	mu       sync.Mutex
 	appended []string        // that Append has acknowledged
@@ -109,13 +108,6 @@ func (w *writers) finish(followers ...*probe.Follower) {
 	committed, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
 		t.Fatal(err)
-	}
-	for i, f := range followers {
-		// A crash may have taken back numbers that it had seen.
-		if w.crashes && len(f.Reach(int(last.Seq))) < int(last.Seq) && errors.Is(f.End(), backplane.ErrGap) {
-			t.Logf("follower %d got a gap", i)
-			followers[i] = probe.Follow(t, l, backplane.Oldest)
-		}
 	}
 	got := followers[0].Reach(int(last.Seq))
 	if n := len(got); uint64(n) != last.Seq || got[n-1] != "the last" {
