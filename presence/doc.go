@@ -150,8 +150,9 @@
 //
 // A process costs its store one write per third of a Lease, and one for each question or
 // answer. A session costs a write when it joins, one for each message of its page and each
-// change of its data, one when its places change, and one when it ends; the record of a goodbye is kept for two Leases. A
-// hidden page that has no stream is gone with the process that it was connected to.
+// change of its data, one when its places change, and one when it ends; the record of a goodbye
+// is kept for two Leases. A hidden page that has no stream is gone with the process that it was
+// connected to.
 //
 // # Cost
 //
@@ -160,7 +161,7 @@
 //
 //	go test -run '^$' -bench 'Connect|Memory' -benchmem ./presence
 //
-// With a store, and three processes in one, it takes 10 µs until all three know the
+// With a store, and three processes in one, it takes 30 µs until all three know the
 // session, and 2.5 KB in the three and the store together:
 //
 //	go test -run '^$' -bench Shared ./presence
