@@ -40,7 +40,7 @@ func ListenAndServe(ctx context.Context, srv *http.Server) error {
 	if err != nil {
 		return err
 	}
-	return ServeListener(ctx, srv, l)
+	return serveUntil(ctx, stop, srv, l)
 }
 
 // ServeListener is [ListenAndServe] with a listener that the program has opened or was
@@ -48,6 +48,12 @@ func ListenAndServe(ctx context.Context, srv *http.Server) error {
 func ServeListener(ctx context.Context, srv *http.Server, l net.Listener) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	return serveUntil(ctx, stop, srv, l)
+}
+
+// serveUntil serves until ctx is done, and then shuts the server down. It calls stop when
+// signals are no longer to be caught.
+func serveUntil(ctx context.Context, stop func(), srv *http.Server, l net.Listener) error {
 	var spare spareConns
 	spare.watch(srv)
 	served := make(chan error, 1)
