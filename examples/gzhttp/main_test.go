@@ -22,6 +22,7 @@ func TestCompressedOnce(t *testing.T) {
 	if !page.Response.Uncompressed {
 		t.Error("the response was not compressed")
 	}
+	ssetest.AwaitLen(t, &news, 1)
 	for range 3 {
 		news.Dispatch("", "event")
 		if e := page.Next(); e.Data != "event" {
@@ -44,6 +45,7 @@ func TestCompressed(t *testing.T) {
 		t.Error("the response was not compressed")
 	}
 	check.Await(t, "attached", func() bool { return sse.ReadStats().NotDetached["Content-Encoding"] == before+1 })
+	ssetest.AwaitLen(t, &news, 1)
 	for range 3 {
 		news.Dispatch("", "event")
 		if e := page.Next(); e.Data != "event" {
