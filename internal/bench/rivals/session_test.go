@@ -79,15 +79,15 @@ func TestFailure(t *testing.T) {
 	}
 }
 
-// A subject and its older version are measured in turns.
+// A subject and its older version are measured in turns, each of them first in half of them.
 func TestBaseline(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	session := rivals.Session{Subject: subject.All[1], Baseline: self, Slices: 2, Streams: 10, Phases: []rivals.Phase{
-		{Measure: "idle"},
 		{Measure: "one", Size: 100, For: 50 * time.Millisecond, Rate: 500},
+		{Measure: "flat", Size: 100, For: 50 * time.Millisecond},
 	}}
 	var got []string
 	for _, r := range session.Run(t.Context(), 10*time.Second) {
@@ -97,8 +97,8 @@ func TestBaseline(t *testing.T) {
 		got = append(got, fmt.Sprint(r.Subject, " ", r.Measure, " ", r.Round))
 	}
 	want := []string{
-		"detached, before idle 0", "detached idle 0", "detached one 0", "detached, before one 0",
-		"detached, before one 1", "detached one 1",
+		"detached, before one 0", "detached one 0", "detached, before flat 0", "detached flat 0",
+		"detached one 1", "detached, before one 1", "detached flat 1", "detached, before flat 1",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got results %q, want %q", got, want)
