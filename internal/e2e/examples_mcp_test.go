@@ -1,12 +1,12 @@
 package e2e
 
 import (
+	"bytes"
 	"fmt"
-	"net/http"
-	"net/http/httputil"
-	"net/url"
+	"net"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,24 +18,15 @@ func TestExampleMCP(t *testing.T) {
 	skipShort(t)
 	needPackages(t)
 	b := startBroker(t, 1)
-	var processes []*httputil.ReverseProxy
+	var processes []string
 	for range 2 {
-		to, err := url.Parse(startExample(t, "mcp", "-nats", b.connect(t, 0).ConnectedUrl()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		processes = append(processes, &httputil.ReverseProxy{
-			FlushInterval: -1,
-			Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(to) },
-			ErrorHandler:  func(http.ResponseWriter, *http.Request, error) {}, // it is cut
-		})
+		processes = append(processes, strings.TrimPrefix(startExample(t, "mcp", "-nats", b.connect(t, 0).ConnectedUrl()), "http://"))
 	}
-	var current atomic.Pointer[httputil.ReverseProxy]
-	current.Store(processes[0])
-	site := startRestartable(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		current.Load().ServeHTTP(w, r)
-	}), true)
-	client := runScript(t, "mcp.mjs", "http://"+site.addr)
+	// Not httputil.ReverseProxy: on a busy machine that has closed the stream of a POST by itself.
+	link := &exchange{to: processes[0]}
+	addr := relay(t, link.connect)
+	t.Cleanup(func() { link.use("") })
+	client := runScript(t, "mcp.mjs", "http://"+addr)
 	client.say("dig")
 	var got []string
 	for late := time.After(patience); !slices.Contains(got, "result gold"); {
@@ -45,8 +36,7 @@ func TestExampleMCP(t *testing.T) {
 				continue // the client reports that it was cut
 			}
 			if got = append(got, line); len(got) == 3 {
-				current.Store(processes[1])
-				site.cut()
+				link.use(processes[1])
 			}
 		case <-late:
 			t.Fatalf("got %q, want the result", got)
@@ -59,5 +49,52 @@ func TestExampleMCP(t *testing.T) {
 	if want = append(want, "result gold"); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	site.wantResumed(1)
+	if n := link.resumed.Load(); n != 1 {
+		t.Errorf("the client resumed %d times, want once", n)
+	}
+}
+
+// An exchange connects clients with a server.
+type exchange struct {
+	resumed atomic.Int64 // requests with an id
+
+	mu    sync.Mutex
+	to    string
+	conns []net.Conn
+}
+
+// use connects with another server from now on, and cuts the connections of now.
+func (x *exchange) use(to string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.to = to
+	for _, c := range x.conns {
+		c.Close()
+	}
+	x.conns = nil
+}
+
+func (x *exchange) connect(client *net.TCPConn) {
+	defer client.Close()
+	x.mu.Lock()
+	c, err := net.Dial("tcp", x.to) //nolint:noctx // on loopback
+	if err == nil {
+		x.conns = append(x.conns, client, c)
+	}
+	x.mu.Unlock()
+	if err != nil {
+		return
+	}
+	server := c.(*net.TCPConn)
+	defer server.Close()
+	var running sync.WaitGroup
+	running.Go(func() {
+		pass(server, client, func(b []byte) {
+			if bytes.Contains(bytes.ToLower(b), []byte("last-event-id: ")) {
+				x.resumed.Add(1)
+			}
+		})
+	})
+	pass(client, server, func([]byte) {})
+	running.Wait()
 }
