@@ -44,25 +44,35 @@ var ways = []way{{name: "attached"}, {name: "h2c", http2: true}, {name: "detache
 // histories as are given, or as the flag -seeds says.
 func Memory(t *testing.T, c Codec, histories int) {
 	t.Helper()
-	for _, w := range ways {
-		t.Run(w.name, func(t *testing.T) {
-			t.Parallel()
-			var seen counts
-			n := seeds(histories)
-			for seed := range n {
-				synctest.Test(t, func(t *testing.T) {
-					l := memhttp.Listen(64 << 10)
-					newMix(t, c, &seen, uint64(seed), time.Second).run(w, l, l.Dial)
-					time.Sleep(time.Second) // fake: whoever pauses for a moment gets to its end
-				})
-			}
-			seen.check(t, n)
+	each(t, histories, func(t *testing.T, w way, seed uint64, seen *counts) {
+		synctest.Test(t, func(t *testing.T) {
+			l := memhttp.Listen(64 << 10)
+			newMix(t, c, seen, seed, time.Second).run(w, l, l.Dial)
+			time.Sleep(time.Second) // fake: whoever pauses for a moment gets to its end
 		})
-	}
+	})
 }
 
 // Sockets checks the same over real sockets.
 func Sockets(t *testing.T, c Codec, histories int) {
+	t.Helper()
+	each(t, histories, func(t *testing.T, w way, seed uint64, seen *counts) {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		newMix(t, c, seen, seed, 50*time.Millisecond).run(w, l, func(ctx context.Context) (net.Conn, error) {
+			conn, err := new(net.Dialer).DialContext(ctx, "tcp", l.Addr().String())
+			if err == nil {
+				err = conn.(*net.TCPConn).SetReadBuffer(128 << 10)
+			}
+			return conn, err
+		})
+	})
+}
+
+// each calls test for each history over each way, and checks what was seen.
+func each(t *testing.T, histories int, test func(t *testing.T, w way, seed uint64, seen *counts)) {
 	t.Helper()
 	for _, w := range ways {
 		t.Run(w.name, func(t *testing.T) {
@@ -70,17 +80,7 @@ func Sockets(t *testing.T, c Codec, histories int) {
 			var seen counts
 			n := seeds(histories)
 			for seed := range n {
-				l, err := net.Listen("tcp", "127.0.0.1:0")
-				if err != nil {
-					t.Fatal(err)
-				}
-				newMix(t, c, &seen, uint64(seed), 50*time.Millisecond).run(w, l, func(ctx context.Context) (net.Conn, error) {
-					conn, err := new(net.Dialer).DialContext(ctx, "tcp", l.Addr().String())
-					if err == nil {
-						err = conn.(*net.TCPConn).SetReadBuffer(128 << 10)
-					}
-					return conn, err
-				})
+				test(t, w, uint64(seed), &seen)
 			}
 			seen.check(t, n)
 		})
